@@ -1,0 +1,41 @@
+/* source: where messages come from. kafka.c, file.c and the simulator's source are behind these functions; policy (who is
+ * paused, what is idle) lives in the shard. Runs on: the shard's thread. */
+#ifndef ESTEEM_SOURCE_H
+#define ESTEEM_SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "esteem/event.h"
+
+struct message {
+    const char *at; /* NULL with length 0: a tombstone */
+    size_t length;
+    int topic;      /* index into config.topic; 0 for files */
+    int input;      /* the source's own number for this (topic, partition) or file, from 0, below SOURCE_INPUT_MAX */
+    int32_t partition;
+    int64_t offset; /* Kafka's offset, or the line's number in a file */
+    struct event_headers headers;
+};
+
+enum { SOURCE_INPUT_MAX = 4096 };
+
+/* Called once a message; the message is borrowed for the call. False: stop this poll after this message. */
+typedef bool source_each(void *context, const struct message *message);
+
+struct source {
+    void *state;
+    /* Hands at most `most` messages to `each`, waiting at most `wait_ms` for the first. Returns how many, or ERR_*. */
+    int (*poll)(void *state, int most, int wait_ms, source_each *each, void *context);
+    /* Inputs known now: 0 .. count - 1. */
+    int (*inputs)(void *state);
+    /* True when the input was read to its end and nothing of it is queued. */
+    bool (*at_end)(void *state, int input);
+    void (*pause)(void *state, bool pause);
+    /* Everything up to the last message handed out is done: commit offsets for lag tools. May be NULL. */
+    void (*commit)(void *state);
+    void (*close)(void *state);
+};
+
+#endif
