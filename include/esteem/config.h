@@ -55,7 +55,7 @@ struct config_topic {
 
 struct config_tenant {
     char *name;
-    char *timezone;
+    char *timezone; /* NULL: windows.timezone */
 };
 
 struct config_property {
@@ -76,7 +76,7 @@ struct config {
 #define OPTION_TEXT(field, key, fallback, live, help) char *field;
 #include "esteem/options.def"
 
-    /* lists, sorted and without repetition */
+    /* Lists without repetition: rolling windows, bands, tenants and properties sorted, the others in the file's order. */
     int rolling_count;
     struct config_rolling rolling[CONFIG_ROLLING_MAX]; /* by ascending length */
     uint32_t calendar;                                 /* bits of enum calendar_window */
@@ -111,7 +111,7 @@ int config_dimension_find(const struct config *config, const char *name);
 const char *config_timezone(const struct config *config, const char *tenant);
 
 /* What a reload may not change while the engine runs: writes the first such key to `key`; true when a restart is needed. */
-bool config_needs_restart(const struct config *old, const struct config *new, const char **key);
+bool config_needs_restart(const struct config *old, const struct config *next, const char **key);
 
 /* Writes the JSON Schema of a configuration file, made from options.def. */
 void config_schema(FILE *out);

@@ -96,6 +96,8 @@ const char *decoder_field(const struct decoder *decoder);
 
 /* RFC 3339 with zone, or digits of epoch milliseconds, as `time` takes them. False when it is none. */
 bool event_time_parse(const char *text, size_t length, int64_t *time_ms);
+bool event_time_rfc3339(const char *text, size_t length, int64_t *time_ms);
+bool event_time_integer(int64_t value, int64_t *time_ms);
 /* "2026-11-22T14:00:00Z", with milliseconds only when there are some. `out` holds TIME_TEXT_MAX bytes. */
 enum { TIME_TEXT_MAX = 32 };
 size_t event_time_format(int64_t time_ms, char *out);

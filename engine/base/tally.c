@@ -1,0 +1,245 @@
+#include "esteem/tally.h"
+
+#include <string.h>
+
+#include "esteem/err.h"
+
+enum { VARINT_MAX = 10, SETTLE_SLACK = 48 /* unsettled bytes that are always let be */ };
+
+static uint8_t *varint_put(uint8_t *at, uint64_t value)
+{
+    while (value >= 0x80) {
+        *at++ = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    *at++ = (uint8_t)value;
+    return at;
+}
+
+static inline const uint8_t *varint_get(const uint8_t *at, uint64_t *value)
+{
+    uint64_t v = *at++;
+    if (v >= 0x80) {
+        v &= 0x7f;
+        for (unsigned shift = 7;; shift += 7) {
+            uint64_t byte = *at++;
+            v |= (byte & 0x7f) << shift;
+            if (byte < 0x80)
+                break;
+        }
+    }
+    *value = v;
+    return at;
+}
+
+static uint64_t zigzag(int64_t value)
+{
+    return ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
+}
+
+static int64_t unzigzag(uint64_t value)
+{
+    return (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
+}
+
+void tally_run_begin(struct tally_run *run)
+{
+    run->length = 0;
+    run->last = 0;
+}
+
+void tally_run_put(struct tally_run *run, uint32_t id, int64_t value)
+{
+    if (value == 0)
+        return;
+    ensure(id >= run->last && run->length + 2 * VARINT_MAX < TALLY_RUN_MAX, "a run has ascending ids and a bounded length");
+    uint8_t *at = varint_put(run->bytes + run->length, id + 1 - run->last);
+    at = varint_put(at, zigzag(value));
+    run->length = (uint32_t)(at - run->bytes);
+    run->last = id + 1;
+}
+
+void tally_run_end(struct tally_run *run)
+{
+    run->bytes[run->length++] = 0;
+}
+
+/* Copies runs with every value's sign turned; returns the length, at most as long plus one byte a value. */
+static uint32_t negate(const uint8_t *at, uint32_t length, uint8_t *out)
+{
+    const uint8_t *end = at + length;
+    uint8_t *to = out;
+    while (at < end) {
+        for (uint64_t step, value; *at;) {
+            at = varint_get(at, &step);
+            at = varint_get(at, &value);
+            to = varint_put(to, step);
+            to = varint_put(to, zigzag(-unzigzag(value)));
+        }
+        *to++ = *at++;
+    }
+    return (uint32_t)(to - out);
+}
+
+void tally_run_negate(const struct tally_run *run, struct tally_run *negated)
+{
+    negated->length = negate(run->bytes, run->length, negated->bytes);
+    negated->last = run->last;
+}
+
+static int64_t add_checked(struct tally_dense *dense, int64_t a, int64_t b)
+{
+    int64_t sum;
+    if (!__builtin_add_overflow(a, b, &sum))
+        return sum;
+    dense->saturated++;
+    return a < 0 ? INT64_MIN : INT64_MAX;
+}
+
+void tally_dense_add(struct tally_dense *dense, const uint8_t *at, uint32_t length, int sign)
+{
+    const uint8_t *end = at + length;
+    while (at < end) {
+        uint32_t id = 0;
+        for (uint64_t step, value; *at; id += (uint32_t)step) {
+            at = varint_get(at, &step);
+            at = varint_get(at, &value);
+            uint32_t which = id + (uint32_t)step - 1;
+            dense->touched[which / 64] |= UINT64_C(1) << which % 64;
+            dense->value[which] = add_checked(dense, dense->value[which], sign * unzigzag(value));
+        }
+        at++;
+    }
+}
+
+void tally_dense_clear(struct tally_dense *dense)
+{
+    TALLY_DENSE_EACH(dense, id)
+        dense->value[id] = 0;
+    memset(dense->touched, 0, sizeof dense->touched);
+}
+
+static void reserve(struct tally *tally, struct slab *slab, uint32_t length)
+{
+    if (length <= tally->capacity)
+        return;
+    uint32_t room = (uint32_t)slab_room(length > SLAB_LARGEST ? length + length / 2 : length);
+    uint8_t *bytes = slab_take(slab, room);
+    memcpy(bytes, tally->bytes ? tally->bytes : bytes, tally->length);
+    slab_give(slab, tally->bytes, tally->capacity);
+    tally->bytes = bytes;
+    tally->capacity = room;
+}
+
+/* Packs a dense vector into the tally, in place of what it holds, and clears the vector. */
+static void repack(struct tally *tally, struct slab *slab, struct tally_dense *dense)
+{
+    static _Thread_local uint8_t scratch[TALLY_IDS * (3 + VARINT_MAX) + 1];
+    uint8_t *at = scratch;
+    uint32_t last = 0;
+    TALLY_DENSE_EACH(dense, id) {
+        int64_t value = dense->value[id];
+        dense->value[id] = 0;
+        if (value == 0)
+            continue;
+        at = varint_put(at, id + 1 - last);
+        at = varint_put(at, zigzag(value));
+        last = id + 1;
+    }
+    memset(dense->touched, 0, sizeof dense->touched);
+    if (at != scratch)
+        *at++ = 0;
+    uint32_t length = (uint32_t)(at - scratch);
+    if (slab_room(length) < tally->capacity || length == 0)
+        tally_free(tally, slab);
+    tally->length = 0;
+    if (length) {
+        reserve(tally, slab, length);
+        memcpy(tally->bytes, scratch, length);
+    }
+    tally->length = tally->settled = length;
+}
+
+void tally_settle(struct tally *tally, struct slab *slab, struct tally_dense *dense)
+{
+    if (tally->settled == tally->length)
+        return;
+    tally_dense_add(dense, tally->bytes, tally->length, 1);
+    repack(tally, slab, dense);
+}
+
+void tally_add(struct tally *tally, struct slab *slab, struct tally_dense *dense, const uint8_t *runs, uint32_t length)
+{
+    if (length <= 1)
+        return;
+    if (tally->length + length - tally->settled > tally->settled + SETTLE_SLACK) {
+        tally_dense_add(dense, tally->bytes, tally->length, 1);
+        tally_dense_add(dense, runs, length, 1);
+        repack(tally, slab, dense);
+        return;
+    }
+    reserve(tally, slab, tally->length + length);
+    memcpy(tally->bytes + tally->length, runs, length);
+    tally->length += length;
+}
+
+void tally_merge(struct tally *tally, struct slab *slab, struct tally_dense *dense, const struct tally *other, int sign)
+{
+    if (other->length == 0)
+        return;
+    if (sign > 0) {
+        tally_add(tally, slab, dense, other->bytes, other->length);
+        return;
+    }
+    uint8_t negated[1024];
+    if (other->length <= sizeof negated / 2) {
+        tally_add(tally, slab, dense, negated, negate(other->bytes, other->length, negated));
+        return;
+    }
+    tally_dense_add(dense, tally->bytes, tally->length, 1);
+    tally_dense_add(dense, other->bytes, other->length, -1);
+    repack(tally, slab, dense);
+}
+
+int tally_is_zero(struct tally *tally, struct slab *slab, struct tally_dense *dense)
+{
+    tally_settle(tally, slab, dense);
+    return tally->length == 0;
+}
+
+void tally_free(struct tally *tally, struct slab *slab)
+{
+    slab_give(slab, tally->bytes, tally->capacity);
+    *tally = (struct tally){0};
+}
+
+static const uint8_t *varint_checked(const uint8_t *at, const uint8_t *end, uint64_t *value)
+{
+    *value = 0;
+    for (unsigned shift = 0; at < end && shift < 64; shift += 7) {
+        uint64_t byte = *at++;
+        *value |= (byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return at;
+    }
+    return NULL;
+}
+
+int tally_runs_valid(const uint8_t *at, uint32_t length)
+{
+    const uint8_t *end = at + length;
+    while (at < end) {
+        uint64_t id = 0, step, value;
+        while (at < end && *at) {
+            if ((at = varint_checked(at, end, &step)) == NULL || (at = varint_checked(at, end, &value)) == NULL)
+                return 0;
+            id += step;
+            if (step > TALLY_IDS || id > TALLY_IDS)
+                return 0;
+        }
+        if (at == end)
+            return 0;
+        at++;
+    }
+    return 1;
+}

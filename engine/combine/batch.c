@@ -1,0 +1,152 @@
+#include "esteem/batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "esteem/err.h"
+
+enum { BATCH_FIRST = 4096 };
+
+struct batch *batch_new(int shard)
+{
+    struct batch *batch = calloc(1, sizeof *batch);
+    ensure(batch != NULL, "the machine has memory left");
+    batch->shard = shard;
+    batch->watermark_ms = batch->newest_ms = INT64_MIN;
+    return batch;
+}
+
+void batch_free(struct batch *batch)
+{
+    if (batch == NULL)
+        return;
+    free(batch->bytes);
+    free(batch);
+}
+
+static uint8_t *reserve(struct batch *batch, uint32_t length)
+{
+    if (batch->length + length > batch->room) {
+        uint32_t room = batch->room ? batch->room : BATCH_FIRST;
+        while (batch->length + length > room)
+            room *= 2;
+        batch->bytes = realloc(batch->bytes, room);
+        ensure(batch->bytes != NULL, "the machine has memory left");
+        batch->room = room;
+    }
+    return batch->bytes + batch->length;
+}
+
+static uint8_t *put_varint(uint8_t *at, uint64_t value)
+{
+    while (value >= 0x80) {
+        *at++ = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    *at++ = (uint8_t)value;
+    return at;
+}
+
+static uint8_t *put_text(uint8_t *at, const char *text)
+{
+    size_t length = strlen(text);
+    at = put_varint(at, length);
+    memcpy(at, text, length);
+    return at + length;
+}
+
+void batch_put_key(struct batch *batch, uint32_t number, const struct scope_key *key)
+{
+    uint8_t *at = reserve(batch, BATCH_KEY_TEXT_MAX + 32);
+    *at++ = 'k';
+    at = put_varint(at, number);
+    at = put_varint(at, key->scope);
+    at = put_text(at, key->tenant);
+    for (int i = 0; i < key->count; i++)
+        at = put_text(at, key->value[i]);
+    batch->length = (uint32_t)(at - batch->bytes);
+}
+
+void batch_put_cell(struct batch *batch, uint32_t number, int64_t pane, const uint8_t *runs, uint32_t length)
+{
+    uint8_t *at = reserve(batch, length + 32);
+    int64_t step = pane - batch->pane;
+    *at++ = 'c';
+    at = put_varint(at, number);
+    at = put_varint(at, ((uint64_t)step << 1) ^ (uint64_t)(step >> 63));
+    at = put_varint(at, length);
+    memcpy(at, runs, length);
+    batch->pane = pane;
+    batch->length = (uint32_t)(at + length - batch->bytes);
+}
+
+static bool get_varint(const struct batch *batch, uint32_t *cursor, uint64_t *value)
+{
+    *value = 0;
+    for (unsigned shift = 0; *cursor < batch->length && shift < 64; shift += 7) {
+        uint64_t byte = batch->bytes[(*cursor)++];
+        *value |= (byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return true;
+    }
+    return false;
+}
+
+static bool get_text(const struct batch *batch, uint32_t *cursor, char **text, const char **out)
+{
+    uint64_t length;
+    if (!get_varint(batch, cursor, &length) || length > 256 || length > batch->length - *cursor)
+        return false;
+    memcpy(*text, batch->bytes + *cursor, length);
+    (*text)[length] = 0;
+    *out = *text;
+    *text += length + 1;
+    *cursor += (uint32_t)length;
+    return true;
+}
+
+static bool get_key(const struct batch *batch, uint32_t *cursor, uint32_t *number, struct scope_key *key, char *text)
+{
+    uint64_t value, scope;
+    if (!get_varint(batch, cursor, &value) || !get_varint(batch, cursor, &scope) || scope >> DIMENSION_MAX)
+        return false;
+    *number = (uint32_t)value;
+    *key = (struct scope_key){.scope = (uint32_t)scope};
+    if (!get_text(batch, cursor, &text, &key->tenant))
+        return false;
+    for (uint32_t left = key->scope; left; left &= left - 1) {
+        key->dimension[key->count] = (uint8_t)__builtin_ctz(left);
+        if (!get_text(batch, cursor, &text, &key->value[key->count++]))
+            return false;
+    }
+    return true;
+}
+
+static bool get_cell(struct batch *batch, uint32_t *cursor, struct batch_cell *cell)
+{
+    uint64_t number, step, length;
+    if (!get_varint(batch, cursor, &number) || !get_varint(batch, cursor, &step) || !get_varint(batch, cursor, &length) ||
+        length > batch->length - *cursor)
+        return false;
+    batch->pane += (int64_t)(step >> 1) ^ -(int64_t)(step & 1);
+    *cell = (struct batch_cell){(uint32_t)number, batch->pane, batch->bytes + *cursor, (uint32_t)length};
+    *cursor += (uint32_t)length;
+    return true;
+}
+
+enum batch_item batch_next(struct batch *batch, uint32_t *cursor, uint32_t *number, struct scope_key *key, char *text,
+                           struct batch_cell *cell)
+{
+    if (*cursor == 0)
+        batch->pane = 0;
+    if (*cursor >= batch->length)
+        return BATCH_END;
+    switch (batch->bytes[(*cursor)++]) {
+    case 'k':
+        return get_key(batch, cursor, number, key, text) ? BATCH_KEY : BATCH_BROKEN;
+    case 'c':
+        return get_cell(batch, cursor, cell) ? BATCH_CELL : BATCH_BROKEN;
+    default:
+        return BATCH_BROKEN;
+    }
+}

@@ -1,0 +1,324 @@
+/* Three small tables:
+ *
+ *   tuples: (tenant, scopes, the dimensions that any scope uses) -> the numbers of its scope keys
+ *   keys:   scope key -> its number on this shard, its fold; named to the fold with its first cell
+ *   cells:  (key number, pane) -> a tally
+ *
+ * A tuple is met again with nearly every contact of the same agent and queue, so the keys of six scopes cost one look-up. */
+#include "esteem/combine.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "esteem/err.h"
+#include "esteem/slab.h"
+
+enum { SCOPE_LISTS_MAX = 256, TUPLES_FIRST = 1024, CELLS_FIRST = 4096 };
+#define NONE UINT32_MAX
+
+struct tuple {
+    uint32_t tenant, scopes; /* scopes NONE: an empty slot */
+    struct dims dims;
+    uint32_t key[CONFIG_SCOPE_MAX]; /* NONE: the tuple lacks a dimension of that scope */
+};
+
+struct key {
+    uint32_t fold;
+    bool named; /* the fold has been told its number */
+    uint32_t tenant, scope;
+    uint32_t value[DIMENSION_MAX];
+};
+
+struct cell {
+    int64_t pane;
+    uint32_t key;
+    struct tally tally;
+};
+
+struct combine {
+    int shard, folds;
+    int64_t pane_ms, pane_from_ms;
+    const struct intern *strings;
+    struct key_registry *registry;
+    struct {
+        int count;
+        uint32_t scope[CONFIG_SCOPE_MAX], used; /* masks; `used` is their union */
+    } list[SCOPE_LISTS_MAX];
+    uint32_t lists;
+    struct tuple **tuple; /* open addressing */
+    uint32_t tuple_slots, tuples;
+    struct key *key;
+    uint32_t keys, key_room;
+    uint32_t *key_slot, key_slots;
+    struct cell *cell;
+    uint32_t cells, cell_room;
+    uint32_t *cell_slot, cell_slots;
+    struct slab slab;
+    struct tally_dense dense;
+};
+
+struct combine *combine_new(int shard, int folds, int64_t pane_ms, int64_t pane_from_ms, const struct intern *strings,
+                            struct key_registry *registry)
+{
+    struct combine *combine = calloc(1, sizeof *combine);
+    ensure(combine != NULL, "the machine has memory left");
+    combine->shard = shard;
+    combine->folds = folds;
+    combine->pane_ms = pane_ms;
+    combine->pane_from_ms = pane_from_ms;
+    combine->strings = strings;
+    combine->registry = registry;
+    combine->tuple_slots = TUPLES_FIRST;
+    combine->tuple = calloc(TUPLES_FIRST, sizeof(struct tuple *));
+    combine->key_slots = TUPLES_FIRST;
+    combine->key_slot = malloc(TUPLES_FIRST * sizeof *combine->key_slot);
+    combine->cell_slots = CELLS_FIRST;
+    combine->cell_slot = malloc(CELLS_FIRST * sizeof *combine->cell_slot);
+    ensure(combine->tuple && combine->key_slot && combine->cell_slot, "the machine has memory left");
+    memset(combine->key_slot, 0xff, TUPLES_FIRST * sizeof *combine->key_slot);
+    memset(combine->cell_slot, 0xff, CELLS_FIRST * sizeof *combine->cell_slot);
+    slab_init(&combine->slab);
+    return combine;
+}
+
+void combine_free(struct combine *combine)
+{
+    if (combine == NULL)
+        return;
+    for (uint32_t i = 0; i < combine->cells; i++)
+        tally_free(&combine->cell[i].tally, &combine->slab);
+    for (uint32_t i = 0; i < combine->tuple_slots; i++)
+        free(combine->tuple[i]);
+    free(combine->tuple);
+    free(combine->key);
+    free(combine->key_slot);
+    free(combine->cell);
+    free(combine->cell_slot);
+    slab_close(&combine->slab);
+    free(combine);
+}
+
+uint32_t combine_scopes(struct combine *combine, const struct config *config)
+{
+    uint32_t n = combine->lists;
+    for (uint32_t i = 0; i < n; i++) { /* a list that is known already keeps its number */
+        bool same = combine->list[i].count == config->scope_count;
+        for (int s = 0; same && s < config->scope_count; s++)
+            same = combine->list[i].scope[s] == config->scope[s].dimensions;
+        if (same)
+            return i;
+    }
+    ensure(n < SCOPE_LISTS_MAX, "fewer than 256 lists of scopes were configured in one run");
+    combine->list[n].count = config->scope_count;
+    combine->list[n].used = 0;
+    for (int s = 0; s < config->scope_count; s++) {
+        combine->list[n].scope[s] = config->scope[s].dimensions;
+        combine->list[n].used |= config->scope[s].dimensions;
+    }
+    combine->lists++;
+    return n;
+}
+
+/* ---- keys ---- */
+
+static struct scope_key key_text(const struct combine *combine, const struct key *key)
+{
+    struct scope_key text = {.scope = key->scope, .tenant = intern_text(combine->strings, key->tenant)};
+    for (uint32_t left = key->scope; left; left &= left - 1) {
+        text.dimension[text.count] = (uint8_t)__builtin_ctz(left);
+        uint32_t value = key->value[text.count];
+        text.value[text.count++] = value ? intern_text(combine->strings, value) : KEY_OTHER;
+    }
+    return text;
+}
+
+static uint32_t key_find(struct combine *combine, const struct key *key)
+{
+    uint32_t size = (uint32_t)(sizeof key->value[0]) * (uint32_t)__builtin_popcount(key->scope);
+    uint32_t mask = combine->key_slots - 1;
+    uint32_t i = (uint32_t)XXH3_64bits_withSeed(key->value, size, (uint64_t)key->tenant << 32 | key->scope) & mask;
+    for (uint32_t k; (k = combine->key_slot[i]) != NONE; i = (i + 1) & mask) {
+        const struct key *other = &combine->key[k];
+        if (other->tenant == key->tenant && other->scope == key->scope && memcmp(other->value, key->value, size) == 0)
+            break;
+    }
+    return i;
+}
+
+static void keys_grow(struct combine *combine)
+{
+    combine->key_slots *= 2;
+    combine->key_slot = realloc(combine->key_slot, combine->key_slots * sizeof *combine->key_slot);
+    ensure(combine->key_slot != NULL, "the machine has memory left");
+    memset(combine->key_slot, 0xff, combine->key_slots * sizeof *combine->key_slot);
+    for (uint32_t k = 0; k < combine->keys; k++)
+        combine->key_slot[key_find(combine, &combine->key[k])] = k;
+}
+
+static uint32_t key_number(struct combine *combine, struct key key)
+{
+    uint32_t slot = key_find(combine, &key);
+    if (combine->key_slot[slot] != NONE)
+        return combine->key_slot[slot];
+    struct scope_key text = key_text(combine, &key);
+    bool other = key.scope && key.value[0] == 0;
+    if (!other && !key_registry_admit(combine->registry, &text)) {
+        memset(key.value, 0, sizeof key.value); /* __other__: value 0 of every dimension */
+        return key_number(combine, key);
+    }
+    if (combine->keys * 2 >= combine->key_slots) {
+        keys_grow(combine);
+        slot = key_find(combine, &key);
+    }
+    if (combine->keys == combine->key_room) {
+        combine->key_room = combine->key_room ? combine->key_room * 2 : 256;
+        combine->key = realloc(combine->key, combine->key_room * sizeof *combine->key);
+        ensure(combine->key != NULL, "the machine has memory left");
+    }
+    key.fold = (uint32_t)(key_hash(&text) >> 32) % (uint32_t)combine->folds;
+    combine->key[combine->keys] = key;
+    combine->key_slot[slot] = combine->keys;
+    return combine->keys++;
+}
+
+/* ---- tuples ---- */
+
+static uint32_t tuple_find(const struct combine *combine, uint32_t tenant, uint32_t scopes, const struct dims *dims)
+{
+    uint32_t mask = combine->tuple_slots - 1;
+    uint32_t i = (uint32_t)XXH3_64bits_withSeed(dims, sizeof *dims, (uint64_t)tenant << 32 | scopes) & mask;
+    for (const struct tuple *tuple; (tuple = combine->tuple[i]) != NULL; i = (i + 1) & mask)
+        if (tuple->tenant == tenant && tuple->scopes == scopes && memcmp(&tuple->dims, dims, sizeof *dims) == 0)
+            break;
+    return i;
+}
+
+static void tuples_grow(struct combine *combine)
+{
+    struct tuple **old = combine->tuple;
+    uint32_t slots = combine->tuple_slots;
+    combine->tuple_slots *= 2;
+    combine->tuple = calloc(combine->tuple_slots, sizeof(struct tuple *));
+    ensure(combine->tuple != NULL, "the machine has memory left");
+    for (uint32_t i = 0; i < slots; i++)
+        if (old[i])
+            combine->tuple[tuple_find(combine, old[i]->tenant, old[i]->scopes, &old[i]->dims)] = old[i];
+    free(old);
+}
+
+static void tuple_fill(struct combine *combine, struct tuple *tuple)
+{
+    for (int s = 0; s < combine->list[tuple->scopes].count; s++) {
+        struct key key = {.tenant = tuple->tenant, .scope = combine->list[tuple->scopes].scope[s]};
+        int count = 0;
+        bool whole = true;
+        for (uint32_t left = key.scope; left; left &= left - 1) {
+            key.value[count] = tuple->dims.id[__builtin_ctz(left)];
+            whole &= key.value[count++] != 0;
+        }
+        tuple->key[s] = whole ? key_number(combine, key) : NONE;
+    }
+}
+
+static const struct tuple *tuple_of(struct combine *combine, uint32_t tenant, uint32_t scopes, const struct dims *full)
+{
+    struct dims dims = {{0}};
+    for (uint32_t left = combine->list[scopes].used; left; left &= left - 1) {
+        int i = __builtin_ctz(left);
+        dims.id[i] = full->id[i];
+    }
+    uint32_t slot = tuple_find(combine, tenant, scopes, &dims);
+    if (combine->tuple[slot])
+        return combine->tuple[slot];
+    if (combine->tuples * 2 >= combine->tuple_slots) {
+        tuples_grow(combine);
+        slot = tuple_find(combine, tenant, scopes, &dims);
+    }
+    struct tuple *tuple = malloc(sizeof *tuple);
+    ensure(tuple != NULL, "the machine has memory left");
+    *tuple = (struct tuple){.tenant = tenant, .scopes = scopes, .dims = dims};
+    tuple_fill(combine, tuple);
+    combine->tuple[slot] = tuple;
+    combine->tuples++;
+    return tuple;
+}
+
+/* ---- cells ---- */
+
+static uint32_t cell_hash(uint32_t key, int64_t pane)
+{
+    uint64_t x = (uint64_t)pane * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)key * UINT64_C(0xc2b2ae3d27d4eb4f);
+    return (uint32_t)(x >> 32) ^ (uint32_t)x;
+}
+
+static uint32_t cell_find(const struct combine *combine, uint32_t key, int64_t pane)
+{
+    uint32_t mask = combine->cell_slots - 1, i = cell_hash(key, pane) & mask;
+    for (uint32_t c; (c = combine->cell_slot[i]) != NONE; i = (i + 1) & mask)
+        if (combine->cell[c].key == key && combine->cell[c].pane == pane)
+            break;
+    return i;
+}
+
+static void cells_grow(struct combine *combine)
+{
+    combine->cell_slots *= 2;
+    combine->cell_slot = realloc(combine->cell_slot, combine->cell_slots * sizeof *combine->cell_slot);
+    ensure(combine->cell_slot != NULL, "the machine has memory left");
+    memset(combine->cell_slot, 0xff, combine->cell_slots * sizeof *combine->cell_slot);
+    for (uint32_t c = 0; c < combine->cells; c++)
+        combine->cell_slot[cell_find(combine, combine->cell[c].key, combine->cell[c].pane)] = c;
+}
+
+static struct cell *cell_of(struct combine *combine, uint32_t key, int64_t pane)
+{
+    uint32_t slot = cell_find(combine, key, pane);
+    if (combine->cell_slot[slot] != NONE)
+        return &combine->cell[combine->cell_slot[slot]];
+    if (combine->cells * 2 >= combine->cell_slots) {
+        cells_grow(combine);
+        slot = cell_find(combine, key, pane);
+    }
+    if (combine->cells == combine->cell_room) {
+        combine->cell_room = combine->cell_room ? combine->cell_room * 2 : 1024;
+        combine->cell = realloc(combine->cell, combine->cell_room * sizeof *combine->cell);
+        ensure(combine->cell != NULL, "the machine has memory left");
+    }
+    combine->cell_slot[slot] = combine->cells;
+    combine->cell[combine->cells] = (struct cell){.pane = pane, .key = key};
+    return &combine->cell[combine->cells++];
+}
+
+void combine_add(struct combine *combine, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms,
+                 const uint8_t *runs, uint32_t length)
+{
+    const struct tuple *tuple = tuple_of(combine, tenant, scopes, dims);
+    int64_t from_ms = anchor_ms - combine->pane_from_ms;
+    int64_t pane = from_ms / combine->pane_ms - (from_ms % combine->pane_ms < 0);
+    for (int s = 0; s < combine->list[scopes].count; s++)
+        if (tuple->key[s] != NONE)
+            tally_add(&cell_of(combine, tuple->key[s], pane)->tally, &combine->slab, &combine->dense, runs, length);
+}
+
+uint32_t combine_cells(const struct combine *combine)
+{
+    return combine->cells;
+}
+
+void combine_flush(struct combine *combine, struct batch **batch)
+{
+    for (uint32_t c = 0; c < combine->cells; c++) {
+        struct cell *cell = &combine->cell[c];
+        struct key *key = &combine->key[cell->key];
+        if (!key->named) {
+            struct scope_key text = key_text(combine, key);
+            batch_put_key(batch[key->fold], cell->key, &text);
+            key->named = true;
+        }
+        batch_put_cell(batch[key->fold], cell->key, cell->pane, cell->tally.bytes, cell->tally.length);
+        tally_free(&cell->tally, &combine->slab);
+    }
+    combine->cells = 0;
+    memset(combine->cell_slot, 0xff, combine->cell_slots * sizeof *combine->cell_slot);
+}

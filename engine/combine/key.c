@@ -1,0 +1,113 @@
+#include "esteem/key.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "esteem/err.h"
+
+uint64_t key_hash(const struct scope_key *key)
+{
+    uint64_t hash = XXH3_64bits_withSeed(key->tenant, strlen(key->tenant), key->scope);
+    for (int i = 0; i < key->count; i++)
+        hash = XXH3_64bits_withSeed(key->value[i], strlen(key->value[i]) + 1, hash);
+    return hash ? hash : 1;
+}
+
+enum { SCOPES_MAX = 256 };
+
+struct key_registry {
+    pthread_mutex_t lock; /* protects all below */
+    uint64_t limit, refused;
+    uint64_t *slot; /* hashes of admitted keys, 0 is empty */
+    uint64_t slots, count;
+    struct {
+        uint32_t scope;
+        uint64_t keys;
+    } scope[SCOPES_MAX];
+    int scopes;
+};
+
+struct key_registry *key_registry_new(uint64_t keys_a_scope)
+{
+    struct key_registry *registry = calloc(1, sizeof *registry);
+    ensure(registry != NULL, "the machine has memory left");
+    pthread_mutex_init(&registry->lock, NULL);
+    registry->limit = keys_a_scope;
+    registry->slots = 4096;
+    registry->slot = calloc(registry->slots, sizeof *registry->slot);
+    ensure(registry->slot != NULL, "the machine has memory left");
+    return registry;
+}
+
+void key_registry_free(struct key_registry *registry)
+{
+    if (registry == NULL)
+        return;
+    pthread_mutex_destroy(&registry->lock);
+    free(registry->slot);
+    free(registry);
+}
+
+static uint64_t *place(struct key_registry *registry, uint64_t hash)
+{
+    uint64_t i = hash & (registry->slots - 1);
+    while (registry->slot[i] && registry->slot[i] != hash)
+        i = (i + 1) & (registry->slots - 1);
+    return &registry->slot[i];
+}
+
+static void grow(struct key_registry *registry)
+{
+    uint64_t *old = registry->slot, slots = registry->slots;
+    registry->slots *= 2;
+    registry->slot = calloc(registry->slots, sizeof *registry->slot);
+    ensure(registry->slot != NULL, "the machine has memory left");
+    for (uint64_t i = 0; i < slots; i++)
+        if (old[i])
+            *place(registry, old[i]) = old[i];
+    free(old);
+}
+
+static uint64_t *scope_count(struct key_registry *registry, uint32_t scope)
+{
+    int i = 0;
+    while (i < registry->scopes && registry->scope[i].scope != scope)
+        i++;
+    ensure(i < SCOPES_MAX, "fewer than 256 scopes were ever configured in one run");
+    if (i == registry->scopes) {
+        registry->scope[i].scope = scope;
+        registry->scopes++;
+    }
+    return &registry->scope[i].keys;
+}
+
+int key_registry_admit(struct key_registry *registry, const struct scope_key *key)
+{
+    if (registry == NULL)
+        return 1;
+    uint64_t hash = key_hash(key);
+    pthread_mutex_lock(&registry->lock);
+    if (registry->count * 2 >= registry->slots)
+        grow(registry);
+    uint64_t *slot = place(registry, hash), *keys = scope_count(registry, key->scope);
+    int admitted = *slot == hash || *keys < registry->limit;
+    if (!admitted)
+        registry->refused++;
+    else if (*slot != hash) {
+        *slot = hash;
+        registry->count++;
+        ++*keys;
+    }
+    pthread_mutex_unlock(&registry->lock);
+    return admitted;
+}
+
+uint64_t key_registry_refused(struct key_registry *registry)
+{
+    pthread_mutex_lock(&registry->lock);
+    uint64_t refused = registry->refused;
+    pthread_mutex_unlock(&registry->lock);
+    return refused;
+}

@@ -1,0 +1,811 @@
+/* From facts to contributions (SEMANTICS 2 and 3). Read from the bottom: derive() sorts and splits the facts into records;
+ * record() makes out one record (who, when, which segments); contribute_*() turn it into integers.
+ *
+ *   facts ──sort, split by gaps──> record: versions ──> dimensions, segments, times ──> blocks (dims, instant, integers)
+ *
+ * Nothing here knows of windows, threads, or what was sent before. */
+#include "esteem/derive.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "esteem/err.h"
+
+#define NEVER INT64_MIN /* a time that is not known */
+enum { DAY_MS = 86400000 };
+
+/* ---- blocks ---- */
+
+void derivation_init(struct derivation *out)
+{
+    *out = (struct derivation){.room = 64, .bytes_room = 16384};
+    out->block = malloc(out->room * sizeof *out->block);
+    out->bytes = malloc(out->bytes_room);
+    ensure(out->block && out->bytes, "the machine has memory left");
+}
+
+void derivation_close(struct derivation *out)
+{
+    free(out->block);
+    free(out->bytes);
+    *out = (struct derivation){0};
+}
+
+static void block_put(struct derivation *out, const struct dims *dims, int64_t anchor_ms, struct tally_run *run)
+{
+    tally_run_end(run);
+    if (tally_run_empty(run))
+        return;
+    if (out->count == out->room) {
+        out->room *= 2;
+        out->block = realloc(out->block, out->room * sizeof *out->block);
+        ensure(out->block != NULL, "the machine has memory left");
+    }
+    if (out->used + run->length > out->bytes_room) {
+        out->bytes_room *= 2;
+        out->bytes = realloc(out->bytes, out->bytes_room);
+        ensure(out->bytes != NULL, "the machine has memory left");
+    }
+    struct block *block = &out->block[out->count++];
+    *block = (struct block){.anchor_ms = anchor_ms, .dims = *dims, .at = out->used, .length = run->length};
+    memcpy(out->bytes + out->used, run->bytes, run->length);
+    out->used += run->length;
+    block->hash = XXH3_64bits_withSeed(run->bytes, run->length, (uint64_t)anchor_ms) ^ XXH3_64bits(dims, sizeof *dims);
+}
+
+/* ---- dimensions ---- */
+
+/* A tuple under construction, with what tells who named the agent, and when. */
+struct named {
+    struct dims dims;
+    int64_t agent_ms; /* time of the fact that names the agent */
+};
+
+enum { CLASS_OTHER, CLASS_WRAPPED, CLASS_INTERACTION, CLASS_COUNT };
+
+static int class_of(enum event_type type)
+{
+    return type == EVENT_WRAPPED ? CLASS_WRAPPED : type <= EVENT_INTERACTION_LAST ? CLASS_INTERACTION : CLASS_OTHER;
+}
+
+/* The latest fact that names a dimension wins within its class; interaction.* before wrapped before others. A resolver takes
+ * facts in order, one at a time, so that the state before any fact can be read off. */
+struct resolver {
+    struct named by_class[CLASS_COUNT];
+};
+
+static void resolver_take(struct resolver *resolver, const struct fact *fact)
+{
+    struct named *named = &resolver->by_class[class_of(fact->type)];
+    for (uint32_t left = fact->dimensions; left; left &= left - 1) {
+        int i = __builtin_ctz(left);
+        named->dims.id[i] = fact->dimension[i];
+    }
+    if (fact->dimensions >> DIMENSION_agent & 1)
+        named->agent_ms = fact->time_ms;
+}
+
+static struct named resolver_read(const struct resolver *resolver)
+{
+    struct named out = resolver->by_class[CLASS_INTERACTION];
+    for (int class = CLASS_WRAPPED; class >= CLASS_OTHER; class--) {
+        const struct named *lower = &resolver->by_class[class];
+        if (out.dims.id[DIMENSION_agent] == 0)
+            out.agent_ms = lower->agent_ms;
+        for (int i = 0; i < DIMENSION_MAX; i++)
+            if (out.dims.id[i] == 0)
+                out.dims.id[i] = lower->dims.id[i];
+    }
+    return out;
+}
+
+static struct named named_by(const struct fact *fact)
+{
+    struct named out = {.agent_ms = fact->time_ms};
+    for (uint32_t left = fact->dimensions; left; left &= left - 1) {
+        int i = __builtin_ctz(left);
+        out.dims.id[i] = fact->dimension[i];
+    }
+    return out;
+}
+
+/* ---- a record ---- */
+
+struct segment {
+    int64_t start_ms, end_ms, wrapped_ms; /* NEVER: open; not wrapped yet */
+    int64_t talk_ms, hold_ms, wrap_ms, holds;
+    struct dims dims;
+    uint32_t agent; /* as the `answered` names it, else the interaction's */
+};
+
+struct record {
+    const struct fact *fact; /* in order, replaced versions left out */
+    uint32_t count;
+    const struct fact *completed; /* NULL when there is none */
+    const struct derive_settings *settings;
+    const struct roster *roster;
+    uint32_t tenant, as_of;
+    bool joined; /* has an interaction.* fact */
+
+    struct dims dims, entry;
+    int64_t offered_ms, answered_ms, abandoned_ms, ended_ms; /* NEVER: did not happen, or is not known */
+    bool answered, abandoned, wait_known, used, missed, converted;
+    int64_t wait_ms, conversation_ms;
+    uint32_t closed_segments;
+    struct segment *segment; /* shared scratch */
+    uint32_t segments;
+    struct derivation *out;
+};
+
+static int64_t duration(struct record *record, int64_t ms)
+{
+    if (ms >= 0 && ms <= DURATION_MAX_MS)
+        return ms;
+    record->out->skewed = true;
+    return ms < 0 ? 0 : DURATION_MAX_MS;
+}
+
+static struct roster_place place(const struct record *record, uint32_t agent, int64_t at_ms)
+{
+    return roster_find(record->roster, record->tenant, agent, at_ms, record->as_of);
+}
+
+/* Team and site where they are not named: from the roster by the agent; then, when `fallback` is given and has the same agent
+ * or there is none, from it. Other dimensions that are not named come from `fallback` too. */
+static struct dims filled(const struct record *record, struct named own, const struct dims *fallback)
+{
+    uint32_t *id = own.dims.id, agent = id[DIMENSION_agent];
+    if (id[DIMENSION_team] == 0 || id[DIMENSION_site] == 0) {
+        struct roster_place at = place(record, agent, own.agent_ms);
+        id[DIMENSION_team] = id[DIMENSION_team] ? id[DIMENSION_team] : at.team;
+        id[DIMENSION_site] = id[DIMENSION_site] ? id[DIMENSION_site] : at.site;
+    }
+    if (fallback == NULL)
+        return own.dims;
+    bool same_agent = agent == 0 || agent == fallback->id[DIMENSION_agent];
+    for (int i = 0; i < DIMENSION_MAX; i++)
+        if (id[i] == 0 && (same_agent || (i != DIMENSION_team && i != DIMENSION_site)))
+            id[i] = fallback->id[i];
+    return own.dims;
+}
+
+static bool gives(const struct record *record, enum field field)
+{
+    return record->completed != NULL && fact_has(record->completed, field);
+}
+
+static void resolve_dimensions(struct record *record)
+{
+    struct resolver all = {0};
+    for (uint32_t i = 0; i < record->count; i++)
+        resolver_take(&all, &record->fact[i]);
+    record->dims = filled(record, resolver_read(&all), NULL);
+}
+
+/* Of the facts up to the first answer (or, if abandoned, the first abandonment); of the completed record alone where there
+ * is one; what those leave out is the interaction's. */
+static void resolve_entry(struct record *record)
+{
+    if (record->completed) {
+        record->entry = filled(record, named_by(record->completed), &record->dims);
+        return;
+    }
+    enum event_type last = record->abandoned ? EVENT_ABANDONED : EVENT_ANSWERED;
+    struct resolver until = {0};
+    for (uint32_t i = 0; i < record->count; i++) {
+        resolver_take(&until, &record->fact[i]);
+        if (record->fact[i].type == last)
+            break;
+    }
+    record->entry = filled(record, resolver_read(&until), &record->dims);
+}
+
+/* ---- segments from lifecycle facts ---- */
+
+/* Where a walk through the facts stands. */
+struct walk {
+    struct segment *open;
+    int64_t held_ms;   /* the hold that is open since then, or NEVER */
+    int64_t resumed_ms; /* instant at which a `resumed` ended a hold that was open before: further ones there do nothing */
+    int64_t owed_ms;    /* instant at which a `resumed` came with no hold open: it ends the hold that begins there */
+    int64_t zero_ms;    /* instant at which such a hold of 0 ms was counted: further `held` there change nothing */
+};
+
+static void hold_end(struct walk *walk, int64_t at_ms)
+{
+    if (walk->held_ms == NEVER)
+        return;
+    walk->open->hold_ms += at_ms - walk->held_ms;
+    walk->held_ms = NEVER;
+}
+
+static void segment_close(struct record *record, struct walk *walk, int64_t at_ms)
+{
+    struct segment *segment = walk->open;
+    if (segment == NULL)
+        return;
+    hold_end(walk, at_ms);
+    segment->end_ms = at_ms;
+    segment->talk_ms = duration(record, at_ms - segment->start_ms - segment->hold_ms);
+    segment->hold_ms = duration(record, segment->hold_ms);
+    record->closed_segments++;
+    walk->open = NULL;
+}
+
+static void segment_open(struct record *record, struct walk *walk, const struct fact *fact)
+{
+    segment_close(record, walk, fact->time_ms);
+    struct segment *segment = &record->segment[record->segments++];
+    *segment = (struct segment){.start_ms = fact->time_ms, .end_ms = NEVER, .wrapped_ms = NEVER};
+    segment->dims = filled(record, named_by(fact), &record->dims);
+    segment->agent = segment->dims.id[DIMENSION_agent];
+    walk->open = segment;
+}
+
+static void hold_begin(struct walk *walk, int64_t at_ms)
+{
+    if (walk->open == NULL || walk->held_ms != NEVER || walk->zero_ms == at_ms)
+        return;
+    walk->open->holds++;
+    if (walk->owed_ms == at_ms)
+        walk->zero_ms = at_ms;
+    else
+        walk->held_ms = at_ms;
+}
+
+static void hold_resume(struct walk *walk, int64_t at_ms)
+{
+    if (walk->held_ms != NEVER) {
+        hold_end(walk, at_ms);
+        walk->resumed_ms = at_ms;
+    } else if (walk->resumed_ms != at_ms) {
+        walk->owed_ms = at_ms;
+    }
+}
+
+static void wrap(struct record *record, const struct fact *fact)
+{
+    uint32_t agent = fact->dimensions >> DIMENSION_agent & 1 ? fact->dimension[DIMENSION_agent] : 0;
+    for (uint32_t i = record->segments; i-- > 0;) {
+        struct segment *segment = &record->segment[i];
+        if (segment->end_ms == NEVER || (agent && segment->agent != agent))
+            continue;
+        segment->wrapped_ms = fact->time_ms;
+        segment->wrap_ms = duration(record, fact->time_ms - segment->end_ms);
+        return;
+    }
+}
+
+static void lifecycle_segments(struct record *record)
+{
+    struct walk walk = {.held_ms = NEVER, .resumed_ms = NEVER, .owed_ms = NEVER, .zero_ms = NEVER};
+    for (uint32_t i = 0; i < record->count; i++) {
+        const struct fact *fact = &record->fact[i];
+        switch (fact->type) {
+        case EVENT_ANSWERED:
+            segment_open(record, &walk, fact);
+            break;
+        case EVENT_TRANSFERRED:
+        case EVENT_ENDED:
+        case EVENT_ABANDONED:
+            segment_close(record, &walk, fact->time_ms);
+            break;
+        case EVENT_HELD:
+            hold_begin(&walk, fact->time_ms);
+            break;
+        case EVENT_RESUMED:
+            hold_resume(&walk, fact->time_ms);
+            break;
+        case EVENT_WRAPPED:
+            wrap(record, fact);
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+/* ---- times and states ---- */
+
+static int64_t first_of(const struct record *record, enum event_type type)
+{
+    for (uint32_t i = 0; i < record->count; i++)
+        if (record->fact[i].type == type)
+            return record->fact[i].time_ms;
+    return NEVER;
+}
+
+static int64_t count_of(const struct record *record, enum event_type type)
+{
+    int64_t count = 0;
+    for (uint32_t i = 0; i < record->count; i++)
+        count += record->fact[i].type == type;
+    return count;
+}
+
+/* The completed record's own segment: exactly one, with no lifecycle figure in it. */
+static void completed_segment(struct record *record)
+{
+    const struct fact *completed = record->completed;
+    struct segment *segment = &record->segment[record->segments++];
+    *segment = (struct segment){.end_ms = record->ended_ms, .wrapped_ms = NEVER};
+    if (gives(record, FIELD_answered_at))
+        record->answered_ms = completed->field[FIELD_answered_at];
+    else if (record->offered_ms != NEVER && gives(record, FIELD_wait_ms))
+        record->answered_ms = record->offered_ms + completed->field[FIELD_wait_ms];
+    else {
+        record->answered_ms = record->ended_ms;
+        record->wait_known = false;
+    }
+    segment->start_ms = record->answered_ms;
+    segment->hold_ms = gives(record, FIELD_hold_ms) ? completed->field[FIELD_hold_ms] : 0;
+    segment->holds = gives(record, FIELD_holds) ? completed->field[FIELD_holds] : 0;
+    segment->talk_ms = gives(record, FIELD_talk_ms)
+                           ? completed->field[FIELD_talk_ms]
+                           : duration(record, segment->end_ms - segment->start_ms - segment->hold_ms);
+    if (gives(record, FIELD_wrapped_at))
+        segment->wrapped_ms = completed->field[FIELD_wrapped_at];
+    if (gives(record, FIELD_wrap_ms))
+        segment->wrap_ms = completed->field[FIELD_wrap_ms];
+    else if (gives(record, FIELD_wrapped_at))
+        segment->wrap_ms = duration(record, segment->wrapped_ms - segment->end_ms);
+    segment->dims = filled(record, named_by(completed), &record->dims);
+    segment->agent = segment->dims.id[DIMENSION_agent];
+    record->closed_segments = 1;
+}
+
+static void abandonment(struct record *record)
+{
+    int64_t first = first_of(record, EVENT_ABANDONED);
+    bool said = gives(record, FIELD_abandoned) ? record->completed->field[FIELD_abandoned] != 0 : first != NEVER;
+    record->abandoned = said && record->segments == 0;
+    if (!record->abandoned)
+        return;
+    if (record->completed == NULL)
+        record->abandoned_ms = first;
+    else if (gives(record, FIELD_ended_at))
+        record->abandoned_ms = record->completed->field[FIELD_ended_at];
+    else if (record->offered_ms != NEVER && gives(record, FIELD_wait_ms))
+        record->abandoned_ms = record->offered_ms + record->completed->field[FIELD_wait_ms];
+    else
+        record->abandoned_ms = first != NEVER ? first : record->completed->time_ms;
+}
+
+static void wait(struct record *record)
+{
+    int64_t until_ms = record->answered ? record->answered_ms : record->abandoned_ms;
+    if (gives(record, FIELD_wait_ms)) {
+        record->wait_ms = record->completed->field[FIELD_wait_ms];
+        record->wait_known = true;
+    } else if (record->wait_known && record->offered_ms != NEVER && until_ms != NEVER) {
+        record->wait_ms = duration(record, until_ms - record->offered_ms);
+    } else {
+        record->wait_known = false;
+    }
+}
+
+static void make_out(struct record *record)
+{
+    resolve_dimensions(record);
+    record->offered_ms = gives(record, FIELD_offered_at) ? record->completed->field[FIELD_offered_at]
+                                                         : first_of(record, EVENT_OFFERED);
+    for (uint32_t i = 0; i < record->count; i++)
+        if (record->fact[i].type == EVENT_ENDED || record->fact[i].type == EVENT_ABANDONED)
+            record->ended_ms = record->fact[i].time_ms;
+    if (gives(record, FIELD_ended_at))
+        record->ended_ms = record->completed->field[FIELD_ended_at];
+    else if (record->completed && record->ended_ms == NEVER)
+        record->ended_ms = record->completed->time_ms;
+
+    bool gives_abandoned = gives(record, FIELD_abandoned) && record->completed->field[FIELD_abandoned];
+    if ((gives(record, FIELD_answered_at) || gives(record, FIELD_talk_ms)) && !gives_abandoned) {
+        completed_segment(record);
+        record->answered = true;
+    } else if (!gives_abandoned) {
+        lifecycle_segments(record);
+        record->answered = record->segments > 0;
+        if (record->answered)
+            record->answered_ms = record->segment[0].start_ms;
+    }
+    abandonment(record);
+    wait(record);
+    resolve_entry(record);
+    for (uint32_t i = 0; i < record->segments; i++)
+        if (record->segment[i].end_ms != NEVER)
+            record->conversation_ms += record->segment[i].talk_ms + record->segment[i].hold_ms + record->segment[i].wrap_ms;
+    record->used = count_of(record, EVENT_PROGRAM_USED) > 0;
+    record->missed = !record->used && count_of(record, EVENT_OPPORTUNITY_SEEN) > 0;
+    record->converted = count_of(record, EVENT_CONVERSION_MADE) > 0;
+}
+
+/* ---- contributions ---- */
+
+#define PUT(run, name, value) tally_run_put(run, MEASURE_##name, value)
+
+static int64_t threshold_ms(const struct record *record, const struct dims *dims)
+{
+    const struct derive_settings *settings = record->settings;
+    for (int r = 0; r < settings->rule_count; r++) {
+        bool match = true;
+        for (int i = 0; i < DIMENSION_MAX && match; i++)
+            match = settings->rule[r].match.id[i] == 0 || settings->rule[r].match.id[i] == dims->id[i];
+        if (match)
+            return settings->rule[r].threshold_ms;
+    }
+    return settings->sl_threshold_ms;
+}
+
+static void contribute_entry(struct record *record)
+{
+    struct tally_run run;
+    if (record->offered_ms != NEVER) {
+        tally_run_begin(&run);
+        PUT(&run, offered, 1);
+        block_put(record->out, &record->entry, record->offered_ms, &run);
+    }
+    if (!record->answered && !record->abandoned)
+        return;
+    int64_t in_time = record->wait_known && record->wait_ms <= threshold_ms(record, &record->entry);
+    tally_run_begin(&run);
+    if (record->answered) {
+        PUT(&run, answered, 1);
+        PUT(&run, wait_n, record->wait_known);
+        PUT(&run, wait_ms, record->wait_known ? record->wait_ms : 0);
+        PUT(&run, answered_in_sl, in_time);
+        if (record->wait_known)
+            tally_run_put(&run, histogram_id(HISTOGRAM_wait, histogram_bucket(record->wait_ms)), 1);
+        block_put(record->out, &record->entry, record->answered_ms, &run);
+        return;
+    }
+    PUT(&run, abandoned, 1);
+    PUT(&run, abandon_wait_n, record->wait_known);
+    PUT(&run, abandon_wait_ms, record->wait_known ? record->wait_ms : 0);
+    PUT(&run, abandoned_short, record->wait_known && record->wait_ms <= record->settings->short_abandon_ms);
+    PUT(&run, abandoned_in_sl, in_time);
+    block_put(record->out, &record->entry, record->abandoned_ms, &run);
+}
+
+static void contribute_segments(struct record *record)
+{
+    for (uint32_t i = 0; i < record->segments; i++) {
+        const struct segment *segment = &record->segment[i];
+        if (segment->end_ms == NEVER)
+            continue;
+        struct tally_run run;
+        tally_run_begin(&run);
+        PUT(&run, handled, 1);
+        PUT(&run, talk_ms, segment->talk_ms);
+        PUT(&run, hold_ms, segment->hold_ms);
+        PUT(&run, wrap_ms, segment->wrap_ms);
+        PUT(&run, held, segment->hold_ms > 0);
+        PUT(&run, holds, segment->holds);
+        int64_t handle_ms = segment->talk_ms + segment->hold_ms + segment->wrap_ms;
+        tally_run_put(&run, histogram_id(HISTOGRAM_handle, histogram_bucket(handle_ms)), 1);
+        block_put(record->out, &segment->dims, segment->wrapped_ms != NEVER ? segment->wrapped_ms : segment->end_ms, &run);
+    }
+}
+
+/* What the completed record gives, else the latest `ended` that names it; -1 when none does. */
+static int64_t said(const struct record *record, enum field field)
+{
+    if (gives(record, field))
+        return record->completed->field[field];
+    int64_t value = -1;
+    for (uint32_t i = 0; i < record->count; i++)
+        if (record->fact[i].type == EVENT_ENDED && fact_has(&record->fact[i], field))
+            value = record->fact[i].field[field];
+    return value;
+}
+
+static int64_t counted(const struct record *record, enum field field, enum event_type type)
+{
+    return gives(record, field) ? record->completed->field[field] : count_of(record, type);
+}
+
+static void contribute_closed(struct record *record)
+{
+    if (record->ended_ms == NEVER || record->abandoned)
+        return;
+    int64_t transfers = counted(record, FIELD_transfers, EVENT_TRANSFERRED);
+    int64_t identified = counted(record, FIELD_identifications, EVENT_IDENTIFIED);
+    int64_t resolved = said(record, FIELD_resolved), contained = said(record, FIELD_contained);
+    int64_t scripted = said(record, FIELD_scripted), cost = said(record, FIELD_cost);
+    struct tally_run run;
+    tally_run_begin(&run);
+    PUT(&run, closed, 1);
+    PUT(&run, conversed, record->closed_segments > 0);
+    PUT(&run, conversation_ms, record->conversation_ms);
+    PUT(&run, transfers, transfers);
+    PUT(&run, transferred, transfers > 0);
+    PUT(&run, repeat_ids, identified > 1 ? identified - 1 : 0);
+    PUT(&run, restatements, counted(record, FIELD_restatements, EVENT_RESTATED));
+    PUT(&run, resolved_known, resolved >= 0);
+    PUT(&run, resolved, resolved > 0);
+    PUT(&run, self_service, contained >= 0);
+    PUT(&run, contained, contained > 0);
+    PUT(&run, scripted_known, scripted >= 0);
+    PUT(&run, scripted, scripted > 0);
+    PUT(&run, cost, cost > 0 ? cost : 0);
+    PUT(&run, converted, record->converted);
+    PUT(&run, used_contacts, record->used);
+    PUT(&run, missed_contacts, record->missed);
+    block_put(record->out, &record->dims, record->ended_ms, &run);
+}
+
+static void contribute_employee(const struct record *record, const struct fact *fact, struct tally_run *run)
+{
+    if (fact_has(fact, FIELD_csat)) {
+        int64_t csat = fact->field[FIELD_csat];
+        PUT(run, esat_n, 1);
+        PUT(run, esat_sum, csat);
+        PUT(run, esat_top, csat >= record->settings->top_box);
+    }
+    if (fact_has(fact, FIELD_nps)) {
+        int64_t nps = fact->field[FIELD_nps];
+        PUT(run, enps_n, 1);
+        PUT(run, enps_promoters, nps >= 9);
+        PUT(run, enps_detractors, nps <= 6);
+    }
+    PUT(run, employee_survey_answered, 1);
+    PUT(run, employee_comments, fact->comment);
+}
+
+/* The AHT band of a conversation: bounds[i - 1] <= ms < bounds[i], the last one open. */
+static int band_of(const struct derive_settings *settings, int64_t ms)
+{
+    int band = 0;
+    while (band < settings->band_count && ms >= settings->band_ms[band])
+        band++;
+    return band;
+}
+
+static void contribute_handle_against_csat(const struct record *record, int64_t csat, struct tally_run *run)
+{
+    if (record->closed_segments == 0)
+        return;
+    if (record->conversation_ms <= DAY_MS) {
+        int64_t x = record->conversation_ms / 1000;
+        PUT(run, ac_n, 1);
+        PUT(run, ac_x, x);
+        PUT(run, ac_y, csat);
+        PUT(run, ac_xx, x * x);
+        PUT(run, ac_yy, csat * csat);
+        PUT(run, ac_xy, x * csat);
+    }
+    if (record->settings->band_count == 0)
+        return;
+    uint32_t band = MEASURE_band0_n + 2 * (uint32_t)band_of(record->settings, record->conversation_ms);
+    tally_run_put(run, band, 1);
+    tally_run_put(run, band + 1, csat >= record->settings->top_box);
+}
+
+static void contribute_customer(const struct record *record, const struct fact *fact, struct tally_run *run)
+{
+    bool has_csat = fact_has(fact, FIELD_csat), has_nps = fact_has(fact, FIELD_nps);
+    int64_t csat = has_csat ? fact->field[FIELD_csat] : 0, nps = has_nps ? fact->field[FIELD_nps] : 0;
+    int64_t top = has_csat && csat >= record->settings->top_box;
+    int64_t promoter = has_nps && nps >= 9, detractor = has_nps && nps <= 6;
+    int64_t scripted = said(record, FIELD_scripted);
+    PUT(run, survey_answered, 1);
+    PUT(run, comments, fact->comment);
+    PUT(run, csat_n, has_csat);
+    PUT(run, csat_sum, csat);
+    PUT(run, csat_top, top);
+    PUT(run, nps_n, has_nps);
+    PUT(run, nps_promoters, promoter);
+    PUT(run, nps_detractors, detractor);
+    PUT(run, ces_n, fact_has(fact, FIELD_ces));
+    PUT(run, ces_sum, fact_has(fact, FIELD_ces) ? fact->field[FIELD_ces] : 0);
+    if (!record->joined)
+        return;
+    PUT(run, csat_used_n, record->used && has_csat);
+    PUT(run, csat_used_top, record->used && top);
+    PUT(run, csat_missed_n, record->missed && has_csat);
+    PUT(run, csat_missed_top, record->missed && top);
+    PUT(run, nps_used_n, record->used && has_nps);
+    PUT(run, nps_used_promoters, record->used && promoter);
+    PUT(run, nps_used_detractors, record->used && detractor);
+    PUT(run, nps_missed_n, record->missed && has_nps);
+    PUT(run, nps_missed_promoters, record->missed && promoter);
+    PUT(run, nps_missed_detractors, record->missed && detractor);
+    PUT(run, csat_scripted_n, scripted > 0 && has_csat);
+    PUT(run, csat_scripted_top, scripted > 0 && top);
+    PUT(run, csat_unscripted_n, scripted == 0 && has_csat);
+    PUT(run, csat_unscripted_top, scripted == 0 && top);
+    if (has_csat)
+        contribute_handle_against_csat(record, csat, run);
+}
+
+static int64_t amount(const struct fact *fact, enum field field)
+{
+    return fact_has(fact, field) ? fact->field[field] : 0;
+}
+
+static void contribute_offer(const struct fact *fact, struct tally_run *run)
+{
+    static const enum measure offers[] = {MEASURE_upsell_offers, MEASURE_cross_sell_offers, MEASURE_save_offers};
+    static const enum measure accepted[] = {MEASURE_upsell_accepted, MEASURE_cross_sell_accepted, MEASURE_save_accepted};
+    int64_t kind = fact->field[FIELD_kind];
+    if (fact->type == EVENT_OFFER_MADE) {
+        tally_run_put(run, offers[kind], 1);
+        return;
+    }
+    tally_run_put(run, accepted[kind], 1);
+    PUT(run, offer_value, amount(fact, FIELD_value));
+}
+
+/* One event that is no interaction.*: its own dimensions where it names them, else the interaction's. */
+static void contribute_event(struct record *record, const struct fact *fact)
+{
+    struct tally_run run;
+    int64_t anchor_ms = fact->time_ms;
+    tally_run_begin(&run);
+    switch (fact->type) {
+    case EVENT_SURVEY_SENT:
+        if (amount(fact, FIELD_respondent) == RESPONDENT_EMPLOYEE)
+            PUT(&run, employee_survey_sent, 1);
+        else
+            PUT(&run, survey_sent, 1);
+        break;
+    case EVENT_SURVEY_ANSWERED:
+        if (record->settings->attribution == ATTRIBUTION_INTERACTION && record->joined && record->ended_ms != NEVER)
+            anchor_ms = record->ended_ms;
+        if (amount(fact, FIELD_respondent) == RESPONDENT_EMPLOYEE)
+            contribute_employee(record, fact, &run);
+        else
+            contribute_customer(record, fact, &run);
+        break;
+    case EVENT_OPPORTUNITY_SEEN:
+        PUT(&run, opportunities, 1);
+        break;
+    case EVENT_PROGRAM_USED:
+        PUT(&run, uses, 1);
+        PUT(&run, use_cost, amount(fact, FIELD_cost));
+        break;
+    case EVENT_OFFER_MADE:
+    case EVENT_OFFER_ACCEPTED:
+        contribute_offer(fact, &run);
+        break;
+    case EVENT_CONVERSION_MADE:
+        PUT(&run, conversions, 1);
+        PUT(&run, conversion_value, amount(fact, FIELD_value));
+        break;
+    case EVENT_CUSTOMER_KEPT:
+        PUT(&run, customers_kept, 1);
+        PUT(&run, value_kept, amount(fact, FIELD_value));
+        break;
+    case EVENT_CUSTOMER_LOST:
+        PUT(&run, customers_lost, 1);
+        PUT(&run, value_lost, amount(fact, FIELD_value));
+        break;
+    case EVENT_RECOGNITION_GIVEN:
+        PUT(&run, recognitions, 1);
+        break;
+    default:
+        return;
+    }
+    struct dims dims = filled(record, named_by(fact), record->joined ? &record->dims : NULL);
+    block_put(record->out, &dims, anchor_ms, &run);
+}
+
+/* Each `offered` opens a leg under its own dimensions, else those that the facts before it name; agent, team and site only as
+ * it names them itself. */
+static void contribute_legs(struct record *record)
+{
+    struct resolver before = {0};
+    struct dims dims = {{0}};
+    int64_t open_ms = NEVER;
+    for (uint32_t i = 0; i < record->count; resolver_take(&before, &record->fact[i]), i++) {
+        const struct fact *fact = &record->fact[i];
+        struct tally_run run;
+        tally_run_begin(&run);
+        if (open_ms != NEVER && fact->type == EVENT_ANSWERED) {
+            int64_t wait_ms = duration(record, fact->time_ms - open_ms);
+            PUT(&run, leg_answered, 1);
+            PUT(&run, leg_wait_ms, wait_ms);
+            PUT(&run, leg_in_sl, wait_ms <= threshold_ms(record, &dims));
+            block_put(record->out, &dims, fact->time_ms, &run);
+            open_ms = NEVER;
+        } else if (open_ms != NEVER && fact->type == EVENT_ABANDONED) {
+            PUT(&run, leg_abandoned, 1);
+            block_put(record->out, &dims, fact->time_ms, &run);
+            open_ms = NEVER;
+        } else if (fact->type == EVENT_ENDED) {
+            open_ms = NEVER;
+        } else if (fact->type == EVENT_OFFERED) {
+            struct dims earlier = resolver_read(&before).dims;
+            dims = filled(record, named_by(fact), NULL);
+            for (int d = 0; d < DIMENSION_MAX; d++)
+                if (dims.id[d] == 0 && d != DIMENSION_agent && d != DIMENSION_team && d != DIMENSION_site)
+                    dims.id[d] = earlier.id[d];
+            open_ms = fact->time_ms;
+            PUT(&run, leg_offered, 1);
+            block_put(record->out, &dims, open_ms, &run);
+        }
+    }
+}
+
+/* ---- one record, and all of them ---- */
+
+/* Leaves out replaced versions of the completed record and of each survey's answer, keeping the order. Of equal versions the
+ * first to arrive stands. */
+static bool replaces(const struct fact *a, const struct fact *b)
+{
+    int64_t va = fact_version(a), vb = fact_version(b);
+    return va != vb ? va > vb : a->arrival < b->arrival;
+}
+
+static bool same_answer(const struct fact *a, const struct fact *b)
+{
+    return a->type == b->type &&
+           (a->type == EVENT_COMPLETED || (a->type == EVENT_SURVEY_ANSWERED && a->survey_hash == b->survey_hash));
+}
+
+static uint32_t drop_replaced(struct fact *fact, uint32_t count)
+{
+    uint32_t kept = 0, versioned = 0;
+    for (uint32_t i = 0; i < count; i++)
+        versioned += fact[i].type == EVENT_COMPLETED || fact[i].type == EVENT_SURVEY_ANSWERED;
+    if (versioned < 2)
+        return count;
+    for (uint32_t i = 0; i < count; i++) {
+        bool replaced = false;
+        if (fact[i].type == EVENT_COMPLETED || fact[i].type == EVENT_SURVEY_ANSWERED)
+            for (uint32_t j = 0; j < count && !replaced; j++)
+                replaced = j != i && same_answer(&fact[j], &fact[i]) && replaces(&fact[j], &fact[i]);
+        fact[i].arrival |= replaced ? UINT32_C(1) << 31 : 0;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if (!(fact[i].arrival >> 31))
+            fact[kept++] = fact[i];
+    return kept;
+}
+
+static void record(struct record *record, struct fact *fact, uint32_t count, bool alone)
+{
+    record->fact = fact;
+    record->count = drop_replaced(fact, count);
+    for (uint32_t i = 0; i < record->count; i++) {
+        record->joined |= fact[i].type <= EVENT_INTERACTION_LAST;
+        if (fact[i].type == EVENT_COMPLETED)
+            record->completed = &fact[i];
+    }
+    record->offered_ms = record->answered_ms = record->abandoned_ms = record->ended_ms = NEVER;
+    record->wait_known = true;
+    if (record->joined) {
+        make_out(record);
+        contribute_entry(record);
+        contribute_segments(record);
+        contribute_closed(record);
+        contribute_legs(record);
+    } else if (!alone) {
+        record->out->unjoined += record->count;
+    }
+    for (uint32_t i = 0; i < record->count; i++)
+        contribute_event(record, &fact[i]);
+}
+
+void derive(struct fact *facts, uint32_t count, bool alone, const struct derive_settings *settings,
+            const struct roster *roster, uint32_t tenant, uint32_t as_of, struct derivation *out)
+{
+    static _Thread_local struct segment *segments;
+    static _Thread_local uint32_t segments_room;
+    out->count = out->used = out->unjoined = 0;
+    out->skewed = false;
+    if (count > segments_room) {
+        segments_room = count * 2 + 16;
+        free(segments);
+        segments = malloc(segments_room * sizeof *segments);
+        ensure(segments != NULL, "the machine has memory left");
+    }
+    if (count > 1)
+        qsort(facts, count, sizeof *facts, fact_order);
+    for (uint32_t from = 0, to; from < count; from = to) {
+        for (to = from + 1; to < count && (alone || facts[to].time_ms - facts[to - 1].time_ms <= settings->retention_ms);)
+            to++;
+        struct record one = {.settings = settings, .roster = roster, .tenant = tenant, .as_of = as_of,
+                             .segment = segments, .out = out};
+        record(&one, facts + from, to - from, alone);
+    }
+}

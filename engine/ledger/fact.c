@@ -1,0 +1,132 @@
+/* The packed form of a fact:
+ *
+ *   length u16 | type and flags u8 | id hash u64 | time 6 bytes | varint dimensions mask, varint each | varint fields mask,
+ *   zigzag varint each (times as difference to `time`) | customer u64, survey u64 where the flag says so */
+#include "esteem/fact.h"
+
+#include <string.h>
+
+enum { TYPE_MASK = 31, FLAG_COMMENT = 32, FLAG_CUSTOMER = 64, FLAG_SURVEY = 128, AT_TYPE = 2, AT_ID = 3, AT_TIME = 11, AT_REST = 17 };
+_Static_assert((int)EVENT_COUNT <= (int)TYPE_MASK, "a type fits five bits");
+
+static const uint32_t time_fields = 1u << FIELD_offered_at | 1u << FIELD_answered_at | 1u << FIELD_ended_at | 1u << FIELD_wrapped_at;
+
+static uint8_t *put_varint(uint8_t *at, uint64_t value)
+{
+    while (value >= 0x80) {
+        *at++ = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    *at++ = (uint8_t)value;
+    return at;
+}
+
+static const uint8_t *get_varint(const uint8_t *at, uint64_t *value)
+{
+    uint64_t v = 0;
+    for (unsigned shift = 0;; shift += 7) {
+        v |= (uint64_t)(*at & 0x7f) << shift;
+        if (*at++ < 0x80)
+            break;
+    }
+    *value = v;
+    return at;
+}
+
+uint32_t fact_pack(const struct fact *fact, uint8_t *out)
+{
+    bool survey = fact->survey_hash != fact->id_hash && fact->type == EVENT_SURVEY_ANSWERED;
+    out[AT_TYPE] = (uint8_t)((unsigned)fact->type | (fact->comment ? FLAG_COMMENT : 0u) | (fact->customer ? FLAG_CUSTOMER : 0u) |
+                             (survey ? FLAG_SURVEY : 0u));
+    memcpy(out + AT_ID, &fact->id_hash, 8);
+    memcpy(out + AT_TIME, &fact->time_ms, 6); /* little endian: the low 48 bits, enough to the year 10889 */
+    uint8_t *at = put_varint(out + AT_REST, fact->dimensions);
+    for (uint32_t left = fact->dimensions; left; left &= left - 1)
+        at = put_varint(at, fact->dimension[__builtin_ctz(left)]);
+    at = put_varint(at, fact->fields);
+    for (uint32_t left = fact->fields; left; left &= left - 1) {
+        int field = __builtin_ctz(left);
+        int64_t value = fact->field[field] - (time_fields >> field & 1 ? fact->time_ms : 0);
+        at = put_varint(at, ((uint64_t)value << 1) ^ (uint64_t)(value >> 63));
+    }
+    if (fact->customer) {
+        memcpy(at, &fact->customer, 8);
+        at += 8;
+    }
+    if (survey) {
+        memcpy(at, &fact->survey_hash, 8);
+        at += 8;
+    }
+    uint16_t length = (uint16_t)(at - out);
+    memcpy(out, &length, 2);
+    return length;
+}
+
+uint32_t fact_length(const uint8_t *at)
+{
+    uint16_t length;
+    memcpy(&length, at, 2);
+    return length;
+}
+
+uint32_t fact_unpack(const uint8_t *packed, struct fact *fact)
+{
+    uint64_t value;
+    fact->type = packed[AT_TYPE] & TYPE_MASK;
+    fact->comment = packed[AT_TYPE] & FLAG_COMMENT;
+    memcpy(&fact->id_hash, packed + AT_ID, 8);
+    fact->time_ms = 0;
+    memcpy(&fact->time_ms, packed + AT_TIME, 6);
+    const uint8_t *at = get_varint(packed + AT_REST, &value);
+    fact->dimensions = (uint32_t)value;
+    for (uint32_t left = fact->dimensions; left; left &= left - 1) {
+        at = get_varint(at, &value);
+        fact->dimension[__builtin_ctz(left)] = (uint32_t)value;
+    }
+    at = get_varint(at, &value);
+    fact->fields = (uint32_t)value;
+    for (uint32_t left = fact->fields; left; left &= left - 1) {
+        int field = __builtin_ctz(left);
+        at = get_varint(at, &value);
+        fact->field[field] = ((int64_t)(value >> 1) ^ -(int64_t)(value & 1)) + (time_fields >> field & 1 ? fact->time_ms : 0);
+    }
+    fact->customer = 0;
+    fact->survey_hash = fact->id_hash;
+    if (packed[AT_TYPE] & FLAG_CUSTOMER) {
+        memcpy(&fact->customer, at, 8);
+        at += 8;
+    }
+    if (packed[AT_TYPE] & FLAG_SURVEY)
+        memcpy(&fact->survey_hash, at, 8);
+    return fact_length(packed);
+}
+
+bool fact_same_event(const uint8_t *at, const struct fact *fact)
+{
+    if (memcmp(at + AT_ID, &fact->id_hash, 8) != 0)
+        return false;
+    enum event_type type = at[AT_TYPE] & TYPE_MASK;
+    if (type != fact->type || (type != EVENT_COMPLETED && type != EVENT_SURVEY_ANSWERED))
+        return true;
+    struct fact other;
+    fact_unpack(at, &other);
+    return fact_version(&other) == fact_version(fact);
+}
+
+static int compare(int64_t a, int64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+int fact_order(const void *left, const void *right)
+{
+    const struct fact *a = left, *b = right;
+    int order = compare(a->time_ms, b->time_ms);
+    if (order == 0)
+        order = compare(a->type, b->type);
+    if (order == 0)
+        order = (a->id_hash > b->id_hash) - (a->id_hash < b->id_hash);
+    if (order == 0)
+        order = compare(fact_version(a), fact_version(b));
+    return order ? order : compare(a->arrival, b->arrival);
+}

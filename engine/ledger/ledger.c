@@ -1,0 +1,447 @@
+/* Storage: an index of 4 bytes a slot (open addressing by the key's low half) over records of 64 bytes in pages, and each
+ * record's log in the slab. Records wait for their eviction in a ring of lists by the time of their last fact, so that
+ * moving the watermark touches what is due and little else. */
+#include "esteem/ledger.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "esteem/err.h"
+#include "esteem/slab.h"
+
+enum {
+    PAGE_RECORDS = 4096, INDEX_FIRST = 8192, LISTS = 1024, EPOCHS_MAX = 256,
+    FLAG_TOUCHED = 1, FLAG_ALONE = 2, FLAG_USED = 4,
+};
+#define NONE UINT32_MAX
+
+struct interaction {
+    struct ledger_key key;
+    int64_t last_ms;          /* time of its latest fact */
+    uint8_t *log;             /* packed facts, in order of arrival */
+    uint32_t length, sent;    /* bytes; up to `sent` the windows know them */
+    uint32_t roster_sequence; /* under which it was last derived */
+    uint32_t tenant;
+    uint32_t before, after;   /* in its eviction list */
+    uint32_t room;            /* bytes of the log's block */
+    uint8_t epoch;            /* under which it was last derived */
+    uint8_t flags;
+};
+_Static_assert(sizeof(struct interaction) <= 64, "a record stays within one cache line");
+
+struct ledger {
+    struct ledger_bounds bounds;
+    struct roster *roster;
+    struct slab slab;
+    uint32_t *index;
+    uint32_t index_slots;
+    struct interaction **page;
+    uint32_t pages, made, free_first; /* free records are chained by `after` */
+    uint64_t records;
+    uint32_t list[LISTS];  /* heads, by last_ms / list_ms */
+    int64_t list_ms, swept[2]; /* the ring has been swept up to this list number: for interactions, for events alone */
+    uint32_t *touched, touched_count, touched_room;
+    struct epoch epoch[EPOCHS_MAX];
+    uint64_t epoch_users[EPOCHS_MAX];
+    uint8_t epoch_now;
+    struct fact *fact; /* scratch */
+    uint32_t fact_room;
+    struct derivation before, after;
+    struct ledger_counts counts;
+};
+
+struct ledger *ledger_new(const struct ledger_bounds *bounds, struct roster *roster)
+{
+    struct ledger *ledger = calloc(1, sizeof *ledger);
+    ensure(ledger != NULL, "the machine has memory left");
+    ledger->bounds = *bounds;
+    ledger->roster = roster;
+    slab_init(&ledger->slab);
+    ledger->index_slots = INDEX_FIRST;
+    ledger->index = malloc(INDEX_FIRST * sizeof *ledger->index);
+    ledger->fact_room = 64;
+    ledger->fact = malloc(ledger->fact_room * sizeof *ledger->fact);
+    ensure(ledger->index && ledger->fact, "the machine has memory left");
+    memset(ledger->index, 0xff, INDEX_FIRST * sizeof *ledger->index);
+    memset(ledger->list, 0xff, sizeof ledger->list);
+    ledger->free_first = NONE;
+    int64_t longest = bounds->retention_ms > bounds->retention_alone_ms ? bounds->retention_ms : bounds->retention_alone_ms;
+    ledger->list_ms = longest / (LISTS / 4) + 1;
+    ledger->swept[0] = ledger->swept[1] = INT64_MIN;
+    derivation_init(&ledger->before);
+    derivation_init(&ledger->after);
+    return ledger;
+}
+
+static struct interaction *at(const struct ledger *ledger, uint32_t record)
+{
+    return &ledger->page[record / PAGE_RECORDS][record % PAGE_RECORDS];
+}
+
+void ledger_free(struct ledger *ledger)
+{
+    if (ledger == NULL)
+        return;
+    for (uint32_t i = 0; i < ledger->made; i++)
+        if (at(ledger, i)->flags & FLAG_USED)
+            slab_give(&ledger->slab, at(ledger, i)->log, at(ledger, i)->room);
+    for (uint32_t i = 0; i < ledger->pages; i++)
+        free(ledger->page[i]);
+    free(ledger->page);
+    free(ledger->index);
+    free(ledger->touched);
+    free(ledger->fact);
+    derivation_close(&ledger->before);
+    derivation_close(&ledger->after);
+    slab_close(&ledger->slab);
+    free(ledger);
+}
+
+void ledger_set_epoch(struct ledger *ledger, const struct epoch *epoch)
+{
+    for (int i = 0; i < EPOCHS_MAX; i++)
+        if (ledger->epoch_users[i] == 0 && (i != ledger->epoch_now || ledger->records == 0)) {
+            ledger->epoch[i] = *epoch;
+            ledger->epoch_now = (uint8_t)i;
+            return;
+        }
+    ensure(false, "fewer than 256 settings epochs are in use at once");
+}
+
+/* ---- the index ---- */
+
+static uint32_t slot_of(const struct ledger *ledger, struct ledger_key key)
+{
+    uint32_t i = (uint32_t)key.low & (ledger->index_slots - 1);
+    for (uint32_t record; (record = ledger->index[i]) != NONE; i = (i + 1) & (ledger->index_slots - 1)) {
+        const struct ledger_key *other = &at(ledger, record)->key;
+        if (other->low == key.low && other->high == key.high)
+            break;
+    }
+    return i;
+}
+
+static void index_grow(struct ledger *ledger)
+{
+    uint32_t slots = ledger->index_slots * 2;
+    uint32_t *index = malloc(slots * sizeof *index);
+    ensure(index != NULL, "the machine has memory left");
+    memset(index, 0xff, slots * sizeof *index);
+    for (uint32_t old = 0; old < ledger->index_slots; old++) {
+        uint32_t record = ledger->index[old];
+        if (record == NONE)
+            continue;
+        uint32_t i = (uint32_t)at(ledger, record)->key.low & (slots - 1);
+        while (index[i] != NONE)
+            i = (i + 1) & (slots - 1);
+        index[i] = record;
+    }
+    free(ledger->index);
+    ledger->index = index;
+    ledger->index_slots = slots;
+}
+
+/* Takes a slot out and closes the gap, so that no tombstones gather. */
+static void index_remove(struct ledger *ledger, uint32_t i)
+{
+    uint32_t mask = ledger->index_slots - 1;
+    ledger->index[i] = NONE;
+    for (uint32_t j = (i + 1) & mask; ledger->index[j] != NONE; j = (j + 1) & mask) {
+        uint32_t home = (uint32_t)at(ledger, ledger->index[j])->key.low & mask;
+        if (((j - home) & mask) < ((j - i) & mask))
+            continue;
+        ledger->index[i] = ledger->index[j];
+        ledger->index[j] = NONE;
+        i = j;
+    }
+}
+
+/* ---- eviction lists ---- */
+
+static uint32_t *list_of(struct ledger *ledger, int64_t last_ms)
+{
+    return &ledger->list[(uint64_t)(last_ms / ledger->list_ms) % LISTS];
+}
+
+static void list_enter(struct ledger *ledger, uint32_t record)
+{
+    struct interaction *one = at(ledger, record);
+    uint32_t *head = list_of(ledger, one->last_ms);
+    one->before = NONE;
+    one->after = *head;
+    if (*head != NONE)
+        at(ledger, *head)->before = record;
+    *head = record;
+}
+
+static void list_leave(struct ledger *ledger, uint32_t record)
+{
+    struct interaction *one = at(ledger, record);
+    if (one->after != NONE)
+        at(ledger, one->after)->before = one->before;
+    if (one->before != NONE)
+        at(ledger, one->before)->after = one->after;
+    else
+        *list_of(ledger, one->last_ms) = one->after;
+}
+
+/* ---- taking facts ---- */
+
+static uint32_t record_make(struct ledger *ledger)
+{
+    uint32_t record = ledger->free_first;
+    if (record != NONE) {
+        ledger->free_first = at(ledger, record)->after;
+        return record;
+    }
+    if (ledger->made == ledger->pages * PAGE_RECORDS) {
+        ledger->page = realloc(ledger->page, (ledger->pages + 1) * sizeof *ledger->page);
+        ensure(ledger->page != NULL, "the machine has memory left");
+        ledger->page[ledger->pages] = aligned_alloc(64, PAGE_RECORDS * sizeof **ledger->page);
+        ensure(ledger->page[ledger->pages] != NULL, "the machine has memory left");
+        ledger->pages++;
+    }
+    return ledger->made++;
+}
+
+static void touch(struct ledger *ledger, uint32_t record)
+{
+    struct interaction *one = at(ledger, record);
+    if (one->flags & FLAG_TOUCHED)
+        return;
+    one->flags |= FLAG_TOUCHED;
+    if (ledger->touched_count == ledger->touched_room) {
+        ledger->touched_room = ledger->touched_room ? ledger->touched_room * 2 : 1024;
+        ledger->touched = realloc(ledger->touched, ledger->touched_room * sizeof *ledger->touched);
+        ensure(ledger->touched != NULL, "the machine has memory left");
+    }
+    ledger->touched[ledger->touched_count++] = record;
+}
+
+static bool known(const struct interaction *one, const struct fact *fact)
+{
+    for (const uint8_t *packed = one->log, *end = one->log + one->length; packed < end; packed += fact_length(packed))
+        if (fact_same_event(packed, fact))
+            return true;
+    return false;
+}
+
+static void append(struct ledger *ledger, struct interaction *one, const struct fact *fact)
+{
+    uint8_t packed[FACT_BYTES_MAX];
+    uint32_t length = fact_pack(fact, packed);
+    if (one->length + length > one->room) {
+        /* A long log grows by half again: else a contact of n facts would copy n * n bytes. */
+        size_t room = slab_room(one->length + length + (one->length > 512 ? one->length / 2 : 0));
+        uint8_t *log = slab_take(&ledger->slab, room);
+        if (one->length)
+            memcpy(log, one->log, one->length);
+        slab_give(&ledger->slab, one->log, one->room);
+        one->log = log;
+        one->room = (uint32_t)room;
+    }
+    memcpy(one->log + one->length, packed, length);
+    one->length += length;
+}
+
+enum ledger_result ledger_put(struct ledger *ledger, struct ledger_key key, uint32_t tenant, bool alone, const struct fact *fact)
+{
+    uint32_t slot = slot_of(ledger, key), record = ledger->index[slot];
+    if (record != NONE && known(at(ledger, record), fact))
+        return LEDGER_DUPLICATE;
+    if (record == NONE) {
+        if (ledger->records >= ledger->bounds.interactions)
+            return LEDGER_FULL;
+        if (ledger->records + 1 > ledger->index_slots / 2) {
+            index_grow(ledger);
+            slot = slot_of(ledger, key);
+        }
+        record = record_make(ledger);
+        *at(ledger, record) = (struct interaction){.key = key, .last_ms = fact->time_ms, .tenant = tenant, .epoch = ledger->epoch_now,
+                                                   .flags = (uint8_t)(FLAG_USED | (alone ? FLAG_ALONE : 0))};
+        ledger->index[slot] = record;
+        ledger->records++;
+        ledger->epoch_users[ledger->epoch_now]++;
+        list_enter(ledger, record);
+    }
+    struct interaction *one = at(ledger, record);
+    append(ledger, one, fact);
+    if (fact->time_ms > one->last_ms) {
+        bool moves = fact->time_ms / ledger->list_ms != one->last_ms / ledger->list_ms;
+        if (moves)
+            list_leave(ledger, record);
+        one->last_ms = fact->time_ms;
+        if (moves)
+            list_enter(ledger, record);
+    }
+    touch(ledger, record);
+    return LEDGER_APPLIED;
+}
+
+/* ---- flushing ---- */
+
+static uint32_t unpack(struct ledger *ledger, const struct interaction *one, uint32_t length)
+{
+    uint32_t count = 0;
+    for (const uint8_t *packed = one->log, *end = one->log + length; packed < end; count++) {
+        if (count == ledger->fact_room) {
+            ledger->fact_room *= 2;
+            ledger->fact = realloc(ledger->fact, ledger->fact_room * sizeof *ledger->fact);
+            ensure(ledger->fact != NULL, "the machine has memory left");
+        }
+        packed += fact_unpack(packed, &ledger->fact[count]);
+        ledger->fact[count].arrival = count;
+    }
+    return count;
+}
+
+static int by_hash(const void *a, const void *b)
+{
+    const struct block *left = a, *right = b;
+    return (left->hash > right->hash) - (left->hash < right->hash);
+}
+
+static bool equal(const struct derivation *a, const struct block *x, const struct derivation *b, const struct block *y)
+{
+    return x->hash == y->hash && x->anchor_ms == y->anchor_ms && x->length == y->length &&
+           memcmp(&x->dims, &y->dims, sizeof x->dims) == 0 && memcmp(a->bytes + x->at, b->bytes + y->at, x->length) == 0;
+}
+
+/* Emits after - before; blocks that are in both are left out when both go to the same scopes. */
+static void emit_difference(struct ledger *ledger, const struct interaction *one, uint32_t scopes_before, uint32_t scopes_after,
+                            ledger_emit *emit, void *context)
+{
+    struct derivation *before = &ledger->before, *after = &ledger->after;
+    bool cancel = scopes_before == scopes_after && before->count;
+    if (cancel) {
+        qsort(before->block, before->count, sizeof *before->block, by_hash);
+        qsort(after->block, after->count, sizeof *after->block, by_hash);
+    }
+    uint32_t b = 0, a = 0;
+    while (b < before->count || a < after->count) {
+        const struct block *old = b < before->count ? &before->block[b] : NULL;
+        const struct block *new = a < after->count ? &after->block[a] : NULL;
+        if (cancel && old && new && equal(before, old, after, new)) {
+            a++;
+            b++;
+        } else if (old && (new == NULL || !cancel || old->hash <= new->hash)) {
+            struct tally_run run, negated;
+            memcpy(run.bytes, before->bytes + old->at, old->length);
+            run.length = old->length;
+            tally_run_negate(&run, &negated);
+            emit(context, one->tenant, scopes_before, old, negated.bytes, negated.length);
+            b++;
+        } else {
+            emit(context, one->tenant, scopes_after, new, after->bytes + new->at, new->length);
+            a++;
+        }
+    }
+}
+
+static void flush_one(struct ledger *ledger, struct interaction *one, ledger_emit *emit, void *context)
+{
+    bool alone = one->flags & FLAG_ALONE;
+    const struct epoch *old = &ledger->epoch[one->epoch], *now = &ledger->epoch[ledger->epoch_now];
+    ledger->before.count = 0;
+    if (one->sent)
+        derive(ledger->fact, unpack(ledger, one, one->sent), alone, &old->settings, ledger->roster, one->tenant,
+               one->roster_sequence, &ledger->before);
+    uint32_t sequence = roster_sequence(ledger->roster);
+    derive(ledger->fact, unpack(ledger, one, one->length), alone, &now->settings, ledger->roster, one->tenant, sequence,
+           &ledger->after);
+    emit_difference(ledger, one, old->scopes, now->scopes, emit, context);
+    ledger->counts.skewed += ledger->after.skewed && !ledger->before.skewed;
+    ledger->counts.unjoined += ledger->after.unjoined;
+    ledger->epoch_users[one->epoch]--;
+    ledger->epoch_users[ledger->epoch_now]++;
+    one->epoch = ledger->epoch_now;
+    one->roster_sequence = sequence;
+    one->sent = one->length;
+    one->flags &= (uint8_t)~FLAG_TOUCHED;
+}
+
+uint32_t ledger_flush(struct ledger *ledger, ledger_emit *emit, void *context)
+{
+    uint32_t count = ledger->touched_count;
+    for (uint32_t i = 0; i < count; i++) {
+        if (i + 4 < count)
+            __builtin_prefetch(at(ledger, ledger->touched[i + 4]));
+        flush_one(ledger, at(ledger, ledger->touched[i]), emit, context);
+    }
+    ledger->touched_count = 0;
+    return count;
+}
+
+uint32_t ledger_touched(const struct ledger *ledger)
+{
+    return ledger->touched_count;
+}
+
+/* ---- forgetting ---- */
+
+static void forget(struct ledger *ledger, uint32_t record)
+{
+    struct interaction *one = at(ledger, record);
+    ensure(!(one->flags & FLAG_TOUCHED), "a record is flushed before it is forgotten");
+    list_leave(ledger, record);
+    index_remove(ledger, slot_of(ledger, one->key));
+    slab_give(&ledger->slab, one->log, one->room);
+    ledger->epoch_users[one->epoch]--;
+    ledger->records--;
+    *one = (struct interaction){.after = ledger->free_first};
+    ledger->free_first = record;
+}
+
+static bool due(const struct ledger *ledger, const struct interaction *one, int64_t watermark_ms)
+{
+    int64_t retention_ms = one->flags & FLAG_ALONE ? ledger->bounds.retention_alone_ms : ledger->bounds.retention_ms;
+    return one->last_ms + retention_ms < watermark_ms;
+}
+
+/* Sweeps the lists that lie wholly beyond one retention. */
+static uint32_t sweep(struct ledger *ledger, int64_t *swept, int64_t retention_ms, int64_t watermark_ms, uint32_t most)
+{
+    if (watermark_ms <= retention_ms)
+        return 0;
+    int64_t until = (watermark_ms - retention_ms) / ledger->list_ms;
+    if (*swept == INT64_MIN || until - *swept > LISTS)
+        *swept = until - LISTS;
+    uint32_t forgotten = 0;
+    for (uint32_t looked = 0; *swept < until && looked < most; ++*swept)
+        for (uint32_t record = ledger->list[(uint64_t)*swept % LISTS], next; record != NONE; record = next, looked++) {
+            next = at(ledger, record)->after;
+            if (!due(ledger, at(ledger, record), watermark_ms))
+                continue;
+            forget(ledger, record);
+            forgotten++;
+        }
+    return forgotten;
+}
+
+uint32_t ledger_evict(struct ledger *ledger, int64_t watermark_ms, uint32_t most)
+{
+    return sweep(ledger, &ledger->swept[0], ledger->bounds.retention_ms, watermark_ms, most) +
+           sweep(ledger, &ledger->swept[1], ledger->bounds.retention_alone_ms, watermark_ms, most);
+}
+
+bool ledger_retire_oldest(struct ledger *ledger)
+{
+    uint32_t oldest = NONE;
+    for (uint32_t i = 0; i < LISTS; i++)
+        if (ledger->list[i] != NONE && (oldest == NONE || at(ledger, ledger->list[i])->last_ms < at(ledger, oldest)->last_ms))
+            oldest = ledger->list[i];
+    if (oldest == NONE)
+        return false;
+    forget(ledger, oldest);
+    ledger->counts.retired++;
+    return true;
+}
+
+struct ledger_counts ledger_counts(const struct ledger *ledger)
+{
+    struct ledger_counts counts = ledger->counts;
+    counts.records = ledger->records;
+    counts.fact_bytes = ledger->slab.used + ledger->records * sizeof(struct interaction);
+    counts.index_bytes = ledger->index_slots * sizeof *ledger->index;
+    return counts;
+}

@@ -1,0 +1,130 @@
+/* A hash of (tenant, agent) to its changes, sorted as SEMANTICS 2 orders facts: by time, removals before enrolments, hash of the id. */
+#include "esteem/roster.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "esteem/err.h"
+
+struct person {
+    uint32_t tenant, agent; /* agent 0: an empty slot */
+    uint32_t count, room;
+    struct roster_entry *entry;
+};
+
+struct roster {
+    struct person *slot;
+    uint32_t slots, people, sequence;
+};
+
+struct roster *roster_new(void)
+{
+    struct roster *roster = calloc(1, sizeof *roster);
+    ensure(roster != NULL, "the machine has memory left");
+    roster->slots = 256;
+    roster->slot = calloc(roster->slots, sizeof *roster->slot);
+    ensure(roster->slot != NULL, "the machine has memory left");
+    return roster;
+}
+
+void roster_free(struct roster *roster)
+{
+    if (roster == NULL)
+        return;
+    for (uint32_t i = 0; i < roster->slots; i++)
+        free(roster->slot[i].entry);
+    free(roster->slot);
+    free(roster);
+}
+
+static struct person *find(const struct roster *roster, uint32_t tenant, uint32_t agent)
+{
+    uint64_t hash = ((uint64_t)tenant << 32 | agent) * UINT64_C(0x9e3779b97f4a7c15);
+    uint32_t i = (uint32_t)(hash >> 32) & (roster->slots - 1);
+    while (roster->slot[i].agent && (roster->slot[i].agent != agent || roster->slot[i].tenant != tenant))
+        i = (i + 1) & (roster->slots - 1);
+    return &roster->slot[i];
+}
+
+static void grow(struct roster *roster)
+{
+    struct roster old = *roster;
+    roster->slots *= 2;
+    roster->slot = calloc(roster->slots, sizeof *roster->slot);
+    ensure(roster->slot != NULL, "the machine has memory left");
+    for (uint32_t i = 0; i < old.slots; i++)
+        if (old.slot[i].agent)
+            *find(roster, old.slot[i].tenant, old.slot[i].agent) = old.slot[i];
+    free(old.slot);
+}
+
+static bool before(const struct roster_entry *a, const struct roster_entry *b)
+{
+    if (a->time_ms != b->time_ms)
+        return a->time_ms < b->time_ms;
+    if (a->enrolled != b->enrolled)
+        return b->enrolled;
+    return a->id_hash < b->id_hash;
+}
+
+static bool same(const struct roster_entry *a, const struct roster_entry *b)
+{
+    return a->id_hash == b->id_hash && a->time_ms == b->time_ms && a->enrolled == b->enrolled && a->team == b->team &&
+           a->site == b->site;
+}
+
+bool roster_put(struct roster *roster, uint32_t tenant, uint32_t agent, const struct roster_entry *entry)
+{
+    if (roster->people * 2 >= roster->slots)
+        grow(roster);
+    struct person *person = find(roster, tenant, agent);
+    if (person->agent == 0) {
+        *person = (struct person){.tenant = tenant, .agent = agent};
+        roster->people++;
+    }
+    for (uint32_t i = 0; i < person->count; i++)
+        if (same(&person->entry[i], entry))
+            return false;
+    if (person->count == person->room) {
+        person->room = person->room ? person->room * 2 : 4;
+        person->entry = realloc(person->entry, person->room * sizeof *person->entry);
+        ensure(person->entry != NULL, "the machine has memory left");
+    }
+    uint32_t at = person->count++;
+    for (; at > 0 && before(entry, &person->entry[at - 1]); at--)
+        person->entry[at] = person->entry[at - 1];
+    person->entry[at] = *entry;
+    person->entry[at].sequence = ++roster->sequence;
+    return true;
+}
+
+uint32_t roster_sequence(const struct roster *roster)
+{
+    return roster->sequence;
+}
+
+/* What an entry says: an enrolment its own place, a removal that of the enrolment before it. */
+static struct roster_place place_of(const struct person *person, uint32_t at, uint32_t as_of)
+{
+    for (uint32_t i = at + 1; i-- > 0;)
+        if (person->entry[i].sequence <= as_of && person->entry[i].enrolled)
+            return (struct roster_place){person->entry[i].team, person->entry[i].site};
+    return (struct roster_place){0, 0};
+}
+
+struct roster_place roster_find(const struct roster *roster, uint32_t tenant, uint32_t agent, int64_t at_ms, uint32_t as_of)
+{
+    if (agent == 0 || as_of == 0)
+        return (struct roster_place){0, 0};
+    const struct person *person = find(roster, tenant, agent);
+    uint32_t found = UINT32_MAX;
+    for (uint32_t i = 0; i < person->count; i++) {
+        if (person->entry[i].sequence > as_of)
+            continue;
+        if (found == UINT32_MAX || person->entry[i].time_ms <= at_ms)
+            found = i;
+        if (person->entry[i].time_ms > at_ms)
+            break;
+    }
+    return found == UINT32_MAX ? (struct roster_place){0, 0} : place_of(person, found, as_of);
+}

@@ -1,0 +1,45 @@
+/* batch: what a shard hands to a fold: keys named once, then integers by (key, pane). One block of bytes, the same form in memory
+ * between threads and, in cluster mode, in a Kafka message. Written by one thread, then owned by the reader, who frees it.
+ *
+ *   'k' varint number, varint scope, tenant, values (each varint length, bytes)      a key of this shard gets its number
+ *   'c' varint number, zigzag varint pane - previous pane, varint length, runs       integers to add
+ */
+#ifndef ESTEEM_BATCH_H
+#define ESTEEM_BATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "esteem/key.h"
+
+struct batch {
+    int shard;
+    int64_t watermark_ms;  /* of the shard's inputs when it was sealed; INT64_MIN: none yet */
+    int64_t newest_ms;     /* newest event time seen; INT64_MIN: none */
+    bool idle;             /* every input of the shard is idle */
+    bool drained;          /* the shard is done: nothing follows */
+    bool inexact;          /* interactions had to be retired */
+    uint32_t length, room;
+    int64_t pane;          /* while writing and reading: the previous one */
+    uint8_t *bytes;
+};
+
+struct batch *batch_new(int shard);
+void batch_free(struct batch *batch);
+void batch_put_key(struct batch *batch, uint32_t number, const struct scope_key *key);
+void batch_put_cell(struct batch *batch, uint32_t number, int64_t pane, const uint8_t *runs, uint32_t length);
+
+/* Reading: a cursor from 0. Strings of a key lie in `text` (BATCH_KEY_TEXT_MAX bytes), ended by zero bytes. */
+enum { BATCH_KEY_TEXT_MAX = (DIMENSION_MAX + 1) * 260 };
+enum batch_item { BATCH_END, BATCH_KEY, BATCH_CELL, BATCH_BROKEN };
+struct batch_cell {
+    uint32_t number;
+    int64_t pane;
+    const uint8_t *runs;
+    uint32_t length;
+};
+enum batch_item batch_next(struct batch *batch, uint32_t *cursor, uint32_t *number, struct scope_key *key, char *text,
+                           struct batch_cell *cell);
+
+#endif

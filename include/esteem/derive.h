@@ -1,0 +1,58 @@
+/* derive: the heart. A pure function from the facts of one interaction to its contributions (SEMANTICS 2 and 3): which integers
+ * it adds, under which dimensions, at which instant. The ledger derives before and after, and sends the difference. */
+#ifndef ESTEEM_DERIVE_H
+#define ESTEEM_DERIVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "esteem/config.h"
+#include "esteem/fact.h"
+#include "esteem/roster.h"
+#include "esteem/tally.h"
+
+struct dims {
+    uint32_t id[DIMENSION_MAX]; /* 0: absent */
+};
+
+/* The settings that change what is derived, with the rules' words interned. One a configuration and shard: an epoch. */
+struct derive_settings {
+    int64_t retention_ms; /* facts further apart belong to separate records */
+    int64_t sl_threshold_ms, short_abandon_ms;
+    int top_box;
+    enum attribution attribution;
+    int band_count;
+    int64_t band_ms[CONFIG_BAND_MAX];
+    int rule_count;
+    struct {
+        struct dims match; /* 0: any */
+        int64_t threshold_ms;
+    } rule[CONFIG_RULE_MAX];
+};
+
+/* What one interaction contributes: blocks of integers, each under one tuple of dimensions at one instant. */
+struct block {
+    int64_t anchor_ms;
+    uint64_t hash; /* of all that is in it */
+    struct dims dims;
+    uint32_t at, length; /* packed run in `bytes` */
+};
+
+struct derivation {
+    struct block *block;
+    uint32_t count, room;
+    uint8_t *bytes;
+    uint32_t used, bytes_room;
+    bool skewed;       /* a duration had to be brought to 0 or to 31 d */
+    uint32_t unjoined; /* events that found no interaction.* fact */
+};
+
+void derivation_init(struct derivation *out);
+void derivation_close(struct derivation *out);
+
+/* Derives `count` facts (sorted in place). `tenant` and `as_of` are for the roster. An event without an interaction is derived
+ * with `alone`: it is no record and not unjoined. */
+void derive(struct fact *facts, uint32_t count, bool alone, const struct derive_settings *settings,
+            const struct roster *roster, uint32_t tenant, uint32_t as_of, struct derivation *out);
+
+#endif

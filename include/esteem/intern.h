@@ -1,0 +1,38 @@
+/* intern: each distinct string once, as a number from 1 (0 is absent). One table a thread, no lock; strings stay until the
+ * table closes. Bounded by the distinct values of dimensions that a feed names. */
+#ifndef ESTEEM_INTERN_H
+#define ESTEEM_INTERN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct intern_string {
+    const char *at; /* ends with a zero byte behind `length` */
+    uint32_t length;
+    uint32_t hash;
+};
+
+struct intern {
+    uint32_t *slot; /* open addressing: id or 0 */
+    uint32_t slots; /* a power of two */
+    uint32_t count; /* ids 1 .. count */
+    struct intern_string *string;
+    uint32_t room;
+    char *page, *page_end;
+    void *pages;
+    uint64_t bytes;
+};
+
+void intern_init(struct intern *intern);
+void intern_close(struct intern *intern);
+uint32_t intern_put(struct intern *intern, const char *at, uint32_t length);
+static inline const char *intern_text(const struct intern *intern, uint32_t id)
+{
+    return intern->string[id].at;
+}
+static inline uint32_t intern_length(const struct intern *intern, uint32_t id)
+{
+    return intern->string[id].length;
+}
+
+#endif

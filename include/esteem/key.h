@@ -1,0 +1,31 @@
+/* key: a scope key, e.g. acme / queue=billing,channel=chat, in the form in which it travels from a shard to its fold: strings,
+ * because every shard has numbers of its own. */
+#ifndef ESTEEM_KEY_H
+#define ESTEEM_KEY_H
+
+#include <stdint.h>
+
+#include "esteem/event.h"
+
+struct scope_key {
+    uint32_t scope; /* bit i: dimension i is in the scope */
+    const char *tenant;
+    uint8_t count;
+    uint8_t dimension[DIMENSION_MAX]; /* ascending */
+    const char *value[DIMENSION_MAX];
+};
+
+uint64_t key_hash(const struct scope_key *key);
+
+/* Keys known to exist, counted a scope: the one place that decides which key is beyond limits.keys and so goes to __other__.
+ * Asked once by each shard for each new key; a mutex guards it. */
+struct key_registry;
+struct key_registry *key_registry_new(uint64_t keys_a_scope);
+void key_registry_free(struct key_registry *registry);
+/* True when the key may have windows of its own. */
+int key_registry_admit(struct key_registry *registry, const struct scope_key *key);
+uint64_t key_registry_refused(struct key_registry *registry);
+
+#define KEY_OTHER "__other__"
+
+#endif

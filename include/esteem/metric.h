@@ -1,0 +1,51 @@
+/* metric: the figures of metrics.def, worked out from a row's integers. Pure functions; any thread. */
+#ifndef ESTEEM_METRIC_H
+#define ESTEEM_METRIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "esteem/config.h"
+#include "esteem/measure.h"
+
+enum metric {
+#define METRIC(name, family, unit, direction, n, formula, meaning) METRIC_##name,
+#include "esteem/metrics.def"
+#undef METRIC
+    METRIC_COUNT
+};
+
+struct metric_value {
+    bool present; /* false: no denominator, `value` means nothing */
+    bool small;   /* n below metrics.min_n */
+    bool interval; /* low and high are given */
+    bool margin;   /* moe is given */
+    double value;
+    int64_t n;
+    double low, high; /* 95 % */
+    double moe;
+};
+
+struct metric_info {
+    const char *name, *unit, *direction, *formula, *meaning;
+    enum family family;
+    enum measure n;
+};
+extern const struct metric_info metric_infos[METRIC_COUNT];
+
+/* a / b; absent when b is 0. */
+struct metric_value metric_ratio(int64_t a, int64_t b);
+/* 100 a / b. */
+struct metric_value metric_percent(int64_t a, int64_t b);
+/* Share of k among n in percent with Wilson's score interval, z = 1.959964 (E. B. Wilson, 1927).
+ * E.g. 10 of 12: 83.333333, 55.196914 to 95.303486. */
+struct metric_value metric_wilson(int64_t k, int64_t n);
+/* Net score 100 (p - d) and its margin 100 z sqrt((p + d - (p - d)^2) / n). E.g. 6 promoters and 2 detractors of 10:
+ * 40, margin 48.36. */
+struct metric_value metric_net(int64_t promoters, int64_t detractors, int64_t n);
+
+struct row_view;
+/* All metrics of a view whose integers are there. */
+void metric_all(struct row_view *view);
+
+#endif

@@ -1,0 +1,34 @@
+/* roster: who is in which team and site, by agent and time, from agent.enrolled and agent.removed. Each change has a sequence
+ * number, so that a record derived earlier can be derived again as it was then (`as_of`). One a shard; each shard has
+ * all of it. Runs on: the shard's thread. */
+#ifndef ESTEEM_ROSTER_H
+#define ESTEEM_ROSTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct roster_entry {
+    int64_t time_ms;
+    uint64_t id_hash;
+    uint32_t sequence; /* from 1, in the order of arrival */
+    uint32_t team, site; /* as named; of a removal unused */
+    bool enrolled;
+};
+
+struct roster;
+struct roster *roster_new(void);
+void roster_free(struct roster *roster);
+
+/* Adds a change; one that is there already is left alone. True when it was new. */
+bool roster_put(struct roster *roster, uint32_t tenant, uint32_t agent, const struct roster_entry *entry);
+/* The newest sequence number; 0 when empty. */
+uint32_t roster_sequence(const struct roster *roster);
+
+/* Team and site of an agent at a time, of the changes numbered up to `as_of`: the latest at or before it, else the first after.
+ * 0 where the roster has none. */
+struct roster_place {
+    uint32_t team, site;
+};
+struct roster_place roster_find(const struct roster *roster, uint32_t tenant, uint32_t agent, int64_t at_ms, uint32_t as_of);
+
+#endif

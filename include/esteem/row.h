@@ -1,0 +1,71 @@
+/* row: one window of one scope key as it leaves the engine (SEMANTICS 6). A fold makes it as one block (a copy of the integers,
+ * settled and packed), hands it over a ring and forgets it; whoever takes it opens it into a row_view, where the metrics
+ * are worked out, and frees it. So windows have one owner and readers never see one half changed. */
+#ifndef ESTEEM_ROW_H
+#define ESTEEM_ROW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "esteem/config.h"
+#include "esteem/measure.h"
+#include "esteem/metric.h"
+#include "esteem/tally.h"
+
+struct row {
+    int64_t start_ms, end_ms;
+    uint32_t revision; /* 0: not final yet */
+    bool final, partial;
+    bool inexact;      /* the ledger had to retire interactions that this may need */
+    bool rolling;
+    bool last;         /* calendar: the newest window that is closed, Redis key `...:hour:last` */
+    bool running;      /* calendar: the one that holds the present, Redis key `...:hour` */
+    uint8_t window;    /* index into config.rolling, or enum calendar_window */
+    uint8_t value_count;
+    uint8_t value_dimension[DIMENSION_MAX]; /* dimension of value i, ascending */
+    const char *window_name; /* "5m", "hour": all strings point into the block */
+    const char *tenant;
+    const char *scope;       /* canonical: "queue=billing,channel=chat", values percent-encoded; "all" */
+    const char *value[DIMENSION_MAX];
+    uint32_t runs_length;
+    const uint8_t *runs;     /* packed integers (tally.h) */
+};
+
+/* A row with its metrics worked out. Large (kept by its user, one a thread) and reusable. */
+struct row_view {
+    const struct row *row;
+    const struct config *config;
+    bool employees; /* the privacy rule lets employee figures out */
+    int64_t measure[MEASURE_COUNT];
+    struct metric_value metric[METRIC_COUNT];
+    struct tally_dense dense; /* histograms: value[histogram_id(...)] */
+};
+
+/* One block; strings are copied. `value` may hold NULL when value_count is 0. */
+struct row *row_new(const struct row *head, const uint8_t *runs, uint32_t runs_length);
+void row_free(struct row *row);
+
+/* The canonical scope text: values percent-encoded where they hold ':' '=' ',' '{' '}' '%', space or a control byte.
+ * Returns the length; `out` holds `room` bytes (ROW_SCOPE_MAX is always enough). */
+enum { ROW_SCOPE_MAX = DIMENSION_MAX * (3 * 256 + 64) };
+size_t row_scope_text(const struct config *config, const uint8_t *dimension, const char *const *value, int count, char *out,
+                      size_t room);
+/* Percent-encodes one value as above. */
+size_t row_encode(const char *value, char *out, size_t room);
+
+/* Opens a row: integers, privacy rule, metrics. Until the next open on the same view. */
+void row_open(struct row_view *view, const struct row *row, const struct config *config);
+
+/* The row's JSON. `families`: bit enum family; rows of Redis and compute carry all (FAMILY_ALL). Returns the length, without
+ * a newline; `*text` is grown with realloc, `*room` its size. */
+enum { FAMILY_ALL = (1 << FAMILY_COUNT) - 1 };
+size_t row_json(const struct row_view *view, unsigned families, bool histograms, char **text, size_t *room);
+/* Whether the row has anything of these families: a measure that is not zero. */
+bool row_has(const struct row_view *view, unsigned families);
+
+/* A metric's value as Redis and JSON print it: up to 6 decimals, no trailing zeros. Returns the length. */
+enum { ROW_NUMBER_MAX = 40 };
+size_t row_number(double value, char *out);
+
+#endif

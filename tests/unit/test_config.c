@@ -1,0 +1,624 @@
+/* config: what a configuration file may say, what is told about what it may not, and which files are the same. */
+#include <criterion/criterion.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "esteem/config.h"
+#include "esteem/err.h"
+
+static char faults[65536]; /* of the last parse */
+
+static struct config *parse(const char *text)
+{
+    struct config *config = NULL;
+    FILE *out = fmemopen(faults, sizeof faults, "w");
+    memset(faults, 0, sizeof faults);
+    config_parse("f", text, strlen(text), out, &config);
+    fclose(out);
+    return config;
+}
+
+/* The config of a text that must be right. */
+static struct config *accept(const char *text)
+{
+    struct config *config = parse(text);
+    cr_assert_not_null(config, "%s is refused: %s", text, faults);
+    return config;
+}
+
+/* Exactly this fault, and no config. */
+static void refuse(const char *text, const char *fault)
+{
+    struct config *config = parse(text);
+    size_t length = strlen(faults);
+    cr_assert_null(config, "%s is accepted", text);
+    cr_assert(length > 0);
+    faults[length - 1] = '\0'; /* the last line's end */
+    cr_assert_str_eq(faults, fault, "%s\n  says   %s\n  not    %s", text, faults, fault);
+}
+
+static void same_id(const char *a, const char *b, bool same)
+{
+    struct config *x = accept(a), *y = accept(b);
+    cr_assert((strcmp(x->id, y->id) == 0) == same, "%s and %s: ids %s, %s", a, b, x->id, y->id);
+    config_free(x);
+    config_free(y);
+}
+
+static char *file_text(const char *path)
+{
+    static char text[65536];
+    FILE *file = fopen(path, "r");
+    cr_assert_not_null(file, "%s: run the tests in the project's folder", path);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    return text;
+}
+
+/* --- defaults --- */
+
+Test(config, of_an_empty_file_has_every_option_at_its_default)
+{
+    struct config *config = accept("");
+#define OPTION_DURATION(field, key, fallback, low, high, live, help) cr_assert_eq(config->field, fallback, key);
+#define OPTION_SIZE(field, key, fallback, low, high, live, help) cr_assert_eq(config->field, fallback, key);
+#define OPTION_INT(field, key, fallback, low, high, live, help) cr_assert_eq(config->field, fallback, key);
+#define OPTION_REAL(field, key, fallback, low, high, live, help) cr_assert_float_eq(config->field, fallback, 0, key);
+#define OPTION_BOOL(field, key, fallback, live, help) cr_assert_eq(config->field, fallback, key);
+#define OPTION_WORD(field, key, fallback, words, live, help) cr_assert_eq(config->field, fallback, key);
+#define OPTION_TEXT(field, key, fallback, live, help) cr_assert_str_eq(config->field, fallback, key);
+#include "esteem/options.def"
+    config_free(config);
+}
+
+Test(config, of_an_empty_file_has_the_lists_of_the_semantics)
+{
+    static const char *const names[] = {"1m", "5m", "15m", "1h", "1d", "7d", "30d"};
+    static const uint32_t scopes[] = {0, 1 << DIMENSION_queue, 1 << DIMENSION_channel,
+                                      1 << DIMENSION_queue | 1 << DIMENSION_channel, 1 << DIMENSION_team,
+                                      1 << DIMENSION_agent};
+    struct config *config = accept("");
+    cr_assert_eq(config->rolling_count, 7);
+    for (int i = 0; i < 7; i++)
+        cr_assert_str_eq(config->rolling[i].name, names[i]);
+    cr_assert_eq(config->scope_count, 6);
+    for (int i = 0; i < 6; i++)
+        cr_assert_eq(config->scope[i].dimensions, scopes[i]);
+    cr_assert_eq(config->calendar, 1 << CALENDAR_HOUR | 1 << CALENDAR_DAY | 1 << CALENDAR_WEEK | 1 << CALENDAR_MONTH);
+    cr_assert_eq(config->band_count, 3);
+    cr_assert(config->band_ms[0] == 180000 && config->band_ms[1] == 360000 && config->band_ms[2] == 600000);
+    cr_assert_eq(config->own_dimension_count + config->rule_count + config->tenant_count + config->kafka_property_count, 0);
+    cr_assert_eq(config->topic_count, 1);
+    cr_assert_str_eq(config->topic[0].name, "contacts");
+    cr_assert(config->topic[0].mapping == NULL && config->topic[0].keyed);
+    config_free(config);
+}
+
+Test(config, takes_sections_whose_keys_are_all_commented_out)
+{
+    same_id("", "# nothing\n---\nredis:\nmetrics: {csat: }\ntenants: {}\n", true);
+}
+
+Test(config, of_the_example_says_what_the_empty_file_says)
+{
+    const char *text = file_text("deploy/esteem.yaml"), *key = NULL;
+    struct config *empty = accept(""), *config = accept(text);
+    cr_assert_str_eq(config->id, empty->id);
+    cr_assert_not(config_needs_restart(empty, config, &key), "%s differs", key);
+#define OPTION_DURATION(field, key, fallback, low, high, live, help) cr_assert_eq(config->field, fallback, key);
+#define OPTION_SIZE(field, key, fallback, low, high, live, help) cr_assert_eq(config->field, fallback, key);
+#define OPTION_INT(field, key, fallback, low, high, live, help) cr_assert_eq(config->field, fallback, key);
+#define OPTION_REAL(field, key, fallback, low, high, live, help) cr_assert_float_eq(config->field, fallback, 0, key);
+#define OPTION_BOOL(field, key, fallback, live, help) cr_assert_eq(config->field, fallback, key);
+#define OPTION_WORD(field, key, fallback, words, live, help) cr_assert_eq(config->field, fallback, key);
+#define OPTION_TEXT(field, key, fallback, live, help) cr_assert_str_eq(config->field, fallback, key);
+#include "esteem/options.def"
+    config_free(config);
+    config_free(empty);
+}
+
+/* The key's last part stands in the example as a key that is not commented out. */
+static bool example_has(const char *text, const char *key)
+{
+    char name[64];
+    const char *dot = strrchr(key, '.');
+    snprintf(name, sizeof name, "%s:", dot == NULL ? key : dot + 1);
+    for (const char *at = text; (at = strstr(at, name)) != NULL; at++) {
+        const char *line = at;
+        while (line > text && line[-1] == ' ')
+            line--;
+        if (line == text || line[-1] == '\n')
+            return true;
+    }
+    return false;
+}
+
+Test(config, of_the_example_names_every_key)
+{
+    const char *text = file_text("deploy/esteem.yaml");
+    static const char *const lists[] = {"windows.rolling", "windows.calendar", "scopes", "dimensions", "tenants",
+                                        "metrics.service_level.rules", "metrics.aht_bands", "kafka.topics",
+                                        "kafka.properties"};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        cr_assert(example_has(text, lists[i]), "%s", lists[i]);
+#define OPTION_DURATION(field, key, fallback, low, high, live, help) cr_assert(example_has(text, key), key);
+#define OPTION_SIZE(field, key, fallback, low, high, live, help) cr_assert(example_has(text, key), key);
+#define OPTION_INT(field, key, fallback, low, high, live, help) cr_assert(example_has(text, key), key);
+#define OPTION_REAL(field, key, fallback, low, high, live, help) cr_assert(example_has(text, key), key);
+#define OPTION_BOOL(field, key, fallback, live, help) cr_assert(example_has(text, key), key);
+#define OPTION_WORD(field, key, fallback, words, live, help) cr_assert(example_has(text, key), key);
+#define OPTION_TEXT(field, key, fallback, live, help) cr_assert(example_has(text, key), key);
+#include "esteem/options.def"
+}
+
+/* --- values --- */
+
+Test(config, reads_durations_up_to_their_edges)
+{
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } cases[] = {{"100ms", 100}, {"1s", 1000}, {"5m", 300000}, {"10m", 600000}, {"600000ms", 600000}, {"\"2s\"", 2000}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "redis: {timeout: %s}", cases[i].text);
+        struct config *config = accept(text);
+        cr_assert_eq(config->redis_timeout_ms, cases[i].ms, "%s", text);
+        config_free(config);
+    }
+}
+
+Test(config, refuses_durations_beyond_their_edges_and_of_no_unit)
+{
+    refuse("redis: {timeout: 99ms}", "f:1: redis.timeout: 99ms is out of range; take 100ms to 10m");
+    refuse("redis: {timeout: 600001ms}", "f:1: redis.timeout: 600001ms is out of range; take 100ms to 10m");
+    refuse("redis: {timeout: 99999999999999999999s}",
+           "f:1: redis.timeout: 99999999999999999999s is out of range; take 100ms to 10m");
+    refuse("redis: {timeout: 9223372036854775d}",
+           "f:1: redis.timeout: 9223372036854775d is out of range; take 100ms to 10m");
+    refuse("redis: {timeout: 5000}", "f:1: redis.timeout: 5000 has no unit; write 5000ms, 5000s, ...");
+    refuse("time: {skew: 0}", "f:1: time.skew: 0 has no unit; write 0ms, 0s, ...");
+    static const char *const wrong[] = {"5 m", "-5s", "5M", "1.5s", "s", "5min", "1h30m", "+5s"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char text[64], fault[128];
+        snprintf(text, sizeof text, "redis: {timeout: %s}", wrong[i]);
+        snprintf(fault, sizeof fault,
+                 "f:1: redis.timeout: \"%s\" is no duration; write one such as 500ms, 10s, 5m, 4h or 7d", wrong[i]);
+        refuse(text, fault);
+    }
+}
+
+Test(config, reads_sizes_in_bytes_and_units)
+{
+    struct config *config = accept("limits: {message: 64KiB}");
+    cr_assert_eq(config->limit_message, 65536);
+    config_free(config);
+    config = accept("limits: {message: 1024}");
+    cr_assert_eq(config->limit_message, 1024);
+    config_free(config);
+    refuse("limits: {message: 1023}", "f:1: limits.message: 1023 is out of range; take 1KiB to 128MiB");
+    refuse("limits: {message: 129MiB}", "f:1: limits.message: 129MiB is out of range; take 1KiB to 128MiB");
+    refuse("limits: {message: 1MB}", "f:1: limits.message: \"1MB\" is no size; write one such as 65536, 64KiB or 1MiB");
+}
+
+Test(config, refuses_wrong_types_and_ranges_of_every_kind)
+{
+    refuse("redis:\n  port: 0", "f:2: redis.port: 0 is out of range; take 1 to 65535");
+    refuse("redis:\n  port: 65536", "f:2: redis.port: 65536 is out of range; take 1 to 65535");
+    refuse("redis:\n  port: http", "f:2: redis.port: \"http\" is no whole number; write one of 1 to 65535");
+    refuse("redis:\n  port: \"1\"", "f:2: redis.port: is a text; write a number, without quotes");
+    refuse("redis:\n  port: [1]", "f:2: redis.port: is a list; write a whole number");
+    refuse("redis:\n  port:", "f:2: redis.port: has no value; write a whole number, or leave the key out");
+    refuse("redis: 6379", "f:1: redis: is a single value; write its keys below it, each KEY: VALUE");
+    refuse("redis: {enabled: yes}", "f:1: redis.enabled: \"yes\" is no truth value; write true or false, without quotes");
+    refuse("redis: {host: \"\"}", "f:1: redis.host: \"\" is empty; write a value, or leave the key out");
+    refuse("metrics: {opportunity: {assumed_rate: nan}}",
+           "f:1: metrics.opportunity.assumed_rate: \"nan\" is no number; write one of 0 to 1000");
+    refuse("metrics: {opportunity: {assumed_rate: 1000.5}}",
+           "f:1: metrics.opportunity.assumed_rate: 1000.5 is out of range; take 0 to 1000");
+    refuse("log: {level: loud}", "f:1: log.level: \"loud\" is none of its words; take one of debug, info, warn, error");
+    refuse("topics: {prefix: a b}",
+           "f:1: topics.prefix: \"a b\" cannot begin a Kafka topic; use at most 200 of A-Z a-z 0-9 . _ -");
+}
+
+Test(config, takes_the_password_from_the_environment)
+{
+    setenv("ESTEEM_TEST_PASSWORD", "se cret", 1);
+    unsetenv("ESTEEM_TEST_NOTHING");
+    struct config *config = accept("redis: {password: $ESTEEM_TEST_PASSWORD}\n"
+                                   "kafka: {properties: {sasl.password: $ESTEEM_TEST_PASSWORD}}");
+    cr_assert_str_eq(config->redis_password, "se cret");
+    cr_assert_str_eq(config->kafka_property[0].value, "se cret");
+    config_free(config);
+    config = accept("redis: {password: $$x}");
+    cr_assert_str_eq(config->redis_password, "$x");
+    config_free(config);
+    refuse("redis: {password: $ESTEEM_TEST_NOTHING}",
+           "f:1: redis.password: environment variable ESTEEM_TEST_NOTHING is not set; set it before the start");
+}
+
+/* --- keys --- */
+
+Test(config, names_the_nearest_key_for_an_unknown_one)
+{
+    refuse("redis:\n  prot: 1", "f:2: redis.prot: unknown key; did you mean redis.port?");
+    refuse("windos: {}", "f:1: windos: unknown key; did you mean windows?");
+    refuse("port: 1", "f:1: port: unknown key; did you mean redis.port?");
+    refuse("metrics: {service_level: {treshold: 1s}}",
+           "f:1: metrics.service_level.treshold: unknown key; did you mean metrics.service_level.threshold?");
+    refuse("log: {xylophone: 1}", "f:1: log.xylophone: unknown key; the keys here are level, format");
+    refuse("redis.port: 1", "f:1: redis.port: is written with dots; nest it: each part a section of its own");
+}
+
+Test(config, refuses_a_key_that_is_given_twice)
+{
+    refuse("redis:\n  port: 1\n  host: a\n  port: 2", "f:4: redis.port: is given again, first in line 2; keep one of the two");
+    refuse("log: {}\nlog: {}", "f:2: log: is given again, first in line 1; keep one of the two");
+}
+
+Test(config, tells_every_fault_of_a_file_by_line)
+{
+    refuse("dimensions: [Bad]\nredis:\n  port: 0\nlog: {level: 1}",
+           "f:1: dimensions: \"Bad\" cannot be a name; use at most 32 of a-z 0-9 _, a letter first\n"
+           "f:3: redis.port: 0 is out of range; take 1 to 65535\n"
+           "f:4: log.level: \"1\" is none of its words; take one of debug, info, warn, error");
+    cr_assert_eq(err_code(), ERR_CONFIG);
+    cr_assert_str_eq(err_text(), "f:1: dimensions: \"Bad\" cannot be a name; use at most 32 of a-z 0-9 _, a letter first "
+                                 "(and 2 more)");
+}
+
+Test(config, tells_the_line_of_a_syntax_error)
+{
+    static const char end[] = "; look at indentation, quotes and brackets here and in the line before";
+    char fault[256];
+    snprintf(fault, sizeof fault, "f:2: YAML: while parsing a flow sequence: did not find expected ',' or ']'%s", end);
+    refuse("scopes: [[]\nlog: {}", fault);
+    snprintf(fault, sizeof fault, "f:3: YAML: invalid leading UTF-8 octet%s", end);
+    refuse("log: {}\n\nredis: {host: \xff}", fault);
+    refuse("log: {}\n---\nlog: {}", "f:2: file: a second document begins; take out the line ---");
+    refuse("- 1", "f:1: file: is a list; write sections, each KEY: VALUE");
+}
+
+Test(config, survives_documents_that_refer_to_themselves_or_go_deep)
+{
+    refuse("redis: &r {port: *r}", "f:1: redis.port: is a map; write a whole number");
+    refuse("scopes: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "f:1: YAML: is nested deeper than 32; no key lies that deep, close "
+                                                   "some brackets");
+    refuse("scopes: &s [*s]", "f:1: scopes: is a list; write the name of a dimension");
+}
+
+Test(config, that_cannot_be_read_says_why)
+{
+    struct config *config = NULL;
+    cr_assert_eq(config_load("/nowhere/esteem.yaml", NULL, &config), ERR_CONFIG);
+    cr_assert_null(config);
+    cr_assert_str_eq(err_text(), "/nowhere/esteem.yaml:1: file: cannot be read: No such file or directory; name a file "
+                                 "that can");
+}
+
+/* --- windows --- */
+
+Test(config, takes_a_sixtieth_of_the_length_as_slide_rounded_down_to_a_divisor_of_the_hour)
+{
+    static const struct {
+        const char *length;
+        int64_t slide_ms;
+    } cases[] = {{"1s", 1000},     {"1m", 1000},    {"90s", 1000},   {"119s", 1000},  {"2m", 2000},    {"5m", 5000},
+                 {"7m", 6000},     {"15m", 15000},  {"1h", 60000},   {"100m", 100000}, {"1d", 1200000}, {"59h", 1800000},
+                 {"60h", 3600000}, {"7d", 3600000}, {"30d", 3600000}, {"365d", 3600000}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "windows: {rolling: [%s]}", cases[i].length);
+        struct config *config = accept(text);
+        cr_assert_eq(config->rolling[0].slide_ms, cases[i].slide_ms, "%s: %" PRId64, cases[i].length,
+                     config->rolling[0].slide_ms);
+        cr_assert_str_eq(config->rolling[0].name, cases[i].length);
+        config_free(config);
+    }
+}
+
+Test(config, sorts_rolling_windows_by_length)
+{
+    struct config *config = accept("windows: {rolling: [1h, {length: 300s, slide: 1s}, 1m]}");
+    cr_assert_eq(config->rolling_count, 3);
+    cr_assert_str_eq(config->rolling[0].name, "1m");
+    cr_assert_str_eq(config->rolling[1].name, "300s");
+    cr_assert_eq(config->rolling[1].length_ms, 300000);
+    cr_assert_eq(config->rolling[1].slide_ms, 1000);
+    cr_assert_str_eq(config->rolling[2].name, "1h");
+    config_free(config);
+}
+
+Test(config, refuses_windows_that_cannot_be)
+{
+    refuse("windows:\n  rolling:\n    - 1m\n    - 60s", "f:4: windows.rolling: 60s is as long as 1m; keep one of the two");
+    refuse("windows: {rolling: [999ms]}", "f:1: windows.rolling: 999ms is out of range; take 1s to 365d");
+    refuse("windows: {rolling: [366d]}", "f:1: windows.rolling: 366d is out of range; take 1s to 365d");
+    refuse("windows: {rolling: [1500ms]}", "f:1: windows.rolling: 1500ms is not of whole seconds; round it");
+    refuse("windows: {rolling: [60]}", "f:1: windows.rolling: 60 has no unit; write 60ms, 60s, ...");
+    refuse("windows: {rolling: [{slide: 1s}]}", "f:1: windows.rolling: has no length; write {length: 5m, slide: 1s}");
+    refuse("windows: {rolling: [{length: 10m, slide: 7s}]}",
+           "f:1: windows.rolling.slide: 7s does not divide the hour; take a divisor such as 1s, 5s, 1m or 20m");
+    refuse("windows: {rolling: [{length: 10m, slide: 12s}]}",
+           "f:1: windows.rolling.slide: is too coarse for 10m; take at most 10s, or leave it out");
+    refuse("windows: {rolling: [{length: 10m, slid: 1s}]}", "f:1: windows.rolling.slid: unknown key; did you mean slide?");
+    refuse("windows: {rolling: [000000000000001m]}",
+           "f:1: windows.rolling: 000000000000001m is a long name for a window; spell it shorter");
+    refuse("windows: {calendar: [hour, year]}", "f:1: windows.calendar: \"year\" is no calendar window; take quarter_hour, "
+                                                "half_hour, hour, day, week or month");
+    refuse("windows: {calendar: [hour, hour]}", "f:1: windows.calendar: hour is there twice; take one out");
+    refuse("windows: {rolling: [], calendar: []}",
+           "f:1: windows: there are none at all; name a rolling or calendar one");
+    refuse("windows: {rolling: 5m}", "f:1: windows.rolling: is a single value; write a list of lengths, [5m, 1h]");
+    refuse("windows: {rolling: [1s,2s,3s,4s,5s,6s,7s,8s,9s,10s,11s,12s,13s,14s,15s,16s,17s]}",
+           "f:1: windows.rolling: has 17 items; at most 16 are possible");
+}
+
+Test(config, knows_the_zones_of_the_machine_and_nothing_above_them)
+{
+    static const char *const wrong[] = {"Mars/Base", "../zoneinfo/UTC", "Europe/../UTC", "/etc/localtime", "Europe",
+                                        "right/UTC", "tzdata.zi", "Europe/Berlin "};
+    struct config *config = accept("windows: {timezone: Europe/Berlin}\ntenants: {b: {timezone: Asia/Kolkata}, a: {}}");
+    cr_assert_str_eq(config_timezone(config, "a"), "Europe/Berlin");
+    cr_assert_str_eq(config_timezone(config, "b"), "Asia/Kolkata");
+    cr_assert_str_eq(config_timezone(config, "c"), "Europe/Berlin");
+    config_free(config);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char text[128], fault[256];
+        snprintf(text, sizeof text, "tenants:\n  acme:\n    timezone: \"%s\"", wrong[i]);
+        snprintf(fault, sizeof fault, "f:3: tenants.acme.timezone: \"%s\" is no time zone of /usr/share/zoneinfo/; take an "
+                 "IANA name such as Europe/Berlin", wrong[i]);
+        refuse(text, fault);
+    }
+    refuse("tenants: {acme: {zone: UTC}}", "f:1: tenants.acme.zone: unknown key; the keys here are timezone");
+}
+
+/* --- lists --- */
+
+Test(config, knows_own_dimensions_wherever_they_are_named)
+{
+    struct config *config = accept("scopes: [[product, queue]]\ndimensions: [tier, product]\n");
+    cr_assert_eq(config->scope[0].dimensions, 1 << DIMENSION_queue | 1 << (DIMENSION_BUILTIN + 1));
+    cr_assert_eq(config_dimension_find(config, "tier"), DIMENSION_BUILTIN);
+    cr_assert_eq(config_dimension_find(config, "fridge"), -1);
+    cr_assert_str_eq(config_dimension_name(config, DIMENSION_queue), "queue");
+    cr_assert_str_eq(config_dimension_name(config, DIMENSION_BUILTIN + 1), "product");
+    cr_assert_null(config_dimension_name(config, DIMENSION_BUILTIN + 2));
+    cr_assert_null(config_dimension_name(config, -1));
+    config_free(config);
+}
+
+Test(config, refuses_dimensions_that_cannot_be)
+{
+    refuse("dimensions: [queue]", "f:1: dimensions: queue exists already; take another name, or leave it out");
+    refuse("dimensions: [a, a]", "f:1: dimensions: a exists already; take another name, or leave it out");
+    refuse("dimensions: [tenant]", "f:1: dimensions: tenant is a field of every event; take another name");
+    refuse("dimensions: [2nd]",
+           "f:1: dimensions: \"2nd\" cannot be a name; use at most 32 of a-z 0-9 _, a letter first");
+    refuse("dimensions: [a, b, c, d, e, f]", "f:1: dimensions: has 6 items; at most 5 are possible");
+}
+
+Test(config, refuses_scopes_that_cannot_be)
+{
+    refuse("scopes:\n  - [queue]\n  - [queu]", "f:3: scopes: there is no dimension queu; did you mean queue?");
+    refuse("scopes: [[fridge]]",
+           "f:1: scopes: there is no dimension fridge; name it under dimensions:, or take a built-in one");
+    refuse("scopes:\n  - [queue, channel]\n  - []\n  - [channel, queue]",
+           "f:4: scopes: is the same scope as in line 2; take one out");
+    refuse("scopes: [[queue, queue]]", "f:1: scopes: queue is twice in one scope; take one out");
+    refuse("scopes: [queue]", "f:1: scopes: is a single value; write a list of dimensions, [queue] or []");
+    refuse("scopes: []", "f:1: scopes: names no scope at all; [[]] is the whole tenant");
+}
+
+Test(config, reads_service_level_rules_in_order)
+{
+    struct config *config = accept("metrics:\n  service_level:\n    rules:\n"
+                                   "      - {match: {channel: email, queue: vip}, threshold: 1h}\n"
+                                   "      - {match: {channel: email}, threshold: 4h}\n");
+    cr_assert_eq(config->rule_count, 2);
+    cr_assert_str_eq(config->rule[0].value[DIMENSION_queue], "vip");
+    cr_assert_str_eq(config->rule[1].value[DIMENSION_channel], "email");
+    cr_assert_null(config->rule[1].value[DIMENSION_queue]);
+    cr_assert_eq(config->rule[1].threshold_ms, 14400000);
+    cr_assert_eq(config->rule[1].line, 5);
+    config_free(config);
+}
+
+#define RULES "metrics:\n  service_level:\n    rules:\n"
+
+Test(config, refuses_rules_that_cannot_be)
+{
+    refuse(RULES "      - {match: {chanel: email}, threshold: 4h}",
+           "f:4: metrics.service_level.rules.match: there is no dimension chanel; did you mean channel?");
+    refuse(RULES "      - {match: {}, threshold: 4h}", "f:4: metrics.service_level.rules.match: names no dimension; write "
+                                                       "{match: {channel: email}, threshold: 4h}");
+    refuse(RULES "      - {match: {team: a}}",
+           "f:4: metrics.service_level.rules: has no threshold; write {match: {channel: email}, threshold: 4h}");
+    refuse(RULES "      - {match: {team: a}, threshold: 32d}",
+           "f:4: metrics.service_level.rules.threshold: 32d is out of range; take 0s to 31d");
+    refuse(RULES "      - {match: {team: a}, threshold: 1s}\n      - {match: {team: a, queue: b}, threshold: 2s}",
+           "f:5: metrics.service_level.rules: is never reached, the rule in line 4 matches first; put it before that one");
+}
+
+Test(config, reads_bands_ascending_only)
+{
+    struct config *config = accept("metrics: {aht_bands: []}");
+    cr_assert_eq(config->band_count, 0);
+    config_free(config);
+    refuse("metrics: {aht_bands: [3m, 180s]}",
+           "f:1: metrics.aht_bands: 180s is not longer than the bound before it; write them ascending");
+}
+
+Test(config, reads_topics_as_names_or_maps)
+{
+    struct config *config = accept("kafka:\n  topics:\n    - contacts\n    - {name: calls, mapping: acme, keyed: false}\n");
+    cr_assert_eq(config->topic_count, 2);
+    cr_assert(config->topic[0].keyed && !config->topic[1].keyed);
+    cr_assert_str_eq(config->topic[1].name, "calls");
+    cr_assert_str_eq(config->topic[1].mapping, "acme");
+    cr_assert_eq(config->topic[1].line, 4);
+    config_free(config);
+    refuse("kafka: {topics: [a, a]}", "f:1: kafka.topics: a is there already, in line 1; keep one of the two");
+    refuse("kafka: {topics: []}", "f:1: kafka.topics: names no topic; write one, or leave the key out");
+    refuse("kafka: {topics: [{mapping: m}]}",
+           "f:1: kafka.topics: has no name; write {name: calls, mapping: acme, keyed: true}");
+    refuse("kafka: {topics: [{name: a, mapping: ../m}]}",
+           "f:1: kafka.topics.mapping: \"../m\" is no name of a mapping; write acme for acme.jq, of at most 64 of A-Z a-z 0-9 "
+           "_ -");
+}
+
+Test(config, hands_properties_on_but_keeps_its_own)
+{
+    struct config *config = accept("kafka: {properties: {security.protocol: ssl, fetch.wait.max.ms: 50}}");
+    cr_assert_eq(config->kafka_property_count, 2);
+    cr_assert_str_eq(config->kafka_property[0].key, "fetch.wait.max.ms");
+    cr_assert_str_eq(config->kafka_property[0].value, "50");
+    config_free(config);
+    refuse("kafka: {properties: {group.id: x}}",
+           "f:1: kafka.properties.group.id: is set by esteem itself; use kafka.group");
+}
+
+/* --- identity and reload --- */
+
+Test(config, id_does_not_depend_on_spelling_order_or_places)
+{
+    same_id("redis: {host: other, port: 1}\nkafka: {brokers: b:1, topics: [x]}\nlog: {level: debug}", "", true);
+    same_id("metrics: {min_n: 3, csat: {top_box: 5}}\nprivacy: {min_employees: 7}",
+            "privacy:\n  min_employees: 7\nmetrics:\n  csat:\n    top_box: 5\n  min_n: 3\n", true);
+    same_id("time: {skew: 300s}", "", true);
+    same_id("windows: {rolling: [60m, 60s], calendar: [day, hour]}", "windows: {calendar: [hour, day], rolling: [1m, 1h]}",
+            true);
+    same_id("scopes: [[queue, channel], []]", "scopes: [[], [channel, queue]]", true);
+    same_id("tenants: {a: {timezone: Asia/Tokyo}, b: {}}", "tenants: {b: {timezone: UTC}, a: {timezone: Asia/Tokyo}}", true);
+    same_id("limits: {message: 1048576}", "limits: {message: 1MiB}", true);
+}
+
+Test(config, id_changes_with_every_setting_that_changes_numbers)
+{
+    static const char *const texts[] = {
+        "windows: {rolling: [1m]}", "windows: {rolling: [{length: 5m, slide: 1s}]}", "windows: {calendar: [hour]}",
+        "windows: {timezone: Asia/Tokyo}", "scopes: [[]]", "dimensions: [tier]", "metrics: {csat: {top_box: 5}}",
+        "metrics: {service_level: {rules: [{match: {channel: email}, threshold: 4h}]}}", "metrics: {aht_bands: []}",
+        "metrics: {opportunity: {assumed_rate: 0.16}}", "privacy: {min_employees: 6}", "time: {lateness: 11m}",
+        "time: {mode: replay}", "retention: {ids: 25h}", "limits: {keys: 99999}", "tenants: {a: {timezone: Asia/Tokyo}}"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        same_id(texts[i], "", false);
+        for (size_t j = 0; j < i; j++)
+            same_id(texts[i], texts[j], false);
+    }
+}
+
+Test(config, id_depends_on_the_order_of_rules)
+{
+    same_id("metrics: {service_level: {rules: [{match: {team: a}, threshold: 1s}, {match: {queue: b}, threshold: 2s}]}}",
+            "metrics: {service_level: {rules: [{match: {queue: b}, threshold: 2s}, {match: {team: a}, threshold: 1s}]}}",
+            false);
+}
+
+/* NULL: a reload may change it. */
+static void restart_for(const char *text, const char *wanted)
+{
+    const char *key = NULL;
+    struct config *old = accept(""), *next = accept(text);
+    cr_assert_eq(config_needs_restart(old, next, &key), wanted != NULL, "%s", text);
+    cr_assert(wanted == NULL ? key == NULL : strcmp(key, wanted) == 0, "%s: %s", text, key);
+    config_free(old);
+    config_free(next);
+}
+
+Test(config, names_the_key_that_a_reload_may_not_change)
+{
+    restart_for("", NULL);
+    restart_for("metrics: {csat: {top_box: 5}, service_level: {threshold: 30s}}", NULL);
+    restart_for("scopes: [[]]\nlog: {level: debug}", NULL);
+    restart_for("metrics: {service_level: {rules: [{match: {team: a}, threshold: 1s}]}}", NULL);
+    restart_for("redis: {port: 6380}", "redis.port");
+    restart_for("redis: {password: x}", "redis.password");
+    restart_for("windows: {rolling: [1m]}", "windows.rolling");
+    restart_for("windows: {rolling: [60s, 5m, 15m, 1h, 1d, 7d, 30d]}", "windows.rolling");
+    restart_for("windows: {calendar: [hour]}", "windows.calendar");
+    restart_for("metrics: {aht_bands: []}", "metrics.aht_bands");
+    restart_for("dimensions: [tier]", "dimensions");
+    restart_for("tenants: {a: {timezone: Asia/Tokyo}}", "tenants");
+    restart_for("kafka: {topics: [{name: contacts, keyed: false}]}", "kafka.topics");
+    restart_for("kafka: {properties: {client.id: x}}", "kafka.properties");
+}
+
+/* --- pages --- */
+
+Test(config, schema_and_manual_name_every_key)
+{
+    static char schema[65536], manual[65536];
+    FILE *out = fmemopen(schema, sizeof schema, "w");
+    config_schema(out);
+    fclose(out);
+    out = fmemopen(manual, sizeof manual, "w");
+    config_manual(out);
+    fclose(out);
+    cr_assert_not_null(strstr(schema, "https://json-schema.org/draft/2020-12/schema"));
+#define NAMED(key) cr_assert(strstr(manual, "| `" key "` |") != NULL, key)
+#define OPTION_DURATION(field, key, fallback, low, high, live, help) NAMED(key);
+#define OPTION_SIZE(field, key, fallback, low, high, live, help) NAMED(key);
+#define OPTION_INT(field, key, fallback, low, high, live, help) NAMED(key);
+#define OPTION_REAL(field, key, fallback, low, high, live, help) NAMED(key);
+#define OPTION_BOOL(field, key, fallback, live, help) NAMED(key);
+#define OPTION_WORD(field, key, fallback, words, live, help) NAMED(key);
+#define OPTION_TEXT(field, key, fallback, live, help) NAMED(key);
+#include "esteem/options.def"
+    cr_assert_not_null(strstr(schema, "\"timeout\": {\"description\": \"a reply later than this is a broken connection\", "
+                                      "\"x-change\": \"restart\", \"type\": \"string\", "
+                                      "\"pattern\": \"^[0-9]+(ms|s|m|h|d)$\", \"default\": \"5s\"}"));
+}
+
+/* --- mutations --- */
+
+static uint32_t random_next(uint64_t *state)
+{
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(*state >> 33);
+}
+
+/* Up to 8 changes: a byte of YAML's own, a byte of any kind, a cut, or a piece copied elsewhere. */
+static size_t mutate(char *text, size_t length, uint64_t *state)
+{
+    static const char special[] = "[]{}:,-#&*!|>'\"%@`\n\t ?0~$.";
+    for (uint32_t n = random_next(state) % 8 + 1; n > 0 && length > 64; n--) {
+        size_t at = random_next(state) % length, from = random_next(state) % length;
+        size_t piece = random_next(state) % 32 + 1;
+        piece = piece < length - at ? piece : length - at;
+        piece = piece < length - from ? piece : length - from;
+        switch (random_next(state) % 4) {
+        case 0: text[at] = special[random_next(state) % (sizeof special - 1)]; break;
+        case 1: text[at] = (char)random_next(state); break;
+        case 2:
+            memmove(text + at, text + at + piece, length - at - piece);
+            length -= piece;
+            break;
+        default: memmove(text + at, text + from, piece); break;
+        }
+    }
+    return length;
+}
+
+Test(config, stands_thousands_of_mutations_of_the_example)
+{
+    const char *example = file_text("deploy/esteem.yaml");
+    uint64_t state = 7;
+    int accepted = 0, refused = 0;
+    for (int i = 0; i < 3000; i++) {
+        size_t length = strlen(example);
+        char *text = malloc(length); /* its own block, so that reading past its end is seen */
+        memcpy(text, example, length);
+        length = mutate(text, length, &state);
+        struct config *config = NULL;
+        int result = config_parse("f", text, length, NULL, &config);
+        cr_assert_eq(result == 0, config != NULL);
+        cr_assert_eq(result == 0 ? 8 : 0, config == NULL ? 0 : strlen(config->id));
+        accepted += result == 0;
+        refused += result != 0;
+        config_free(config);
+        free(text);
+    }
+    cr_assert(accepted > 100 && refused > 100, "%d accepted, %d refused", accepted, refused);
+}
