@@ -18,7 +18,7 @@ OPT      := -O1 -DESTEEM_DEBUG -fsanitize=address,undefined -fno-sanitize-recove
 else ifeq ($(MODE),tsan)
 OPT      := -O1 -DESTEEM_DEBUG -fsanitize=thread
 endif
-CFLAGS   += -std=c11 $(OPT) $(WARN) -Wstrict-prototypes $(COMMON)
+CFLAGS   += -std=c11 -Iengine $(OPT) $(WARN) -Wstrict-prototypes $(COMMON)
 CXXFLAGS += -std=c++17 $(OPT) $(WARN) $(COMMON)
 LDFLAGS  += -pthread $(filter -fsanitize=%,$(OPT))
 LDLIBS   += -lrdkafka -lhiredis -lyaml -ljq -lxxhash -lzstd -lsimdjson -lm -lstdc++
@@ -33,6 +33,8 @@ all: $(B)/esteem
 
 $(B)/esteem: $(OBJ)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/engine/main.o: CFLAGS += -DESTEEM_COMMIT='"$(COMMIT)"'
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)

@@ -131,8 +131,7 @@ static void reserve(struct tally *tally, struct slab *slab, uint32_t length)
     tally->capacity = room;
 }
 
-/* Packs a dense vector into the tally, in place of what it holds, and clears the vector. */
-static void repack(struct tally *tally, struct slab *slab, struct tally_dense *dense)
+void tally_pack(struct tally *tally, struct slab *slab, struct tally_dense *dense)
 {
     static _Thread_local uint8_t scratch[TALLY_IDS * (3 + VARINT_MAX) + 1];
     uint8_t *at = scratch;
@@ -165,7 +164,7 @@ void tally_settle(struct tally *tally, struct slab *slab, struct tally_dense *de
     if (tally->settled == tally->length)
         return;
     tally_dense_add(dense, tally->bytes, tally->length, 1);
-    repack(tally, slab, dense);
+    tally_pack(tally, slab, dense);
 }
 
 void tally_add(struct tally *tally, struct slab *slab, struct tally_dense *dense, const uint8_t *runs, uint32_t length)
@@ -175,7 +174,7 @@ void tally_add(struct tally *tally, struct slab *slab, struct tally_dense *dense
     if (tally->length + length - tally->settled > tally->settled + SETTLE_SLACK) {
         tally_dense_add(dense, tally->bytes, tally->length, 1);
         tally_dense_add(dense, runs, length, 1);
-        repack(tally, slab, dense);
+        tally_pack(tally, slab, dense);
         return;
     }
     reserve(tally, slab, tally->length + length);
@@ -198,7 +197,7 @@ void tally_merge(struct tally *tally, struct slab *slab, struct tally_dense *den
     }
     tally_dense_add(dense, tally->bytes, tally->length, 1);
     tally_dense_add(dense, other->bytes, other->length, -1);
-    repack(tally, slab, dense);
+    tally_pack(tally, slab, dense);
 }
 
 int tally_is_zero(struct tally *tally, struct slab *slab, struct tally_dense *dense)

@@ -227,6 +227,12 @@ static void word_read(struct reader *reader, const struct option *option, const 
     reader_fault(reader, line, option->key, "\"%.*s\" is none of its words; take one of %s", SHOWN_MAX, text, all);
 }
 
+/* Options that may be spelled $NAME, to be taken from the environment. */
+static bool is_secret(const char *key)
+{
+    return strcmp(key, "redis.password") == 0 || strcmp(key, "secrets.customer_key") == 0;
+}
+
 static void text_read(struct reader *reader, const struct option *option, const char *text, int line, char **field)
 {
     const char *fault = text_fault(option->key, text);
@@ -234,7 +240,7 @@ static void text_read(struct reader *reader, const struct option *option, const 
         reader_fault(reader, line, option->key, "\"%.*s\" %s", SHOWN_MAX, text, fault);
         return;
     }
-    char *copy = strcmp(option->key, "redis.password") == 0 ? reader_secret(reader, text, line, option->key)
+    char *copy = is_secret(option->key) ? reader_secret(reader, text, line, option->key)
                                                             : text_copy(text);
     if (copy == NULL)
         return;

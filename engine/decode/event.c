@@ -451,6 +451,49 @@ static void fill_own(struct decoder *d, void *context, const char *name, uint32_
     own->too_long |= !absent && value->token == TOKEN_STRING && value->length > STRING_MAX;
 }
 
+/* Whether the indexed text is one JSON value, wholly checked, however deep: for what is no object. */
+static bool whole_value(struct decoder *d)
+{
+    const uint32_t count = d->index.count;
+    char *stack = malloc(count + 1); /* what is open: { or [ */
+    uint32_t depth = 0, i = 0;
+    bool value = true, key = false, good = stack != NULL; /* a value, or a key, comes next */
+    while (good && i < count) {
+        char c = d->message[d->index.at[i]];
+        struct slot slot;
+        bool closes = c == '}' || c == ']';
+        char before = i ? d->message[d->index.at[i - 1]] : 0;
+        if (closes && depth && stack[depth - 1] == (c == '}' ? '{' : '[') &&
+            ((!value && !key) || before == (c == '}' ? '{' : '['))) {
+            depth--;
+            value = key = false;
+            i++;
+        } else if (key) {
+            const char *name;
+            good = c == '"' && i + 1 < count && read_string(d, i, &name, &slot.length) && d->message[d->index.at[i + 1]] == ':';
+            i += 2;
+            key = false;
+            value = true;
+        } else if (value && (c == '{' || c == '[')) {
+            stack[depth++] = c;
+            key = c == '{';
+            value = !key;
+            i++;
+        } else if (value) {
+            good = c != '}' && c != ']' && (i = read_value(d, i, &slot)) != 0;
+            value = false;
+        } else {
+            good = c == ',' && depth;
+            key = good && stack[depth - 1] == '{';
+            value = !key;
+            i++;
+        }
+        good = good && (depth || value || key || i == count);
+    }
+    free(stack);
+    return good && depth == 0 && !value && !key;
+}
+
 /* ---- judging ---- */
 
 static bool given(const struct slots *slots, int name)
@@ -698,7 +741,7 @@ enum refusal event_decode(struct decoder *d, const char *message, size_t length,
     if (!json_index_text(&d->index, message, length))
         return REFUSED_not_json;
     if (message[d->index.at[0]] != '{')
-        return json_valid(message, length) ? REFUSED_not_an_object : REFUSED_not_json;
+        return whole_value(d) ? REFUSED_not_an_object : REFUSED_not_json;
     d->top.given = 0;
     if (walk(d, 0, fill_slot, &d->top) != d->index.count)
         return REFUSED_not_json;

@@ -50,13 +50,6 @@ bool json_index_text(struct json_index *index, const char *text, size_t length)
     return true;
 }
 
-bool json_valid(const char *text, size_t length)
-{
-    simdjson::dom::parser dom;
-    simdjson::dom::element element;
-    return dom.parse(text, length, true).get(element) == simdjson::SUCCESS;
-}
-
 const char *json_version(void)
 {
     static const std::string version = std::to_string(simdjson::SIMDJSON_VERSION_MAJOR) + "." +

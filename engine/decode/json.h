@@ -25,9 +25,6 @@ void json_index_close(struct json_index *index);
 /* Indexes `text`. False when it is empty, no UTF-8, or a string in it is broken. Reads no byte past `length`. */
 bool json_index_text(struct json_index *index, const char *text, size_t length);
 
-/* Whether `text` is one JSON value, wholly checked. Slow; for what is no object. */
-bool json_valid(const char *text, size_t length);
-
 const char *json_version(void);
 
 #ifdef __cplusplus

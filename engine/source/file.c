@@ -40,6 +40,7 @@ struct file {
     char *buffer;
     size_t space, begin, scanned, end; /* offsets into buffer */
     enum scan scan;
+    int64_t size, read;        /* bytes in all (regular files), bytes read */
     int64_t line, record_line; /* lines before `scanned`; the line in which the record begins */
     int column_count;          /* 0: the header is still to come */
     struct bytes *column;      /* `"name":` as JSON; used == 0: skipped */
@@ -137,6 +138,7 @@ static int buffer_fill(struct file *file)
         return 0;
     }
     file->end += (size_t)got;
+    file->read += got;
     if (!file->begun) {
         mark_skip(file);
     }
@@ -510,6 +512,7 @@ static int file_open(const char *path, struct file *file)
         return err_set(ERR_IO, "%s: a folder; name the files in it", file->path);
     }
     file->regular = S_ISREG(facts.st_mode);
+    file->size = file->regular ? facts.st_size : 0;
     return 0;
 }
 
@@ -534,4 +537,18 @@ int file_source_open(const char *const *paths, int count, struct source *source)
     *source = (struct source){.state = state, .poll = file_poll, .inputs = file_inputs, .at_end = file_at_end,
                               .pause = file_pause, .close = file_close};
     return 0;
+}
+
+void file_source_progress(const struct source *source, int64_t *done, int64_t *total)
+{
+    const struct file_source *state = source->state;
+    bool known = true;
+    *done = *total = 0;
+    for (int i = 0; i < state->count; i++) {
+        const struct file *file = &state->file[i];
+        *done += file->read - (int64_t)(file->end - file->begin);
+        *total += file->size;
+        known = known && file->regular;
+    }
+    *total = known ? *total : 0;
 }

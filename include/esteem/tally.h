@@ -50,6 +50,8 @@ void tally_add(struct tally *tally, struct slab *slab, struct tally_dense *dense
 /* Adds `other`, or takes it away when sign is -1. Both append and settle when that pays. */
 void tally_merge(struct tally *tally, struct slab *slab, struct tally_dense *dense, const struct tally *other, int sign);
 void tally_settle(struct tally *tally, struct slab *slab, struct tally_dense *dense);
+/* Packs a dense vector into the tally, in place of what it holds, and clears the vector. */
+void tally_pack(struct tally *tally, struct slab *slab, struct tally_dense *dense);
 /* Whether nothing but zeros is in it; settles. */
 int tally_is_zero(struct tally *tally, struct slab *slab, struct tally_dense *dense);
 void tally_free(struct tally *tally, struct slab *slab);

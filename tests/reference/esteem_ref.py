@@ -3,12 +3,44 @@
 
     python3 esteem_ref.py --config FILE [--at TIME] [--only-issue3] [--refusals FILE] FILE...
 
-Readings chosen where SEMANTICS leaves room: see AMBIGUITIES in this file's end of header.
+Readings chosen where SEMANTICS leaves room:
+ 1. Lines are cut at \\n alone; a \\r is JSON white space, a line of only white space is `not_json`.
+ 2. RFC 3339: upper- and lower-case T and Z, no blank instead of T, `-00:00` allowed, offset to 23:59.
+ 3. CloudEvents: any present `specversion`; absent `data` is an empty object; `data` that is no object on an
+    `interaction.*` is `missing_interaction` (tested first), elsewhere `bad_field`.
+ 4. `dims`: every value must be a string, named in the config or not; a name of the table whose value is absent is fine.
+ 5. An unpaired surrogate anywhere in the message is `not_json`; nesting of any depth is JSON.
+ 6. The same id of an interaction in a `completed` and in another event are two events, told apart by the version's being.
+ 7. `duplicate` counts only what has the same id (and version); a replaced or lower version counts as applied.
+ 8. Answers with `survey: x` and answers without `survey` but `id: x` do not replace each other; in facts without a record
+    versions replace each other within that run of facts; outside any interaction, within the tenant.
+ 9. `ended_at` of a `completed` that leaves it out: the last lifecycle `ended` or `abandoned`, else its own `time`.
+10. `offered_at + wait_ms` and `ended_at` in the rules of a `completed` use the record's (own, else lifecycle) values; "its
+    own ended_at" of an abandonment is the given field alone; the abandonment of any record with a `completed` is that rule's.
+11. A segment has every dimension that its `answered` names (not only agent and queue), else the interaction's.
+12. `resumed` after the `held` of its instant is for holds alone; which of them names a dimension last keeps table order.
+13. Talk of a lifecycle segment is end - start - hold before any clamp; then each is held to 0..31 d.
+14. `wrapped`: the agent of a segment is that of its dimensions (so the interaction's, if its `answered` names none).
+15. An `agent.*` event with an `interaction` is one of its facts (splits, precedence 3) and of the roster or states too.
+16. An entry dimension `agent` of the entry facts: team and site there, roster at the fact naming the agent, else the
+    interaction's if it has the same agent. Facts "up to" include all types.
+17. A leg's `team`/`site` come from the roster only by its own `agent`; a leg's dimensions otherwise never from later facts.
+18. fcr: two records of one id are two interactions; "its first fact" is of the facts left after replacement.
+19. `removed` keeps the entry's team and site even if it names others; "the first after" is the first in order.
+20. `agents_joined` of an `enrolled` without team: the roster's entry in force is that enrolment itself.
+21. Employee measures that are hidden leave no row of their own.
+22. Bands: with no upper limit and only with a csat; `comments`: the comment is not absent.
+23. *_gap over one channel is 0; gap `n` is the number of channels; lifts' `n` is the sum of both.
+24. `volume_change` compares the local start a week earlier; absent where that row has no `closed`.
+25. Rolling windows see all of the input: a fact after T may change what lies before it.
+26. A hour cut (half and quarter hours likewise) only at a transition that is not a whole number of hours.
 """
 import argparse
+import gc
 import json
 import sys
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 import ref_config
 from ref_events import Refused, parse_time, read
@@ -29,6 +61,7 @@ def employee(name):
     return name.startswith(("esat", "enps", "employee_")) and name != "employee_survey_sent"
 
 
+@lru_cache(maxsize=1 << 16)
 def iso(ms):
     t = datetime(1970, 1, 1) + timedelta(milliseconds=ms)
     return t.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0") + (".%03d" % (ms % 1000) if ms % 1000 else "") + "Z"
@@ -73,6 +106,16 @@ def rows(events, cfg, at=None, only_issue3=False):
     """The rows, in order, as objects."""
     contributions = Contributions(events, cfg)
     win = Windows(cfg, contributions, at)
+    memo = {}       # many rows hold the same integers, e.g. an hour of one agent's `ready`
+
+    def figures(m, hist):
+        if hist or len(m) > 12:
+            return metrics(m, hist, cfg)
+        key = tuple(sorted(m.items()))
+        if key not in memo:
+            memo[key] = metrics(m, hist, cfg)
+        return dict(memo[key])
+
     for (family, label), cells in win.cells.items():
         done = {}
         for key, c in cells.items():
@@ -84,7 +127,7 @@ def rows(events, cfg, at=None, only_issue3=False):
             if only_issue3:
                 m = {k: v for k, v in m.items() if k not in LATER_MEASURES}
             if any(k != "eligible_agents" for k in m):
-                done[key] = (m, metrics(m, c.hist, cfg))
+                done[key] = (m, figures(m, c.hist))
         across(done, cfg, label if family == "calendar" else "", win.zone)
 
         def order(key):
@@ -124,6 +167,7 @@ def main(argv=None):
     p.add_argument("--refusals")
     p.add_argument("files", nargs="+", metavar="FILE")
     a = p.parse_args(argv)
+    gc.disable()            # nothing here is cyclic, and there are millions of objects
     cfg = ref_config.load(a.config)
     at = None
     if a.at is not None:
@@ -135,8 +179,9 @@ def main(argv=None):
     if refusals:
         refusals.close()
     write = sys.stdout.write
+    text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
     for row in rows(events, cfg, at, a.only_issue3):
-        write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
+        write(text(row) + "\n")
     print(" ".join("%s=%d" % x for x in counts.items()), file=sys.stderr)
     return 0
 

@@ -1,0 +1,203 @@
+#include "esteem/compute.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "esteem/command.h"
+#include "esteem/err.h"
+#include "esteem/file.h"
+
+static const char help[] =
+    "usage: esteem compute --config FILE [--at TIME] [--mapping NAME] FILE...\n"
+    "\n"
+    "Reads whole files (JSON Lines, or CSV by the name's end; - is standard input) and prints each calendar window's row\n"
+    "once, and with --at the rolling windows' rows at that instant: JSON Lines ordered by window, start, scope.\n"
+    "\n"
+    "  --config FILE    the configuration\n"
+    "  --at TIME        RFC 3339 with zone, or epoch milliseconds\n"
+    "  --mapping NAME   jq program of the folder `mappings` for the files; default: that of the configuration's only topic\n"
+    "  --refused FILE   write refused events there, a JSON line each: file, line, reason, field\n";
+
+static void take_row(void *context, struct row *row)
+{
+    struct compute_rows *rows = context;
+    if (rows->count == rows->room) {
+        rows->room = rows->room ? rows->room * 2 : 1024;
+        rows->row = realloc(rows->row, rows->room * sizeof(struct row *));
+        ensure(rows->row != NULL, "the machine has memory left");
+    }
+    rows->row[rows->count++] = row;
+}
+
+static int by_window_start_scope(const void *left, const void *right)
+{
+    const struct row *a = *(struct row *const *)left, *b = *(struct row *const *)right;
+    if (a->rolling != b->rolling)
+        return a->rolling ? 1 : -1;
+    if (a->window != b->window)
+        return a->window < b->window ? -1 : 1;
+    if (a->start_ms != b->start_ms)
+        return a->start_ms < b->start_ms ? -1 : 1;
+    int tenant = strcmp(a->tenant, b->tenant);
+    return tenant ? tenant : strcmp(a->scope, b->scope);
+}
+
+struct refusals {
+    FILE *out;
+    const char *const *files;
+};
+
+static bool write_refused(void *context, const struct refused *refused)
+{
+    struct refusals *refusals = context;
+    if (refusals->out)
+        fprintf(refusals->out, "{\"file\":\"%s\",\"line\":%lld,\"reason\":\"%s\",\"field\":\"%s\"}\n",
+                refusals->files[refused->message->input], (long long)refused->message->offset, refusal_names[refused->reason],
+                refused->field);
+    return true;
+}
+
+static int compute_with(const struct compute *compute, FILE *refused, struct compute_rows *rows)
+{
+    int shards = compute->config->shards ? (int)compute->config->shards : 1;
+    int folds = compute->config->folds ? (int)compute->config->folds : 1;
+    struct source source[SHARD_MAX] = {0};
+    struct refusals refusals = {refused, compute->files};
+    struct pipeline_setup setup = {.shards = shards, .folds = folds, .batch = true, .route = true, .at_ms = compute->at_ms,
+                                   .clock = clock_real(), .source = source, .context = &refusals, .dead_letter = write_refused};
+    struct pipeline *pipeline;
+    *rows = (struct compute_rows){0};
+    int result = file_source_open(compute->files, compute->file_count, &source[0]);
+    if (result != 0)
+        return result;
+    result = pipeline_new(compute->config, &setup, &pipeline);
+    if (result == 0) {
+        pipeline_run_batch(pipeline);
+        pipeline_rows(pipeline, take_row, rows);
+        rows->counts = pipeline_counts(pipeline);
+        pipeline_free(pipeline);
+        if (rows->count)
+            qsort(rows->row, rows->count, sizeof *rows->row, by_window_start_scope);
+    }
+    source[0].close(source[0].state);
+    return result;
+}
+
+int compute_rows(const struct compute *compute, struct compute_rows *rows)
+{
+    return compute_with(compute, NULL, rows);
+}
+
+void compute_rows_free(struct compute_rows *rows)
+{
+    for (uint64_t i = 0; i < rows->count; i++)
+        row_free(rows->row[i]);
+    free(rows->row);
+    *rows = (struct compute_rows){0};
+}
+
+static int print_rows(const struct compute_rows *rows, const struct config *config)
+{
+    struct row_view *view = calloc(1, sizeof *view);
+    ensure(view != NULL, "the machine has memory left");
+    char *text = NULL;
+    size_t room = 0;
+    for (uint64_t i = 0; i < rows->count; i++) {
+        row_open(view, rows->row[i], config);
+        if (!row_has(view, FAMILY_ALL))
+            continue; /* nothing but employee figures that are withheld */
+        size_t length = row_json(view, FAMILY_ALL, true, &text, &room);
+        fwrite(text, 1, length, stdout);
+        putchar('\n');
+    }
+    free(text);
+    free(view);
+    if (fflush(stdout) != 0)
+        return err_set(ERR_IO, "writing rows to standard output: %s", strerror(errno));
+    return 0;
+}
+
+/* Files are one topic: with the mapping of --mapping, else of the configuration's only topic. */
+static void set_topic(struct config *config, const char *mapping)
+{
+    struct config_topic *topic = &config->topic[0];
+    if (mapping || config->topic_count != 1) {
+        free(topic->mapping);
+        topic->mapping = mapping ? strdup(mapping) : NULL;
+    }
+}
+
+struct arguments {
+    const char *config, *mapping, *refused;
+    int64_t at_ms;
+};
+
+static int read_arguments(int argc, char **argv, struct arguments *arguments)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {"at", required_argument, NULL, 'a'},
+                                            {"mapping", required_argument, NULL, 'm'}, {"refused", required_argument, NULL, 'r'},
+                                            {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    *arguments = (struct arguments){.at_ms = INT64_MIN};
+    for (int option; (option = getopt_long(argc, argv, "c:a:m:r:h", options, NULL)) != -1;) {
+        switch (option) {
+        case 'c':
+            arguments->config = optarg;
+            break;
+        case 'a':
+            if (!event_time_parse(optarg, strlen(optarg), &arguments->at_ms))
+                return command_usage("compute", "--at %s: not a time; write 2026-11-22T14:00:00Z or epoch milliseconds", optarg);
+            break;
+        case 'm':
+            arguments->mapping = optarg;
+            break;
+        case 'r':
+            arguments->refused = optarg;
+            break;
+        case 'h':
+            fputs(help, stdout);
+            return -1;
+        default:
+            return command_usage("compute", "see above");
+        }
+    }
+    if (arguments->config == NULL)
+        return command_usage("compute", "--config FILE is missing");
+    if (optind == argc)
+        return command_usage("compute", "no FILE to read; - is standard input");
+    return 0;
+}
+
+int command_compute(int argc, char **argv)
+{
+    struct arguments arguments;
+    struct config *config;
+    int code = read_arguments(argc, argv, &arguments);
+    if (code != 0)
+        return code < 0 ? EXIT_DONE : code;
+    if (config_load(arguments.config, stderr, &config) != 0)
+        return EXIT_USAGE;
+    set_topic(config, arguments.mapping);
+    FILE *refused = NULL;
+    if (arguments.refused && (refused = fopen(arguments.refused, "w")) == NULL) {
+        fprintf(stderr, "esteem compute: %s: %s\n", arguments.refused, strerror(errno));
+        config_free(config);
+        return EXIT_FAILED;
+    }
+    struct compute compute = {config, (const char *const *)argv + optind, argc - optind, arguments.at_ms};
+    struct compute_rows rows;
+    int result = compute_with(&compute, refused, &rows);
+    if (result == 0)
+        result = print_rows(&rows, config);
+    if (result == 0)
+        pipeline_summary(&rows.counts, stderr);
+    else
+        fprintf(stderr, "esteem compute: %s\n", err_text());
+    if (refused)
+        fclose(refused);
+    compute_rows_free(&rows);
+    config_free(config);
+    return result == 0 ? EXIT_DONE : EXIT_FAILED;
+}

@@ -1,0 +1,103 @@
+/* esteem: the commands. Each is a file of its own: run.c, compute.c, source/replay.c, demo.c; what they share is pipeline.c. */
+#include <hiredis/hiredis.h>
+#include <librdkafka/rdkafka.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+#include <zstd.h>
+
+#include "esteem/command.h"
+#include "esteem/config.h"
+#include "esteem/replay.h"
+#include "decode/json.h"
+
+#ifndef ESTEEM_COMMIT
+#define ESTEEM_COMMIT "unknown"
+#endif
+
+static const struct command {
+    const char *name, *what;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"run", "read events from Kafka, publish to Redis and metric topics", command_run},
+    {"compute", "the same figures from whole files, in one go", command_compute},
+    {"replay", "send a file of events into a Kafka topic", replay_main},
+    {"check", "every fault of a configuration file", command_check},
+    {"demo", "all of it on this machine, with a made-up feed", command_demo},
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+int command_usage(const char *command, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fprintf(stderr, "esteem %s: ", command);
+    vfprintf(stderr, format, arguments);
+    fprintf(stderr, "\nTry: esteem %s --help\n", command);
+    va_end(arguments);
+    return EXIT_USAGE;
+}
+
+static void help(FILE *out)
+{
+    fputs("esteem reads contact-centre events and keeps rolling CSAT, NPS, AHT and usage figures.\n\nusage: esteem COMMAND ...\n\n", out);
+    for (int i = 0; i < COMMANDS; i++)
+        fprintf(out, "  %-8s  %s\n", commands[i].name, commands[i].what);
+    fputs("\nesteem COMMAND --help says more; esteem --version names the build.\n", out);
+}
+
+static void version(void)
+{
+    printf("esteem 0.1.0 (commit %s)\n", ESTEEM_COMMIT);
+    printf("librdkafka %s, simdjson %s, hiredis %d.%d.%d (%s), zstd %s, xxHash %u\n", rd_kafka_version_str(), json_version(),
+           HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH, HIREDIS_MAJOR >= 1 ? "TLS not built" : "without TLS", ZSTD_versionString(),
+           XXH_versionNumber());
+}
+
+int command_check(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        puts("usage: esteem check FILE\n\nPrints every fault of a configuration file with its line, key and the fix. Exit 0: none; 2: some.\n"
+             "       esteem check --schema | --options\n\nPrints the JSON Schema of a configuration file, or the manual of its keys.");
+        return EXIT_DONE;
+    }
+    if (argc == 2 && strcmp(argv[1], "--schema") == 0) {
+        config_schema(stdout);
+        return EXIT_DONE;
+    }
+    if (argc == 2 && strcmp(argv[1], "--options") == 0) {
+        config_manual(stdout);
+        return EXIT_DONE;
+    }
+    if (argc != 2)
+        return command_usage("check", "name one configuration file");
+    struct config *config;
+    if (config_load(argv[1], stderr, &config) != 0)
+        return EXIT_USAGE;
+    printf("%s: good (config %s)\n", argv[1], config->id);
+    config_free(config);
+    return EXIT_DONE;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        help(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        help(stdout);
+        return EXIT_DONE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        version();
+        return EXIT_DONE;
+    }
+    for (int i = 0; i < COMMANDS; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "esteem: there is no command %s\n\n", argv[1]);
+    help(stderr);
+    return EXIT_USAGE;
+}

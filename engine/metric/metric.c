@@ -1,0 +1,142 @@
+/* metric: metrics.def is expanded twice, once into what the catalogue tells of a metric and once into the code that works it
+ * out. In the first the helpers of a formula are words, in the second functions; so the formula that is printed is the one
+ * that runs.
+ *
+ *     METRIC(csat_mean, CSAT, scale, UP, csat_n, ratio(m(csat_sum), m(csat_n)), "...")
+ *         catalogue  "csat_sum / csat_n"
+ *         code       metric_ratio(view->measure[MEASURE_csat_sum], view->measure[MEASURE_csat_n])
+ *
+ * n: a formula gives the n that its figure rests on (a ratio its denominator); where it gives none, the table's column does. */
+#include "esteem/metric.h"
+
+#include <math.h>
+
+#include "esteem/row.h"
+
+/* ---- the catalogue: formulas as words ---- */
+
+#define m(name) name
+#define ratio(a, b) (a) / (b)
+#define percent(a, b) 100 * (a) / (b)
+#define wilson(k, n) 100 * (k) / (n)
+#define net(promoters, detractors, n) 100 * (promoters - detractors) / (n)
+#define product(a, rate) (a) * (rate)
+#define percentile(histogram, share) share percent rank of histogram
+#define service_level(view) 100 * answered_in_sl / (wait_n + abandoned) by service_level.abandons
+#define HISTOGRAM_wait wait
+#define HISTOGRAM_handle handle
+#define WORDS(...) WORDS_AS_THEY_ARE(__VA_ARGS__)
+#define WORDS_AS_THEY_ARE(...) #__VA_ARGS__
+#define UP "up"
+#define DOWN "down"
+#define NEUTRAL "neutral"
+
+const struct metric_info metric_infos[METRIC_COUNT] = {
+#define METRIC(name, family, unit, direction, n, formula, meaning) \
+    {#name, #unit, direction, WORDS(formula), meaning, FAMILY_##family, MEASURE_##n},
+#include "esteem/metrics.def"
+#undef METRIC
+};
+
+#undef m
+#undef ratio
+#undef percent
+#undef wilson
+#undef net
+#undef product
+#undef percentile
+#undef service_level
+#undef HISTOGRAM_wait
+#undef HISTOGRAM_handle
+
+/* ---- the code ---- */
+
+struct metric_value metric_ratio(int64_t a, int64_t b)
+{
+    if (b <= 0)
+        return (struct metric_value){0};
+    return (struct metric_value){.present = true, .value = (double)a / (double)b, .n = b};
+}
+
+struct metric_value metric_percent(int64_t a, int64_t b)
+{
+    if (b <= 0)
+        return (struct metric_value){0};
+    return (struct metric_value){.present = true, .value = 100.0 * (double)a / (double)b, .n = b};
+}
+
+/* a times a rate of the configuration; rests on the column's n. */
+static struct metric_value product(int64_t a, double rate)
+{
+    return (struct metric_value){.present = a != 0, .value = (double)a * rate};
+}
+
+/* Only touched buckets are visited: a row has a few dozen of a thousand. */
+static int64_t histogram_n(const struct tally_dense *dense, enum histogram histogram)
+{
+    uint32_t first = histogram_id(histogram, 0) / 64, last = first + HISTOGRAM_BUCKETS / 64;
+    int64_t n = 0;
+    for (uint32_t word = first; word < last; word++)
+        for (uint64_t bits = dense->touched[word]; bits; bits &= bits - 1)
+            n += dense->value[word * 64 + (uint32_t)__builtin_ctzll(bits)];
+    return n;
+}
+_Static_assert(HISTOGRAM_FIRST_ID % 64 == 0 && HISTOGRAM_BUCKETS % 64 == 0, "a histogram begins and ends with a word");
+
+static struct metric_value percentile_of(const struct row_view *view, enum histogram histogram, int share)
+{
+    int64_t n = histogram_n(&view->dense, histogram);
+    if (n <= 0)
+        return (struct metric_value){0};
+    int64_t ms = histogram_percentile_ms(&view->dense.value[histogram_id(histogram, 0)], n, share);
+    return (struct metric_value){.present = ms >= 0, .value = (double)ms, .n = n};
+}
+
+/* Sums that met the end of int64 stay there; a sixteenth of that leaves room for a formula's own additions. */
+static int64_t bounded(int64_t value)
+{
+    const int64_t most = INT64_MAX / 16;
+    return value > most ? most : value < -most ? -most : value;
+}
+
+#define m(name) bounded(view->measure[MEASURE_##name])
+
+/* A, B and in of SEMANTICS 5. E.g. A 8, B 3 (1 short, 2 within the threshold), in 6: negative 6/11, positive 8/11, ignore 6/8,
+ * ignore_short 6/10, after_threshold 6/9. */
+static struct metric_value service_level(const struct row_view *view)
+{
+    int64_t answered = m(wait_n), abandoned = m(abandoned), in = m(answered_in_sl);
+    switch ((enum abandons)view->config->abandons) {
+    case ABANDONS_NEGATIVE: return metric_percent(in, answered + abandoned);
+    case ABANDONS_POSITIVE: return metric_percent(in + m(abandoned_in_sl), answered + abandoned);
+    case ABANDONS_IGNORE: return metric_percent(in, answered);
+    case ABANDONS_IGNORE_SHORT: return metric_percent(in, answered + abandoned - m(abandoned_short));
+    case ABANDONS_AFTER_THRESHOLD: return metric_percent(in, answered + abandoned - m(abandoned_in_sl));
+    }
+    return (struct metric_value){0};
+}
+
+static struct metric_value finished(struct metric_value value, int64_t column_n, int64_t min_n)
+{
+    if (!value.present || !isfinite(value.value))
+        return (struct metric_value){0};
+    if (value.n == 0)
+        value.n = column_n;
+    value.small = value.n < min_n;
+    return value;
+}
+
+#define ratio metric_ratio
+#define percent metric_percent
+#define wilson metric_wilson
+#define net metric_net
+#define percentile(histogram, share) percentile_of(view, histogram, share)
+
+void metric_all(struct row_view *view)
+{
+    const struct config *config = view->config;
+#define METRIC(name, family, unit, direction, n, formula, meaning) \
+    view->metric[METRIC_##name] = finished(formula, m(n), config->min_n);
+#include "esteem/metrics.def"
+#undef METRIC
+}

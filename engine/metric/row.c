@@ -1,0 +1,143 @@
+/* row: its block, its key's text, and its integers opened into metrics. Its JSON is row_json.c.
+ *
+ * Strings of a row are C strings: a NUL of the original is carried as the two bytes C0 80 and leaves as %00 in keys and as
+ * \u0000 in JSON. */
+#include "esteem/row.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "esteem/err.h"
+
+/* ---- the block: struct row, then the strings, then the integers ---- */
+
+static size_t text_size(const char *text)
+{
+    return strlen(text) + 1;
+}
+
+static const char *text_place(char **at, const char *text)
+{
+    size_t size = text_size(text);
+    char *place = memcpy(*at, text, size);
+    *at += size;
+    return place;
+}
+
+struct row *row_new(const struct row *head, const uint8_t *runs, uint32_t runs_length)
+{
+    size_t size = sizeof *head + text_size(head->window_name) + text_size(head->tenant) + text_size(head->scope) + runs_length;
+    for (int i = 0; i < head->value_count; i++)
+        size += text_size(head->value[i]);
+    struct row *row = malloc(size);
+    ensure(row != NULL, "the machine has memory left");
+    *row = *head;
+    char *at = (char *)(row + 1);
+    row->window_name = text_place(&at, head->window_name);
+    row->tenant = text_place(&at, head->tenant);
+    row->scope = text_place(&at, head->scope);
+    for (int i = 0; i < DIMENSION_MAX; i++)
+        row->value[i] = i < head->value_count ? text_place(&at, head->value[i]) : NULL;
+    row->runs = (const uint8_t *)at;
+    row->runs_length = runs_length;
+    if (runs_length)
+        memcpy(at, runs, runs_length);
+    return row;
+}
+
+void row_free(struct row *row)
+{
+    free(row);
+}
+
+/* ---- keys ---- */
+
+static bool is_nul(const char *at)
+{
+    return (unsigned char)at[0] == 0xc0 && (unsigned char)at[1] == 0x80;
+}
+
+static bool must_encode(unsigned char byte)
+{
+    return byte <= ' ' || byte == 0x7f || strchr(":=,{}%", byte) != NULL;
+}
+
+size_t row_encode(const char *value, char *out, size_t room)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    char *at = out, *end = out + room - 1;
+    for (; *value; value++) {
+        unsigned char byte = (unsigned char)*value;
+        if (is_nul(value)) {
+            byte = 0;
+            value++;
+        }
+        bool encode = must_encode(byte);
+        if (end - at < (encode ? 3 : 1))
+            break;
+        if (encode) {
+            *at++ = '%';
+            *at++ = digits[byte >> 4];
+            *at++ = digits[byte & 15];
+        } else {
+            *at++ = (char)byte;
+        }
+    }
+    *at = '\0';
+    return (size_t)(at - out);
+}
+
+size_t row_scope_text(const struct config *config, const uint8_t *dimension, const char *const *value, int count, char *out,
+                      size_t room)
+{
+    if (count == 0)
+        return (size_t)snprintf(out, room, "all");
+    size_t length = 0;
+    for (int i = 0; i < count; i++) {
+        int wrote = snprintf(out + length, room - length, "%s%s=", i ? "," : "", config_dimension_name(config, dimension[i]));
+        if (wrote < 0 || (size_t)wrote >= room - length)
+            break;
+        length += (size_t)wrote;
+        length += row_encode(value[i], out + length, room - length);
+    }
+    return length;
+}
+
+/* ---- opening ---- */
+
+/* A count that moves from 5 to 6 would tell what the sixth said: so only final, and only long windows. */
+static bool employees_may_leave(const struct row_view *view)
+{
+    const struct row *row = view->row;
+    return row->final && !row->rolling && row->window >= CALENDAR_DAY &&
+           view->measure[MEASURE_employee_survey_answered] >= view->config->min_employees;
+}
+
+static void withhold_employees(struct row_view *view)
+{
+    for (int i = 0; i < MEASURE_COUNT; i++)
+        if (measure_is_employee((enum measure)i))
+            view->measure[i] = view->dense.value[i] = 0;
+}
+
+void row_open(struct row_view *view, const struct row *row, const struct config *config)
+{
+    tally_dense_clear(&view->dense);
+    tally_dense_add(&view->dense, row->runs, row->runs_length, 1);
+    memcpy(view->measure, view->dense.value, sizeof view->measure);
+    view->row = row;
+    view->config = config;
+    view->employees = employees_may_leave(view);
+    if (!view->employees)
+        withhold_employees(view);
+    metric_all(view);
+}
+
+bool row_has(const struct row_view *view, unsigned families)
+{
+    for (int i = 0; i < MEASURE_COUNT; i++)
+        if (view->measure[i] && measure_families[i] & families)
+            return true;
+    return false;
+}

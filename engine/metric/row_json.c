@@ -1,0 +1,269 @@
+/* row_json: the row's one form (SEMANTICS 6), written without spaces and in the order of that page. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "esteem/err.h"
+#include "esteem/row.h"
+
+/* ---- numbers ---- */
+
+static size_t put_digits(uint64_t value, char *out)
+{
+    char digits[20];
+    size_t count = 0;
+    do
+        digits[count++] = (char)('0' + value % 10);
+    while (value /= 10);
+    for (size_t i = 0; i < count; i++)
+        out[i] = digits[count - 1 - i];
+    return count;
+}
+
+static size_t put_integer(int64_t value, char *out)
+{
+    size_t sign = value < 0;
+    out[0] = '-';
+    return sign + put_digits(sign ? 0 - (uint64_t)value : (uint64_t)value, out + sign);
+}
+
+/* Millionths as digits; the fraction without its trailing zeros. */
+static size_t put_millionths(uint64_t millionths, bool negative, char *out)
+{
+    char *at = out;
+    if (negative && millionths)
+        *at++ = '-';
+    at += put_digits(millionths / 1000000, at);
+    uint32_t fraction = (uint32_t)(millionths % 1000000);
+    if (fraction) {
+        *at++ = '.';
+        for (uint32_t unit = 100000; fraction; fraction %= unit, unit /= 10)
+            *at++ = (char)('0' + fraction / unit);
+    }
+    return (size_t)(at - out);
+}
+
+/* The decimal digits of the double, rounded at the sixth, as %.6f gives them. Below 2^44 millionths the product's own error is at
+ * most 2^-9, so away from a half the nearest integer is right and printf (ten times slower) is not asked. */
+size_t row_number(double value, char *out)
+{
+    ensure(fabs(value) < 1e30, "a metric is a quotient of integers");
+    double scaled = fabs(value) * 1e6, whole = floor(scaled), rest = scaled - whole;
+    size_t length;
+    if (scaled < 0x1p44 && fabs(rest - 0.5) > 0x1p-7) {
+        length = put_millionths((uint64_t)whole + (rest > 0.5), value < 0, out);
+    } else {
+        length = (size_t)snprintf(out, ROW_NUMBER_MAX, "%.6f", value);
+        while (out[length - 1] == '0')
+            length--;
+        length -= out[length - 1] == '.';
+        if (length == 2 && memcmp(out, "-0", 2) == 0)
+            out[0] = out[--length];
+    }
+    out[length] = '\0';
+    return length;
+}
+
+/* ---- JSON ---- */
+
+struct json {
+    char *at;
+    size_t length, room;
+};
+
+/* Room for `more` bytes; what the caller puts there it adds to the length. */
+static char *json_room(struct json *json, size_t more)
+{
+    if (json->room - json->length < more) {
+        json->room = (json->length + more) * 2;
+        json->at = realloc(json->at, json->room);
+        ensure(json->at != NULL, "the machine has memory left");
+    }
+    return json->at + json->length;
+}
+
+static void json_raw(struct json *json, const char *text)
+{
+    size_t length = strlen(text);
+    memcpy(json_room(json, length), text, length);
+    json->length += length;
+}
+
+static void json_integer(struct json *json, int64_t value)
+{
+    json->length += put_integer(value, json_room(json, ROW_NUMBER_MAX));
+}
+
+static void json_number(struct json *json, double value)
+{
+    json->length += row_number(value, json_room(json, ROW_NUMBER_MAX));
+}
+
+static size_t escaped(unsigned char byte, char *out)
+{
+    static const char short_form[] = "\"\"\\\\\bb\ff\nn\rr\tt";
+    for (size_t i = 0; i < sizeof short_form - 1; i += 2)
+        if (byte == (unsigned char)short_form[i]) {
+            out[0] = '\\';
+            out[1] = short_form[i + 1];
+            return 2;
+        }
+    if (byte >= 0x20) {
+        out[0] = (char)byte;
+        return 1;
+    }
+    static const char digits[] = "0123456789abcdef";
+    memcpy(out, "\\u00", 4);
+    out[4] = digits[byte >> 4];
+    out[5] = digits[byte & 15];
+    return 6;
+}
+
+static void json_text(struct json *json, const char *text)
+{
+    char *start = json_room(json, 6 * strlen(text) + 2), *out = start;
+    *out++ = '"';
+    for (; *text; text++) {
+        bool nul = memcmp(text, "\xc0\x80", 2) == 0; /* a NUL in a C string: row.c */
+        out += escaped(nul ? 0 : (unsigned char)*text, out);
+        text += nul;
+    }
+    *out++ = '"';
+    json->length += (size_t)(out - start);
+}
+
+/* "name": with a comma unless it is the first of its object. Names are ours and need no escape. */
+static void json_name(struct json *json, const char *name)
+{
+    if (json->at[json->length - 1] != '{')
+        json_raw(json, ",");
+    json_raw(json, "\"");
+    json_raw(json, name);
+    json_raw(json, "\":");
+}
+
+static void json_time(struct json *json, const char *name, int64_t ms)
+{
+    char text[TIME_TEXT_MAX];
+    event_time_format(ms, text);
+    json_name(json, name);
+    json_text(json, text);
+}
+
+static void json_bool(struct json *json, const char *name, bool value)
+{
+    json_name(json, name);
+    json_raw(json, value ? "true" : "false");
+}
+
+static void json_head(struct json *json, const struct row_view *view)
+{
+    const struct row *row = view->row;
+    json_raw(json, "{\"v\":1,\"tenant\":");
+    json_text(json, row->tenant);
+    json_raw(json, ",\"scope\":{");
+    for (int i = 0; i < row->value_count; i++) {
+        json_name(json, config_dimension_name(view->config, row->value_dimension[i]));
+        json_text(json, row->value[i]);
+    }
+    json_raw(json, "},\"window\":");
+    json_text(json, row->window_name);
+    json_time(json, "start", row->start_ms);
+    json_time(json, "end", row->end_ms);
+    json_name(json, "revision");
+    json_integer(json, row->revision);
+    json_bool(json, "final", row->final);
+    json_bool(json, "partial", row->partial);
+    if (row->inexact)
+        json_bool(json, "inexact", true);
+    json_name(json, "config");
+    json_text(json, view->config->id);
+}
+
+static void json_measures(struct json *json, const struct row_view *view, unsigned families)
+{
+    json_raw(json, ",\"measures\":{");
+    for (int i = 0; i < MEASURE_COUNT; i++)
+        if (view->measure[i] && measure_families[i] & families) {
+            json_name(json, measure_names[i]);
+            json_integer(json, view->measure[i]);
+        }
+    json_raw(json, "}");
+}
+
+static bool json_histogram(struct json *json, const struct row_view *view, enum histogram histogram)
+{
+    const int64_t *count = &view->dense.value[histogram_id(histogram, 0)];
+    bool any = false;
+    for (uint32_t bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++) {
+        if (count[bucket] == 0)
+            continue;
+        if (!any) {
+            json_name(json, histogram_names[histogram]);
+            json_raw(json, "{");
+            any = true;
+        }
+        char low[ROW_NUMBER_MAX];
+        low[put_integer(histogram_low_ms(bucket), low)] = '\0';
+        json_name(json, low);
+        json_integer(json, count[bucket]);
+    }
+    if (any)
+        json_raw(json, "}");
+    return any;
+}
+
+static void json_histograms(struct json *json, const struct row_view *view, unsigned families)
+{
+    static const enum family home[HISTOGRAM_COUNT] = {[HISTOGRAM_wait] = FAMILY_SERVICE, [HISTOGRAM_handle] = FAMILY_AHT};
+    size_t before = json->length;
+    bool any = false;
+    json_raw(json, ",\"histograms\":{");
+    for (int h = 0; h < HISTOGRAM_COUNT; h++)
+        if (families >> home[h] & 1)
+            any |= json_histogram(json, view, (enum histogram)h);
+    if (any)
+        json_raw(json, "}");
+    else
+        json->length = before;
+}
+
+static void json_metric(struct json *json, const struct metric_value *metric)
+{
+    json_raw(json, "{\"value\":");
+    json_number(json, metric->value);
+    json_raw(json, ",\"n\":");
+    json_integer(json, metric->n);
+    if (metric->interval) {
+        json_raw(json, ",\"low\":");
+        json_number(json, metric->low);
+        json_raw(json, ",\"high\":");
+        json_number(json, metric->high);
+    }
+    if (metric->margin) {
+        json_raw(json, ",\"moe\":");
+        json_number(json, metric->moe);
+    }
+    json_raw(json, metric->small ? ",\"small\":true}" : "}");
+}
+
+size_t row_json(const struct row_view *view, unsigned families, bool histograms, char **text, size_t *room)
+{
+    struct json json = {*text, 0, *text ? *room : 0};
+    json_head(&json, view);
+    json_measures(&json, view, families);
+    if (histograms)
+        json_histograms(&json, view, families);
+    json_raw(&json, ",\"metrics\":{");
+    for (int i = 0; i < METRIC_COUNT; i++)
+        if (view->metric[i].present && families >> metric_infos[i].family & 1) {
+            json_name(&json, metric_infos[i].name);
+            json_metric(&json, &view->metric[i]);
+        }
+    json_raw(&json, "}}");
+    *json_room(&json, 1) = '\0';
+    *text = json.at;
+    *room = json.room;
+    return json.length;
+}

@@ -1,0 +1,77 @@
+#include "esteem/publisher.h"
+
+#include <stdlib.h>
+
+#include "esteem/err.h"
+
+enum { ROWS_A_STEP = 2048 };
+
+void publisher_init(struct publisher *publisher, const struct sink *sink, int folds)
+{
+    *publisher = (struct publisher){.sink = *sink, .rings = folds};
+    publisher->ring = aligned_alloc(64, (size_t)folds * sizeof *publisher->ring);
+    ensure(publisher->ring != NULL, "the machine has memory left");
+    for (int f = 0; f < folds; f++)
+        ring_init(&publisher->ring[f], PUBLISHER_RING);
+}
+
+void publisher_close(struct publisher *publisher)
+{
+    row_free(publisher->held);
+    for (int f = 0; f < publisher->rings; f++) {
+        for (struct row *row; (row = ring_pop_spsc(&publisher->ring[f])) != NULL;)
+            row_free(row);
+        ring_close(&publisher->ring[f]);
+    }
+    free(publisher->ring);
+}
+
+/* False: the sink has no room. */
+static bool offer(struct publisher *publisher, struct row *row)
+{
+    if (publisher->sink.put(publisher->sink.state, row) != SINK_TAKEN) {
+        publisher->held = row;
+        return false;
+    }
+    row_free(row);
+    return true;
+}
+
+static int take_rows(struct publisher *publisher)
+{
+    int done = 0;
+    struct row *row = publisher->held;
+    publisher->held = NULL;
+    if (row && !offer(publisher, row))
+        return 0;
+    done += row != NULL;
+    for (int f = 0; f < publisher->rings && done < ROWS_A_STEP; f++)
+        while (done < ROWS_A_STEP && (row = ring_pop_spsc(&publisher->ring[f])) != NULL) {
+            if (!offer(publisher, row))
+                return done;
+            done++;
+        }
+    return done;
+}
+
+int publisher_step(struct publisher *publisher, int64_t now_ms)
+{
+    struct sink *sink = &publisher->sink;
+    int done = take_rows(publisher);
+    if (done)
+        sink->batch_end(sink->state, now_ms);
+    int moved = sink->step(sink->state, now_ms);
+    /* release: rows counted as settled have left this agent's hands */
+    atomic_store_explicit(&publisher->pending, sink->pending(sink->state), memory_order_release);
+    atomic_store_explicit(&publisher->generation, sink->generation(sink->state), memory_order_release);
+    atomic_fetch_add_explicit(&publisher->rows, (uint64_t)done, memory_order_relaxed);
+    return done + moved;
+}
+
+bool publisher_empty(const struct publisher *publisher)
+{
+    for (int f = 0; f < publisher->rings; f++)
+        if (ring_count(&publisher->ring[f]))
+            return false;
+    return publisher->held == NULL && atomic_load_explicit(&publisher->pending, memory_order_acquire) == 0;
+}

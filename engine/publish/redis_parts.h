@@ -1,0 +1,133 @@
+/* redis_parts: what the files of the Redis sink share, and nobody else: the connection (redis_link.c) and what is remembered of
+ * Redis' keys (redis_memory.c). All of it belongs to the sink's thread. */
+#ifndef ESTEEM_REDIS_PARTS_H
+#define ESTEEM_REDIS_PARTS_H
+
+#include <hiredis/hiredis.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "esteem/config.h"
+#include "esteem/metric.h"
+#include "esteem/redis.h"
+
+/* --- the connection --- */
+
+enum redis_command {
+#define REDIS_COMMANDS(X) \
+    X(AUTH) X(SELECT) X(INCR) X(GET) X(SET) X(MULTI) X(DEL) X(HSET) X(PEXPIRE) X(EXEC) X(ZADD) X(ZREMRANGEBYSCORE) X(PUBLISH)
+#define X(name) REDIS_##name,
+    REDIS_COMMANDS(X)
+#undef X
+    REDIS_COMMAND_COUNT
+};
+extern const char *const redis_command_names[REDIS_COMMAND_COUNT];
+
+/* A command that has not been answered yet. */
+struct redis_expected {
+    uint64_t key;  /* hash of the row's key */
+    uint8_t command;
+    bool row;      /* its answer settles a row */
+    bool queued;   /* inside MULTI: answered QUEUED */
+};
+
+enum { REDIS_EXPECTED_MAX = 1 << 17 };
+
+struct redis_link {
+    redisContext *context; /* NULL: none; hiredis connects and parses, sending and receiving are ours */
+    char *bytes;           /* commands on their way out: [head, length) */
+    size_t head, length, room;
+    struct redis_expected *ring; /* REDIS_EXPECTED_MAX */
+    uint32_t first, count;
+};
+
+void redis_link_init(struct redis_link *link);
+void redis_link_close(struct redis_link *link);
+
+/* Begins to connect. 0 or ERR_REDIS. */
+int redis_link_connect(struct redis_link *link, const struct config *config);
+/* 1: connected, 0: not yet, or ERR_REDIS. */
+int redis_link_ready(struct redis_link *link);
+/* Forgets the connection and all that waits for it. */
+void redis_link_drop(struct redis_link *link);
+
+/* A command: its name, then `arguments` calls of redis_link_text, _bytes or _integer. The return lives until the next command. */
+struct redis_expected *redis_link_command(struct redis_link *link, enum redis_command command, int arguments);
+void redis_link_bytes(struct redis_link *link, const char *bytes, size_t length);
+void redis_link_text(struct redis_link *link, const char *text);
+void redis_link_integer(struct redis_link *link, int64_t value);
+
+/* Both never wait; return the bytes moved, or ERR_REDIS when the connection is broken. */
+int64_t redis_link_send(struct redis_link *link);
+typedef void redis_answer(void *context, const struct redis_expected *expected, const redisReply *reply);
+int64_t redis_link_receive(struct redis_link *link, redis_answer *answer, void *context);
+
+static inline size_t redis_link_waiting(const struct redis_link *link)
+{
+    return link->length - link->head;
+}
+
+/* --- what is remembered of keys --- */
+
+/* Fields that not every write of a key has: bit i is metric i, bit METRIC_COUNT + i its `_small`, the last one `inexact`. */
+enum { REDIS_FIELDS = 2 * METRIC_COUNT + 1, REDIS_FIELD_WORDS = (REDIS_FIELDS + 63) / 64 };
+struct redis_fields {
+    uint64_t word[REDIS_FIELD_WORDS];
+};
+
+struct redis_key {
+    uint64_t hash;      /* 0: an empty slot */
+    int64_t expires_ms; /* when Redis drops the key, by our clock */
+    struct redis_fields fields;
+};
+
+/* A hash table of keys, bounded; what has expired is swept out when it is full. */
+struct redis_memory {
+    struct redis_key *slot;
+    uint64_t slots, count, most;
+    int64_t swept_ms;
+};
+
+void redis_memory_init(struct redis_memory *memory, uint64_t most);
+void redis_memory_clear(struct redis_memory *memory);
+void redis_memory_close(struct redis_memory *memory);
+uint64_t redis_key_hash(const char *key, size_t length);
+/* NULL: not remembered, or expired. Until the next redis_memory_put. */
+struct redis_key *redis_memory_find(struct redis_memory *memory, uint64_t hash, int64_t now_ms);
+/* NULL: no room. */
+struct redis_key *redis_memory_put(struct redis_memory *memory, uint64_t hash, int64_t now_ms);
+
+/* --- tenants of the present batch --- */
+
+enum { REDIS_TENANTS_MAX = 65536 };
+
+struct redis_tenant {
+    uint64_t hash;
+    char *prefix; /* "esteem:v1:{acme}:" */
+    size_t prefix_length;
+    char *keys;   /* changed keys, one a line */
+    size_t keys_length, keys_room;
+    uint32_t changed;
+    int64_t newest_ms;  /* newest end of its rows */
+    int64_t trimmed_ms; /* newest_ms when its scopes were last cleaned up */
+};
+
+struct redis_tenants {
+    struct redis_tenant *tenant;
+    uint32_t *slot; /* index + 1 */
+    uint32_t *dirty; /* tenants with changes */
+    uint32_t count, room, slots, dirty_count;
+};
+
+void redis_tenants_init(struct redis_tenants *tenants);
+void redis_tenants_close(struct redis_tenants *tenants);
+/* Forgets them all, changes too. */
+void redis_tenants_clear(struct redis_tenants *tenants);
+/* The tenant by its name as rows carry it. Until the next call. */
+struct redis_tenant *redis_tenant_find(struct redis_tenants *tenants, const char *name);
+void redis_tenant_changed(struct redis_tenants *tenants, struct redis_tenant *tenant, const char *key, size_t length);
+/* Its changes were told. */
+void redis_tenant_told(struct redis_tenant *tenant);
+
+#endif

@@ -1,0 +1,72 @@
+/* intake: from a message to a fact in the ledger: mapping, decoding, lateness, owner. Private to the shard. */
+#ifndef ESTEEM_INTAKE_H
+#define ESTEEM_INTAKE_H
+
+#include "esteem/intern.h"
+#include "esteem/shard.h"
+
+struct mapping;
+
+enum { OUTBOX_FOLD, OUTBOX_SHARD };
+
+/* What found no room yet. */
+struct outgoing {
+    int kind, target;
+    void *item; /* struct batch or struct parcel */
+};
+
+struct input {
+    int64_t newest_ms; /* newest event time; INT64_MIN: none yet */
+    int64_t heard_ms;  /* monotonic: when the last message came, or when it was first seen */
+    bool seen;
+};
+
+struct parcel {
+    enum { PARCEL_EVENT, PARCEL_ROSTER } kind;
+    int topic, input;
+    int32_t partition;
+    int64_t offset;
+    struct event_headers headers; /* texts point into `bytes` */
+    uint32_t length;              /* of the message, first in `bytes` */
+    struct {
+        int64_t time_ms;
+        uint64_t id_hash;
+        bool enrolled;
+        uint32_t at[4]; /* tenant, agent, team, site: offsets into `bytes`; ended by zero bytes */
+    } roster;
+    char bytes[];
+};
+
+struct shard {
+    const struct config *config;
+    struct shard_setup setup;
+    struct decoder *decoder;
+    struct mapping *mapping[CONFIG_TOPIC_MAX]; /* NULL: native */
+    struct intern strings;
+    struct roster *roster;
+    struct ledger *ledger;
+    struct combine *combine;
+    struct input input[SOURCE_INPUT_MAX];
+    int64_t watermark_ms, newest_ms, tick_due_ms;
+    int64_t all_watermark_ms; /* the least over all shards: what is too late is judged by it */
+    struct outgoing *outbox;
+    uint32_t outbox_count, outbox_room;
+    struct parcel *stuck; /* a message of the source that could not be finished: it comes before any other */
+    bool inexact;
+    bool goodbye, stopped;
+    int outputs_done;      /* of the message at hand: mapped events that are in already */
+    struct parcel *held;   /* handed over, and held up by a full ledger */
+    uint64_t customer_seed;
+    struct shard_counts counts;
+};
+
+/* Takes one message of the source. False: not finished for lack of room; offer the same message again. */
+bool intake_message(struct shard *shard, const struct message *message);
+/* A copy of a message, its text replaced by `text`. */
+struct parcel *parcel_new(const struct message *message, const char *text, size_t length);
+struct message parcel_message(const struct parcel *parcel);
+/* Takes what another shard handed over. False: offer it again. */
+bool intake_parcel(struct shard *shard, struct parcel *parcel);
+void shard_post(struct shard *shard, int kind, int target, void *item);
+
+#endif

@@ -1,0 +1,343 @@
+#include "esteem/shard.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "esteem/combine.h"
+#include "esteem/err.h"
+#include "esteem/log.h"
+#include "esteem/mapping.h"
+#include "intake.h"
+
+enum { POLL_MOST = 4096, PARCELS_MOST = 4096, TOUCHED_MOST = 65536, CELLS_MOST = 262144, EVICT_MOST = 4096 };
+
+/* ---- life ---- */
+
+static int open_mappings(struct shard *shard)
+{
+    for (int t = 0; t < shard->config->topic_count; t++) {
+        const char *name = shard->config->topic[t].mapping;
+        if (name && (shard->mapping[t] = mapping_new(shard->config->mappings, name)) == NULL)
+            return err_note("topic %s", shard->config->topic[t].name);
+    }
+    return 0;
+}
+
+static void adopt(struct shard *shard, const struct config *config)
+{
+    struct epoch epoch = {.scopes = combine_scopes(shard->combine, config)};
+    struct derive_settings *settings = &epoch.settings;
+    settings->retention_ms = config->retention_interaction_ms;
+    settings->sl_threshold_ms = config->sl_threshold_ms;
+    settings->short_abandon_ms = config->short_abandon_ms;
+    settings->top_box = (int)config->top_box;
+    settings->attribution = (enum attribution)config->attribution;
+    settings->band_count = config->band_count;
+    memcpy(settings->band_ms, config->band_ms, sizeof settings->band_ms);
+    settings->rule_count = config->rule_count;
+    for (int r = 0; r < config->rule_count; r++) {
+        settings->rule[r].threshold_ms = config->rule[r].threshold_ms;
+        for (int i = 0; i < DIMENSION_MAX; i++) {
+            const char *value = config->rule[r].value[i];
+            settings->rule[r].match.id[i] = value ? intern_put(&shard->strings, value, (uint32_t)strlen(value)) : 0;
+        }
+    }
+    ledger_set_epoch(shard->ledger, &epoch);
+    shard->config = config;
+}
+
+int shard_new(const struct config *config, const struct shard_setup *setup, struct shard **out)
+{
+    struct shard *shard = calloc(1, sizeof *shard);
+    ensure(shard != NULL, "the machine has memory left");
+    shard->config = config;
+    shard->setup = *setup;
+    shard->watermark_ms = shard->newest_ms = shard->all_watermark_ms = INT64_MIN;
+    for (int i = 0; i < SOURCE_INPUT_MAX; i++)
+        shard->input[i].newest_ms = INT64_MIN;
+    intern_init(&shard->strings);
+    shard->roster = roster_new();
+    struct ledger_bounds bounds = {.interactions = setup->batch ? UINT32_MAX / 4 : (uint64_t)config->limit_interactions / (uint64_t)setup->shards + 1,
+                                   .retention_ms = config->retention_interaction_ms,
+                                   .retention_alone_ms = config->retention_ids_ms};
+    shard->ledger = ledger_new(&bounds, shard->roster);
+    shard->combine = combine_new(setup->index, setup->folds, setup->pane_ms, setup->pane_from_ms, &shard->strings, setup->registry);
+    shard->decoder = decoder_new((size_t)config->limit_message, (const char *const *)config->own_dimension, config->own_dimension_count);
+    shard->customer_seed = XXH3_64bits(config->customer_key, strlen(config->customer_key));
+    if (shard->decoder == NULL || open_mappings(shard) != 0) {
+        shard_free(shard);
+        return (int)err_code();
+    }
+    adopt(shard, config);
+    *out = shard;
+    return 0;
+}
+
+void shard_parcel_free(void *parcel)
+{
+    free(parcel);
+}
+
+void shard_free(struct shard *shard)
+{
+    if (shard == NULL)
+        return;
+    for (uint32_t i = 0; i < shard->outbox_count; i++) {
+        if (shard->outbox[i].kind == OUTBOX_FOLD)
+            batch_free(shard->outbox[i].item);
+        else
+            shard_parcel_free(shard->outbox[i].item);
+    }
+    free(shard->outbox);
+    shard_parcel_free(shard->stuck);
+    shard_parcel_free(shard->held);
+    for (int t = 0; t < CONFIG_TOPIC_MAX; t++)
+        if (shard->mapping[t])
+            mapping_free(shard->mapping[t]);
+    decoder_free(shard->decoder);
+    combine_free(shard->combine);
+    ledger_free(shard->ledger);
+    roster_free(shard->roster);
+    intern_close(&shard->strings);
+    free(shard);
+}
+
+void shard_reload(struct shard *shard, const struct config *config)
+{
+    adopt(shard, config);
+}
+
+/* ---- the outbox ---- */
+
+void shard_post(struct shard *shard, int kind, int target, void *item)
+{
+    if (shard->outbox_count == shard->outbox_room) {
+        shard->outbox_room = shard->outbox_room ? shard->outbox_room * 2 : 64;
+        shard->outbox = realloc(shard->outbox, shard->outbox_room * sizeof *shard->outbox);
+        ensure(shard->outbox != NULL, "the machine has memory left");
+    }
+    shard->outbox[shard->outbox_count++] = (struct outgoing){kind, target, item};
+}
+
+/* Offers what waits, in order; what finds no room stays, and so does all that follows it to the same target. */
+static int send_outbox(struct shard *shard)
+{
+    uint64_t full_folds = 0, full_shards = 0;
+    uint32_t kept = 0, count = shard->outbox_count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct outgoing *out = &shard->outbox[i];
+        uint64_t *full = out->kind == OUTBOX_FOLD ? &full_folds : &full_shards, bit = UINT64_C(1) << out->target;
+        if (!(*full & bit) && (out->kind == OUTBOX_FOLD ? shard->setup.to_fold(shard->setup.context, out->target, out->item)
+                                                        : shard->setup.to_shard(shard->setup.context, out->target, out->item)))
+            continue;
+        *full |= bit;
+        shard->outbox[kept++] = *out;
+    }
+    shard->outbox_count = kept;
+    return (int)(count - kept);
+}
+
+/* ---- time ---- */
+
+/* Read to its end, drained, and silent for idle_after. */
+static bool input_idle(struct shard *shard, int input, int64_t monotonic_ms)
+{
+    struct input *one = &shard->input[input];
+    if (!one->seen) {
+        one->seen = true;
+        one->heard_ms = monotonic_ms;
+    }
+    return shard->setup.source.at_end(shard->setup.source.state, input) && !shard->stuck &&
+           monotonic_ms - one->heard_ms >= (shard->setup.batch ? 0 : shard->config->idle_after_ms);
+}
+
+static void read_inputs(struct shard *shard)
+{
+    int64_t least = INT64_MAX, monotonic_ms = clock_monotonic_ms(&shard->setup.clock);
+    int inputs = shard->setup.source.inputs ? shard->setup.source.inputs(shard->setup.source.state) : 0;
+    bool idle = true;
+    for (int i = 0; i < inputs; i++) {
+        if (input_idle(shard, i, monotonic_ms))
+            continue;
+        idle = false;
+        int64_t newest = shard->input[i].newest_ms;
+        int64_t watermark = newest == INT64_MIN ? INT64_MIN : newest - shard->config->out_of_order_ms;
+        least = watermark < least ? watermark : least;
+    }
+    if (idle && shard->newest_ms != INT64_MIN)
+        least = shard->newest_ms - shard->config->out_of_order_ms;
+    if (least != INT64_MAX && least > shard->watermark_ms)
+        shard->watermark_ms = least;
+    struct shard_clocks *clocks = shard->setup.clocks;
+    /* relaxed: each value stands for itself; a stale one is only lower */
+    atomic_store_explicit(&clocks->watermark_ms[shard->setup.index], shard->watermark_ms, memory_order_relaxed);
+    atomic_store_explicit(&clocks->idle[shard->setup.index], idle, memory_order_relaxed);
+}
+
+static void read_clocks(struct shard *shard)
+{
+    const struct shard_clocks *clocks = shard->setup.clocks;
+    int64_t least = INT64_MAX;
+    for (int i = 0; i < clocks->count; i++) {
+        if (atomic_load_explicit(&clocks->idle[i], memory_order_relaxed))
+            continue;
+        int64_t watermark = atomic_load_explicit(&clocks->watermark_ms[i], memory_order_relaxed);
+        least = watermark < least ? watermark : least;
+    }
+    if (least != INT64_MAX && least > shard->all_watermark_ms)
+        shard->all_watermark_ms = least;
+}
+
+/* ---- the tick ---- */
+
+static void post_batches(struct shard *shard, bool drained)
+{
+    struct batch *batch[SHARD_MAX];
+    for (int f = 0; f < shard->setup.folds; f++)
+        batch[f] = batch_new(shard->setup.index);
+    combine_flush(shard->combine, batch);
+    bool idle = atomic_load_explicit(&shard->setup.clocks->idle[shard->setup.index], memory_order_relaxed);
+    for (int f = 0; f < shard->setup.folds; f++) {
+        batch[f]->watermark_ms = shard->watermark_ms;
+        batch[f]->newest_ms = shard->newest_ms;
+        batch[f]->idle = idle;
+        batch[f]->drained = drained;
+        batch[f]->inexact = shard->inexact;
+        shard_post(shard, OUTBOX_FOLD, f, batch[f]);
+        shard->counts.batches++;
+    }
+}
+
+static void emit(void *context, uint32_t tenant, uint32_t scopes, const struct block *block, const uint8_t *runs, uint32_t length)
+{
+    struct shard *shard = context;
+    combine_add(shard->combine, tenant, scopes, &block->dims, block->anchor_ms, runs, length);
+    if (combine_cells(shard->combine) >= 2 * CELLS_MOST)
+        post_batches(shard, false);
+}
+
+static void tick(struct shard *shard)
+{
+    read_inputs(shard);
+    read_clocks(shard);
+    shard->counts.derived += ledger_flush(shard->ledger, emit, shard);
+    post_batches(shard, false);
+    if (!shard->setup.batch && shard->all_watermark_ms != INT64_MIN)
+        shard->counts.forgotten += ledger_evict(shard->ledger, shard->all_watermark_ms, EVICT_MOST);
+    shard->counts.ticks++;
+}
+
+/* ---- the step ---- */
+
+static bool take_message(void *context, const struct message *message)
+{
+    struct shard *shard = context;
+    if (!intake_message(shard, message)) {
+        shard->stuck = parcel_new(message, message->at, message->length);
+        return false;
+    }
+    return ledger_touched(shard->ledger) < TOUCHED_MOST && shard->outbox_count < POLL_MOST;
+}
+
+static int take_parcels(struct shard *shard)
+{
+    int count = 0;
+    for (; count < PARCELS_MOST && ledger_touched(shard->ledger) < 2 * TOUCHED_MOST; count++) {
+        struct parcel *parcel = shard->held ? shard->held : shard->setup.from_shards(shard->setup.context);
+        shard->held = NULL;
+        if (parcel == NULL)
+            break;
+        if (!intake_parcel(shard, parcel)) {
+            shard->held = parcel;
+            break;
+        }
+        shard_parcel_free(parcel);
+    }
+    return count;
+}
+
+static void make_room(struct shard *shard)
+{
+    shard->counts.derived += ledger_flush(shard->ledger, emit, shard);
+    if (shard->config->at_interactions == AT_BOUND_RETIRE && ledger_retire_oldest(shard->ledger))
+        shard->inexact = true;
+}
+
+static bool retry(struct shard *shard)
+{
+    struct message message = parcel_message(shard->stuck);
+    make_room(shard);
+    if (!intake_message(shard, &message))
+        return false;
+    shard_parcel_free(shard->stuck);
+    shard->stuck = NULL;
+    return true;
+}
+
+static int read_source(struct shard *shard, int wait_ms)
+{
+    if (shard->setup.source.poll == NULL)
+        return 0;
+    if (shard->outbox_count) {
+        shard->counts.waits++;
+        return 0;
+    }
+    if ((shard->stuck && !retry(shard)) || shard->stopped)
+        return 0;
+    int count = shard->setup.source.poll(shard->setup.source.state, POLL_MOST, wait_ms, take_message, shard);
+    if (count >= 0)
+        return count;
+    log_error("source.failed", "%s", err_text());
+    err_clear();
+    return 0;
+}
+
+int shard_step(struct shard *shard, int wait_ms, bool flush)
+{
+    int done = send_outbox(shard);
+    done += take_parcels(shard);
+    done += read_source(shard, done || flush ? 0 : wait_ms);
+    int64_t now_ms = clock_monotonic_ms(&shard->setup.clock);
+    bool full = ledger_touched(shard->ledger) >= TOUCHED_MOST || combine_cells(shard->combine) >= CELLS_MOST;
+    bool due = !shard->setup.batch && now_ms >= shard->tick_due_ms;
+    bool room = shard->outbox_count < (uint32_t)shard->setup.folds; /* else keep adding up: newer differences join the older */
+    if (flush || ((full || due) && room && !(full && shard->setup.batch))) {
+        tick(shard);
+        shard->tick_due_ms = now_ms + shard->config->publish_tick_ms;
+        done += send_outbox(shard);
+    }
+    return done;
+}
+
+void shard_stop_reading(struct shard *shard)
+{
+    shard->stopped = true;
+}
+
+bool shard_empty(const struct shard *shard)
+{
+    return shard->outbox_count == 0 && ledger_touched(shard->ledger) == 0 && combine_cells(shard->combine) == 0 && shard->held == NULL &&
+           !shard->stuck;
+}
+
+bool shard_idle(const struct shard *shard)
+{
+    return atomic_load_explicit(&shard->setup.clocks->idle[shard->setup.index], memory_order_relaxed);
+}
+
+bool shard_say_goodbye(struct shard *shard)
+{
+    if (!shard->goodbye)
+        post_batches(shard, true);
+    shard->goodbye = true;
+    send_outbox(shard);
+    return shard->outbox_count == 0;
+}
+
+struct shard_counts shard_counts(const struct shard *shard)
+{
+    struct shard_counts counts = shard->counts;
+    counts.ledger = ledger_counts(shard->ledger);
+    return counts;
+}

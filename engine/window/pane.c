@@ -1,0 +1,330 @@
+/* Level k of the ladder holds panes that have left windows 0 .. k-1 for good. Their width is the greatest common divisor of the
+ * slides and lengths of the windows from k on, so no edge that they will meet falls inside one, and each level's width
+ * divides the next one's. A level is a sorted list of buckets (one a start), a bucket a list of panes. */
+#include "esteem/pane.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "esteem/err.h"
+
+#define NONE UINT32_MAX
+
+struct pane {
+    int64_t start_ms;
+    uint32_t key;
+    uint32_t next;  /* in its bucket, or in the free list */
+    struct tally tally;
+    uint8_t level;
+};
+
+struct bucket {
+    int64_t start_ms;
+    uint32_t first;
+};
+
+struct level {
+    int64_t width_ms;
+    struct bucket *bucket; /* ascending */
+    int count, room;
+};
+
+struct pane_ladder {
+    int count;
+    struct config_rolling rolling[CONFIG_ROLLING_MAX];
+    struct pane_edges edges[CONFIG_ROLLING_MAX];
+    bool panes, placed; /* placed: the windows have been put somewhere */
+    struct level level[CONFIG_ROLLING_MAX];
+    struct pane *pane;
+    uint32_t made, room, free_first;
+    uint64_t live;
+    uint32_t *slot, slots; /* (key, level, start) -> pane */
+    struct slab slab;
+    struct tally_dense dense;
+};
+
+static int64_t gcd(int64_t a, int64_t b)
+{
+    return b ? gcd(b, a % b) : a;
+}
+
+struct pane_ladder *pane_ladder_new(const struct config_rolling *rolling, int count, bool panes)
+{
+    struct pane_ladder *ladder = calloc(1, sizeof *ladder);
+    ensure(ladder != NULL, "the machine has memory left");
+    ladder->count = count;
+    ladder->panes = panes;
+    memcpy(ladder->rolling, rolling, (size_t)count * sizeof *rolling);
+    int64_t width_ms = 0;
+    for (int k = count - 1; k >= 0; k--) {
+        width_ms = gcd(gcd(rolling[k].slide_ms, rolling[k].length_ms), width_ms);
+        ladder->level[k].width_ms = width_ms;
+        ladder->edges[k] = (struct pane_edges){INT64_MAX, INT64_MAX};
+    }
+    slab_init(&ladder->slab);
+    ladder->free_first = NONE;
+    ladder->slots = 1024;
+    ladder->slot = malloc(ladder->slots * sizeof *ladder->slot);
+    ensure(ladder->slot != NULL, "the machine has memory left");
+    memset(ladder->slot, 0xff, ladder->slots * sizeof *ladder->slot);
+    return ladder;
+}
+
+void pane_ladder_free(struct pane_ladder *ladder)
+{
+    if (ladder == NULL)
+        return;
+    for (int k = 0; k < ladder->count; k++) {
+        for (int b = 0; b < ladder->level[k].count; b++)
+            for (uint32_t p = ladder->level[k].bucket[b].first; p != NONE; p = ladder->pane[p].next)
+                tally_free(&ladder->pane[p].tally, &ladder->slab);
+        free(ladder->level[k].bucket);
+    }
+    free(ladder->pane);
+    free(ladder->slot);
+    slab_close(&ladder->slab);
+    free(ladder);
+}
+
+const struct pane_edges *pane_edges(const struct pane_ladder *ladder, int window)
+{
+    return &ladder->edges[window];
+}
+
+static int64_t floor_to(int64_t value, int64_t width)
+{
+    return (value / width - (value % width < 0)) * width;
+}
+
+/* ---- look-up of panes ---- */
+
+static uint32_t hash(uint32_t key, int level, int64_t start_ms)
+{
+    uint64_t x = (uint64_t)start_ms * UINT64_C(0x9e3779b97f4a7c15) ^ ((uint64_t)key << 8 | (unsigned)level) * UINT64_C(0xc2b2ae3d27d4eb4f);
+    return (uint32_t)(x >> 32) ^ (uint32_t)x;
+}
+
+static uint32_t slot_find(const struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms)
+{
+    uint32_t mask = ladder->slots - 1, i = hash(key, level, start_ms) & mask;
+    for (uint32_t p; (p = ladder->slot[i]) != NONE; i = (i + 1) & mask)
+        if (ladder->pane[p].key == key && ladder->pane[p].level == level && ladder->pane[p].start_ms == start_ms)
+            break;
+    return i;
+}
+
+static void slots_grow(struct pane_ladder *ladder)
+{
+    uint32_t *old = ladder->slot, slots = ladder->slots;
+    ladder->slots *= 2;
+    ladder->slot = malloc(ladder->slots * sizeof *ladder->slot);
+    ensure(ladder->slot != NULL, "the machine has memory left");
+    memset(ladder->slot, 0xff, ladder->slots * sizeof *ladder->slot);
+    for (uint32_t i = 0; i < slots; i++) {
+        if (old[i] == NONE)
+            continue;
+        const struct pane *pane = &ladder->pane[old[i]];
+        ladder->slot[slot_find(ladder, pane->key, pane->level, pane->start_ms)] = old[i];
+    }
+    free(old);
+}
+
+static void slot_remove(struct pane_ladder *ladder, const struct pane *pane)
+{
+    uint32_t mask = ladder->slots - 1, i = slot_find(ladder, pane->key, pane->level, pane->start_ms);
+    ladder->slot[i] = NONE;
+    for (uint32_t j = (i + 1) & mask; ladder->slot[j] != NONE; j = (j + 1) & mask) {
+        const struct pane *other = &ladder->pane[ladder->slot[j]];
+        uint32_t home = hash(other->key, other->level, other->start_ms) & mask;
+        if (((j - home) & mask) < ((j - i) & mask))
+            continue;
+        ladder->slot[i] = ladder->slot[j];
+        ladder->slot[j] = NONE;
+        i = j;
+    }
+}
+
+/* ---- buckets ---- */
+
+/* The first bucket that starts at start_ms or later. */
+static int bucket_from(const struct level *level, int64_t start_ms)
+{
+    int low = 0, high = level->count;
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (level->bucket[middle].start_ms < start_ms)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static struct bucket *bucket_of(struct level *level, int64_t start_ms)
+{
+    int at = bucket_from(level, start_ms);
+    if (at < level->count && level->bucket[at].start_ms == start_ms)
+        return &level->bucket[at];
+    if (level->count == level->room) {
+        level->room = level->room ? level->room * 2 : 64;
+        level->bucket = realloc(level->bucket, (size_t)level->room * sizeof *level->bucket);
+        ensure(level->bucket != NULL, "the machine has memory left");
+    }
+    memmove(&level->bucket[at + 1], &level->bucket[at], (size_t)(level->count - at) * sizeof *level->bucket);
+    level->bucket[at] = (struct bucket){start_ms, NONE};
+    level->count++;
+    return &level->bucket[at];
+}
+
+/* ---- panes ---- */
+
+static struct pane *pane_of(struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms)
+{
+    uint32_t slot = slot_find(ladder, key, level, start_ms);
+    if (ladder->slot[slot] != NONE)
+        return &ladder->pane[ladder->slot[slot]];
+    if (ladder->live * 2 >= ladder->slots) {
+        slots_grow(ladder);
+        slot = slot_find(ladder, key, level, start_ms);
+    }
+    uint32_t p = ladder->free_first;
+    if (p != NONE) {
+        ladder->free_first = ladder->pane[p].next;
+    } else {
+        if (ladder->made == ladder->room) {
+            ladder->room = ladder->room ? ladder->room + ladder->room / 2 : 1024;
+            ladder->pane = realloc(ladder->pane, ladder->room * sizeof *ladder->pane);
+            ensure(ladder->pane != NULL, "the machine has memory left");
+        }
+        p = ladder->made++;
+    }
+    struct bucket *bucket = bucket_of(&ladder->level[level], start_ms);
+    ladder->pane[p] = (struct pane){.start_ms = start_ms, .key = key, .next = bucket->first, .level = (uint8_t)level};
+    bucket->first = p;
+    ladder->slot[slot] = p;
+    ladder->live++;
+    return &ladder->pane[p];
+}
+
+static void pane_drop(struct pane_ladder *ladder, uint32_t p)
+{
+    struct pane *pane = &ladder->pane[p];
+    slot_remove(ladder, pane);
+    tally_free(&pane->tally, &ladder->slab);
+    pane->next = ladder->free_first;
+    ladder->free_first = p;
+    ladder->live--;
+}
+
+/* Whether [start, start + the level's width) has left all windows up to this level. */
+static bool has_left(const struct pane_ladder *ladder, int level, int64_t start_ms)
+{
+    for (int w = 0; w <= level; w++)
+        if (start_ms + ladder->level[level].width_ms > ladder->edges[w].left_ms)
+            return false;
+    return true;
+}
+
+static uint32_t members(const struct pane_ladder *ladder, int64_t start_ms)
+{
+    uint32_t bits = 0;
+    for (int w = 0; w < ladder->count; w++)
+        if (start_ms >= ladder->edges[w].left_ms && start_ms < ladder->edges[w].right_ms)
+            bits |= 1u << w;
+    return bits;
+}
+
+uint32_t pane_put(struct pane_ladder *ladder, uint32_t key, int64_t at_ms, const uint8_t *runs, uint32_t length)
+{
+    if (!ladder->panes)
+        return members(ladder, at_ms);
+    int level = 0;
+    int64_t start_ms = at_ms;
+    for (; level < ladder->count && ladder->placed; level++) {
+        start_ms = floor_to(at_ms, ladder->level[level].width_ms);
+        if (!has_left(ladder, level, start_ms))
+            break;
+    }
+    if (level == ladder->count)
+        return 0; /* older than the longest window */
+    if (!ladder->placed)
+        start_ms = floor_to(at_ms, ladder->level[0].width_ms);
+    struct pane *pane = pane_of(ladder, key, level, start_ms);
+    tally_add(&pane->tally, &ladder->slab, &ladder->dense, runs, length);
+    return members(ladder, start_ms);
+}
+
+/* ---- moving ---- */
+
+static void cross_range(struct pane_ladder *ladder, int window, int64_t from_ms, int64_t to_ms, int sign, pane_cross *cross,
+                        void *context)
+{
+    for (int k = 0; k < ladder->count; k++) {
+        struct level *level = &ladder->level[k];
+        for (int b = bucket_from(level, from_ms); b < level->count && level->bucket[b].start_ms < to_ms; b++)
+            for (uint32_t p = level->bucket[b].first; p != NONE; p = ladder->pane[p].next)
+                cross(context, ladder->pane[p].key, window, &ladder->pane[p].tally, sign);
+    }
+}
+
+/* Panes that have left all windows of their level go on to the next one, into a pane as wide as that allows; out of the last
+ * they are forgotten. */
+static void promote(struct pane_ladder *ladder, int k)
+{
+    struct level *level = &ladder->level[k];
+    int gone = 0;
+    for (; gone < level->count && has_left(ladder, k, level->bucket[gone].start_ms); gone++) {
+        for (uint32_t p = level->bucket[gone].first, next; p != NONE; p = next) {
+            next = ladder->pane[p].next;
+            if (k + 1 < ladder->count) {
+                int64_t start_ms = floor_to(ladder->pane[p].start_ms, ladder->level[k + 1].width_ms);
+                struct pane *older = pane_of(ladder, ladder->pane[p].key, k + 1, start_ms);
+                tally_merge(&older->tally, &ladder->slab, &ladder->dense, &ladder->pane[p].tally, 1);
+            }
+            pane_drop(ladder, p);
+        }
+    }
+    level->count -= gone;
+    memmove(level->bucket, level->bucket + gone, (size_t)level->count * sizeof *level->bucket);
+}
+
+void pane_ladder_fix(struct pane_ladder *ladder, int64_t at_ms)
+{
+    for (int w = 0; w < ladder->count; w++)
+        ladder->edges[w] = (struct pane_edges){at_ms - ladder->rolling[w].length_ms, at_ms};
+    ladder->placed = true;
+}
+
+static struct pane_edges edges_at(const struct config_rolling *rolling, int64_t now_ms)
+{
+    int64_t right_ms = floor_to(now_ms, rolling->slide_ms) + rolling->slide_ms;
+    return (struct pane_edges){right_ms - rolling->length_ms, right_ms};
+}
+
+void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_cross *cross, void *context)
+{
+    bool moved = false;
+    for (int w = 0; w < ladder->count; w++) {
+        struct pane_edges *edges = &ladder->edges[w], next = edges_at(&ladder->rolling[w], now_ms);
+        if (!ladder->placed) {
+            *edges = (struct pane_edges){next.left_ms, next.left_ms}; /* empty, so that all of it is crossed */
+        } else if (next.right_ms <= edges->right_ms) {
+            continue;
+        }
+        /* What the window passes over whole, in one jump, neither enters nor leaves. */
+        int64_t enter_ms = next.left_ms > edges->right_ms ? next.left_ms : edges->right_ms;
+        int64_t leave_ms = next.left_ms < edges->right_ms ? next.left_ms : edges->right_ms;
+        cross_range(ladder, w, enter_ms, next.right_ms, 1, cross, context);
+        cross_range(ladder, w, edges->left_ms, leave_ms, -1, cross, context);
+        *edges = next;
+        moved = true;
+    }
+    ladder->placed = true;
+    for (int k = 0; moved && k < ladder->count; k++)
+        promote(ladder, k);
+}
+
+struct pane_counts pane_counts(const struct pane_ladder *ladder)
+{
+    return (struct pane_counts){ladder->live, ladder->slab.used + ladder->live * sizeof(struct pane)};
+}

@@ -1,0 +1,16 @@
+/* command: the commands of the binary. Each takes its own arguments (argv[0] is its name) and returns the exit code:
+ * 0 done, 1 something of the world failed, 2 the command line or a configuration is wrong. */
+#ifndef ESTEEM_COMMAND_H
+#define ESTEEM_COMMAND_H
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+int command_run(int argc, char **argv);
+int command_compute(int argc, char **argv);
+int command_check(int argc, char **argv);
+int command_demo(int argc, char **argv);
+
+/* Says what is wrong and how to get help; returns EXIT_USAGE. */
+int command_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

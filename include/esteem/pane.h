@@ -1,0 +1,46 @@
+/* pane: the contributions behind the rolling windows, each in exactly one pane, finer while young and coarser with age: a pane is
+ * as wide as the windows that it has still to leave allow (1 s until it has left the one-minute window, 1 h in the last month's
+ * part). Panes of one start hang in one list, so that a window's edge, when it moves, visits just the panes that it crosses.
+ *
+ * Instead of one sum a window, a key has the differences D[w] = S[w] - S[w-1] of neighbouring windows' sums (S[w], by length):
+ * a contribution, and a pane that crosses an edge, touch one or two of them however many windows there are.
+ * Private to a fold; bounded by the keys that have figures, times the panes of the longest window. */
+#ifndef ESTEEM_PANE_H
+#define ESTEEM_PANE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "esteem/config.h"
+#include "esteem/tally.h"
+
+struct pane_ladder;
+
+/* Where a window stands: it holds [left_ms, right_ms). */
+struct pane_edges {
+    int64_t left_ms, right_ms;
+};
+
+/* What crosses an edge: `runs` are to be added to window `window` of `key` (sign 1) or taken away (sign -1). */
+typedef void pane_cross(void *context, uint32_t key, int window, const struct tally *tally, int sign);
+
+/* `panes` false: the windows never move (a batch at one instant), so nothing is kept. */
+struct pane_ladder *pane_ladder_new(const struct config_rolling *rolling, int count, bool panes);
+void pane_ladder_free(struct pane_ladder *ladder);
+
+const struct pane_edges *pane_edges(const struct pane_ladder *ladder, int window);
+/* Sets the windows of an unmoving ladder to end at one instant. */
+void pane_ladder_fix(struct pane_ladder *ladder, int64_t at_ms);
+
+/* Keeps a contribution of `key` that begins at at_ms. Returns a bit for each window that holds it now. */
+uint32_t pane_put(struct pane_ladder *ladder, uint32_t key, int64_t at_ms, const uint8_t *runs, uint32_t length);
+
+/* Moves all windows to the present: window w then ends with its slide that holds now_ms. Never moves back. */
+void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_cross *cross, void *context);
+
+struct pane_counts {
+    uint64_t panes, bytes;
+};
+struct pane_counts pane_counts(const struct pane_ladder *ladder);
+
+#endif

@@ -1,0 +1,34 @@
+/* publisher: an agent between the folds' rings and one sink. A row that finds no room in the sink waits here; the rings behind it
+ * fill, the folds keep what has changed marked, and send the newest values when there is room again: nothing older than
+ * needed is ever queued. Runs on: its own thread, or whoever steps it. */
+#ifndef ESTEEM_PUBLISHER_H
+#define ESTEEM_PUBLISHER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "esteem/ring.h"
+#include "esteem/row.h"
+#include "esteem/sink.h"
+
+struct publisher {
+    struct sink sink;
+    struct ring *ring; /* one a fold */
+    int rings;
+    struct row *held;
+    _Atomic uint64_t generation; /* the sink's, for the folds to read */
+    _Atomic uint64_t pending;    /* rows that the sink has taken and not confirmed */
+    _Atomic uint64_t rows;       /* rows taken from the rings and settled */
+};
+
+enum { PUBLISHER_RING = 8192 };
+
+void publisher_init(struct publisher *publisher, const struct sink *sink, int folds);
+void publisher_close(struct publisher *publisher);
+/* Returns work done. */
+int publisher_step(struct publisher *publisher, int64_t now_ms);
+/* Nothing waits here or in the sink. */
+bool publisher_empty(const struct publisher *publisher);
+
+#endif

@@ -1,0 +1,85 @@
+/* shard: an agent that owns some partitions and all interactions in them: source -> decode -> ledger -> combine -> folds. Events
+ * of feeds that are not keyed by interaction, and roster changes, go on to the shard that owns them.
+ *
+ * It never blocks: what finds no room (a fold's ring, another shard's, the dead-letter topic) waits in the outbox, and while
+ * the outbox holds anything the source is not read. Runs on: the shard's thread, or whoever steps it. */
+#ifndef ESTEEM_SHARD_H
+#define ESTEEM_SHARD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "esteem/batch.h"
+#include "esteem/clock.h"
+#include "esteem/config.h"
+#include "esteem/ledger.h"
+#include "esteem/source.h"
+
+enum { SHARD_MAX = 64 };
+
+/* Each shard's word on event time, for all to read: what is too late is judged by the least of them. */
+struct shard_clocks {
+    int count;
+    _Atomic int64_t watermark_ms[SHARD_MAX]; /* INT64_MIN: none yet */
+    _Atomic bool idle[SHARD_MAX];
+};
+
+/* A refused event, on its way to the dead-letter topic. */
+struct refused {
+    const struct message *message;
+    enum refusal reason;
+    const char *field; /* "" when no field is at fault */
+    const char *text;  /* what a mapping said; "" else */
+};
+
+struct shard_counts {
+#define COUNTER(name, help) uint64_t name;
+#include "esteem/counters.def"
+#undef COUNTER
+    uint64_t applied_by_type[EVENT_COUNT];
+    uint64_t refused_by_reason[REFUSAL_COUNT];
+    struct ledger_counts ledger;
+};
+
+struct shard_setup {
+    int index, shards, folds;
+    bool batch;           /* the batch command: nothing is too late or too new, nothing is forgotten */
+    bool route;           /* feeds are not keyed by interaction: look for the owner of each event */
+    int64_t pane_ms, pane_from_ms;
+    struct clock clock;
+    struct source source; /* all NULL: none, it only takes what others hand over */
+    struct shard_clocks *clocks;
+    struct key_registry *registry; /* NULL: no limit of keys */
+    void *context;
+    bool (*to_fold)(void *context, int fold, struct batch *batch);    /* takes the batch; false: no room */
+    bool (*to_shard)(void *context, int shard, void *parcel);         /* takes the parcel; false: no room */
+    void *(*from_shards)(void *context);                              /* the next parcel for this shard, or NULL */
+    bool (*dead_letter)(void *context, const struct refused *refused); /* false: no room now */
+};
+
+struct shard;
+
+/* ERR_MAPPING when a topic's program does not compile. `config` is borrowed until the next shard_reload. */
+int shard_new(const struct config *config, const struct shard_setup *setup, struct shard **shard);
+void shard_free(struct shard *shard);
+void shard_parcel_free(void *parcel);
+
+/* From the next tick on. */
+void shard_reload(struct shard *shard, const struct config *config);
+
+/* Reads, decodes, ticks. `flush`: end the tick now. Returns work done: 0 when there was nothing to do. */
+int shard_step(struct shard *shard, int wait_ms, bool flush);
+
+/* From now on only what others hand over is taken. */
+void shard_stop_reading(struct shard *shard);
+/* Nothing is on its way: outbox empty, nothing touched, nothing combined. */
+bool shard_empty(const struct shard *shard);
+/* Every input was read to its end and is idle. */
+bool shard_idle(const struct shard *shard);
+/* Tells the folds that nothing follows. False: no room, again later. */
+bool shard_say_goodbye(struct shard *shard);
+
+struct shard_counts shard_counts(const struct shard *shard);
+
+#endif

@@ -1,0 +1,62 @@
+/* window: a fold: the one owner of a share of the scope keys and of all their windows. It takes batches from every shard, keeps
+ * rolling windows (pane.h) and calendar windows, and hands rows to its outlets when they have changed and their pace
+ * allows. Nobody else reads a window: a row is a copy (row.h). Runs on: the fold's thread. */
+#ifndef ESTEEM_WINDOW_H
+#define ESTEEM_WINDOW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "esteem/batch.h"
+#include "esteem/config.h"
+#include "esteem/row.h"
+
+struct fold;
+
+/* Where rows go: a ring to a publisher. */
+enum { OUTLET_MAX = 2 };
+struct outlet {
+    void *context;
+    bool (*put)(void *context, struct row *row);   /* takes the row; false: no room, the row stays the caller's */
+    uint64_t (*generation)(void *context);         /* when it changes, everything is sent again */
+    int64_t rolling_least_ms; /* rolling rows not more often than this; 0: by the window's own pace */
+};
+
+struct fold_setup {
+    int shards;        /* how many batches' clocks make the watermark */
+    bool batch;        /* the batch command: windows never move, nothing expires */
+    int64_t at_ms;     /* batch: where rolling windows end; INT64_MIN: no rolling windows */
+    int64_t pane_ms, pane_from_ms; /* of the panes in batches */
+    int outlets;
+    struct outlet outlet[OUTLET_MAX];
+};
+
+/* `config` is borrowed until the next fold_reload. ERR_CONFIG when a zone cannot be read. */
+int fold_new(const struct config *config, const struct fold_setup *setup, struct fold **fold);
+void fold_free(struct fold *fold);
+void fold_reload(struct fold *fold, const struct config *config);
+
+/* Adds a batch's integers; the batch stays the caller's. */
+void fold_apply(struct fold *fold, struct batch *batch);
+
+/* Moves time (clock_ms is the wall clock) and publishes what is due. Returns rows handed out and windows moved. */
+int fold_step(struct fold *fold, int64_t clock_ms);
+
+/* Everything that is not out yet, regardless of pace; with `all`, every row again, so that all rolling rows end at one instant.
+ * Returns rows that found no room: call again until 0. */
+uint64_t fold_flush(struct fold *fold, bool all);
+
+/* The feed is over: calendar windows are final. */
+void fold_finish(struct fold *fold);
+
+/* Batch: hands every row that has a figure to `each`, which takes it. */
+typedef void fold_each(void *context, struct row *row);
+void fold_rows(struct fold *fold, fold_each *each, void *context);
+
+struct fold_counts {
+    uint64_t keys, panes, calendar_windows, bytes, rows, beyond_correction, saturated;
+    int64_t watermark_ms;
+};
+struct fold_counts fold_counts(const struct fold *fold);
+
+#endif

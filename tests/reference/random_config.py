@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""random_config.py --seed N: a YAML configuration for a feed of random_feed.py."""
+import argparse
+import random
+
+DIMS = ["site", "channel", "queue", "team", "agent", "brand", "language", "direction", "reason", "campaign", "element",
+        "vip", "region"]
+ZONES = {"acme": "Asia/Kolkata", "berlin co": "Europe/Berlin", "ny": "America/New_York", "howe": "Australia/Lord_Howe"}
+
+
+def config(seed):
+    r = random.Random("config %d" % seed)
+    pick = r.choice
+    scopes = [[], ["queue"], ["channel"], ["queue", "channel"], ["team"], ["agent"]]
+    if seed % 4:
+        scopes = r.sample(scopes, r.randrange(2, 6)) + [r.sample(DIMS, pick([1, 1, 2, 2, 3])) for _ in range(r.randrange(4))]
+        if [] not in scopes and r.random() < 0.7:
+            scopes.insert(0, [])
+        seen, unique = set(), []
+        for s in scopes:
+            if frozenset(s) not in seen:
+                seen.add(frozenset(s))
+                unique.append(s)
+        scopes = unique
+    calendar = ["hour", "day", "week", "month"]
+    if seed % 3 == 0:
+        calendar = r.sample(calendar + ["quarter_hour", "half_hour"], r.randrange(1, 5))
+    rolling = pick([["1m", "5m", "15m", "1h", "1d", "7d", "30d"], ["5m", "1h", "1d"], ["90s", "36h", "365d"], ["1h"]])
+    rules = r.sample(["{match: {channel: email}, threshold: 4h}", "{match: {channel: chat}, threshold: 45s}",
+                      "{match: {queue: billing, channel: voice}, threshold: 10s}",
+                      '{match: {queue: "vip line"}, threshold: 0s}', "{match: {team: 'team:4'}, threshold: 500ms}",
+                      "{match: {brand: b1}, threshold: 2m}"], pick([0, 0, 1, 2, 3]))
+    tenants = {t: z for t, z in ZONES.items() if r.random() < 0.9}
+    out = ["# random configuration %d" % seed,
+           "windows: {rolling: [%s], calendar: [%s], timezone: %s}" % (
+               ", ".join(rolling), ", ".join(calendar), pick(["UTC", "UTC", "Europe/London", "Asia/Kathmandu"])),
+           "dimensions: [vip, region]",
+           "scopes: [%s]" % ", ".join("[%s]" % ", ".join(s) for s in scopes),
+           "metrics:",
+           "  csat: {top_box: %d}" % pick([4, 4, 5, 3]),
+           "  service_level: {threshold: %s, short_abandon: %s, abandons: %s, rules: [%s]}   # rules set the threshold" % (
+               pick(["20s", "20s", "5m", "0s"]), pick(["5s", "5s", "30s", "0s"]),
+               pick(["ignore_short", "negative", "positive", "ignore", "after_threshold"]), ", ".join(rules)),
+           "  abandon: {exclude_short: %s}" % pick(["false", "true"]),
+           "  survey: {attribution: %s}" % pick(["response", "interaction"]),
+           "  aht_bands: [%s]" % ", ".join(pick([["3m", "6m", "10m"], ["1m"], ["30s", "5m", "20m", "2h"]])),
+           "  opportunity: {assumed_rate: %s}" % pick(["0.15", "0.15", "0.4"]),
+           "  fcr: {window: %s}" % pick(["7d", "7d", "1d", "36h"]),
+           "  min_n: %d" % pick([10, 10, 3, 1]),
+           "privacy: {min_employees: %d}" % pick([5, 5, 3, 1]),
+           "time: {out_of_order: 10s, lateness: 10m, idle_after: 60s, skew: 5m}",
+           "tenants:" if tenants else "tenants: {}"]
+    for t, z in tenants.items():
+        out.append("  %s: {timezone: %s}" % (t if " " not in t else '"%s"' % t, z))
+    out += ["retention: {interaction: %s, correction: 8d, ids: 24h}" % pick(["7d", "7d", "3d", "1d"]),
+            "limits: {keys: 100000, interactions: 10000000, message: 1MiB}"]
+    return "\n".join(out) + "\n"
+
+
+if __name__ == "__main__":
+    p = argparse.ArgumentParser()
+    p.add_argument("--seed", type=int, default=1)
+    print(config(p.parse_args().seed), end="")
