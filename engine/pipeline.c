@@ -72,7 +72,8 @@ struct pipeline {
     struct fold_agent *fold;
     struct publisher_agent *publisher;
     _Atomic int stage; /* of the shards; folds and publishers follow when those before them are done */
-    bool finish; /* set before STAGE_DRAIN */
+    enum pipeline_end end; /* set before STAGE_DRAIN */
+    int64_t end_wall_ms;   /* likewise: the one instant at which all folds end */
 };
 
 /* ---- the shards' arrows ---- */
@@ -399,10 +400,10 @@ static void *fold_thread(void *context)
         post_fold_counts(agent);
         counts_due_ms = now_ms + COUNTS_EVERY_MS;
     }
-    if (pipeline->finish)
+    if (pipeline->end == END_FINISH)
         fold_finish(agent->fold);
-    fold_step(agent->fold, clock_wall_ms(&pipeline->setup.clock));
-    for (bool all = pipeline->finish; fold_flush(agent->fold, all) > 0 && stage_of(pipeline) < STAGE_STOP; all = false)
+    fold_step(agent->fold, pipeline->end_wall_ms);
+    for (bool all = pipeline->end != END_DRAIN; fold_flush(agent->fold, all) > 0 && stage_of(pipeline) < STAGE_STOP; all = false)
         nap();
     post_fold_counts(agent);
     atomic_store_explicit(&agent->done, true, memory_order_release);
@@ -466,10 +467,11 @@ static bool all_done(struct pipeline *pipeline)
     return done;
 }
 
-int pipeline_stop(struct pipeline *pipeline, bool finish, int64_t within_ms)
+int pipeline_stop(struct pipeline *pipeline, enum pipeline_end end, int64_t within_ms)
 {
     int64_t until_ms = clock_monotonic_ms(&pipeline->setup.clock) + within_ms;
-    pipeline->finish = finish;
+    pipeline->end = end;
+    pipeline->end_wall_ms = clock_wall_ms(&pipeline->setup.clock) + 1000; /* no fold has stepped beyond it */
     atomic_store_explicit(&pipeline->stage, STAGE_DRAIN, memory_order_release);
     /* Twice, with a pause between: a parcel may be between a ring and its shard's ledger at the first look. */
     for (int quiet = 0; quiet < 2 && clock_monotonic_ms(&pipeline->setup.clock) < until_ms; nap())

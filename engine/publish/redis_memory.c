@@ -5,7 +5,6 @@
 #include <xxhash.h>
 
 #include "esteem/err.h"
-#include "esteem/row.h"
 #include "redis_parts.h"
 
 enum {
@@ -17,9 +16,9 @@ enum {
 
 /* --- keys: open addressing, never more than three quarters full; what expires stays until a sweep --- */
 
-uint64_t redis_key_hash(const char *key, size_t length)
+uint64_t redis_hash(const char *key, size_t length, uint64_t seed)
 {
-    uint64_t hash = XXH3_64bits(key, length);
+    uint64_t hash = XXH3_64bits_withSeed(key, length, seed);
     return hash ? hash : 1;
 }
 
@@ -155,7 +154,7 @@ static struct redis_tenant *tenant_new(struct redis_tenants *tenants, uint64_t h
 
 struct redis_tenant *redis_tenant_find(struct redis_tenants *tenants, const char *name)
 {
-    uint64_t hash = redis_key_hash(name, strlen(name));
+    uint64_t hash = redis_hash(name, strlen(name), 0);
     uint32_t i = (uint32_t)hash & (tenants->slots - 1);
     for (; tenants->slot[i]; i = (i + 1) & (tenants->slots - 1))
         if (tenants->tenant[tenants->slot[i] - 1].hash == hash)

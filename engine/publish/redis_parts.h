@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 #include "esteem/config.h"
-#include "esteem/metric.h"
 #include "esteem/redis.h"
+#include "esteem/row.h"
 
 /* --- the connection --- */
 
@@ -92,7 +92,7 @@ struct redis_memory {
 void redis_memory_init(struct redis_memory *memory, uint64_t most);
 void redis_memory_clear(struct redis_memory *memory);
 void redis_memory_close(struct redis_memory *memory);
-uint64_t redis_key_hash(const char *key, size_t length);
+uint64_t redis_hash(const char *key, size_t length, uint64_t seed); /* never 0 */
 /* NULL: not remembered, or expired. Until the next redis_memory_put. */
 struct redis_key *redis_memory_find(struct redis_memory *memory, uint64_t hash, int64_t now_ms);
 /* NULL: no room. */
@@ -129,5 +129,42 @@ struct redis_tenant *redis_tenant_find(struct redis_tenants *tenants, const char
 void redis_tenant_changed(struct redis_tenants *tenants, struct redis_tenant *tenant, const char *key, size_t length);
 /* Its changes were told. */
 void redis_tenant_told(struct redis_tenant *tenant);
+
+/* --- rows as hashes (redis_fields.c) --- */
+
+enum { REDIS_FIELDS_FIXED = 7 }; /* start end revision final partial config row */
+
+struct redis_fields redis_fields_of(const struct row_view *view);
+/* Whether `old` has a field that `next` has not. */
+bool redis_fields_lost(const struct redis_fields *old, const struct redis_fields *next);
+struct redis_expected *redis_put_hset(struct redis_link *link, const char *key, size_t key_length, const struct row_view *view,
+                                      const char *json, size_t json_length);
+void redis_put_catalogue(struct redis_link *link);
+
+/* --- what to write (redis_writer.c) --- */
+
+enum { REDIS_KEY_MAX = ROW_SCOPE_MAX + 3 * 1024 };
+
+struct redis_writer {
+    struct redis_link *link;
+    int64_t ttl_most_ms; /* of the longest window */
+    struct redis_memory keys, scopes;
+    struct redis_tenants tenants;
+    char *json;
+    size_t json_room;
+    char key[REDIS_KEY_MAX];
+    struct row_view view;
+};
+
+/* `writer` is zeroed storage. */
+void redis_writer_init(struct redis_writer *writer, struct redis_link *link, const struct config *config);
+void redis_writer_close(struct redis_writer *writer);
+/* What is remembered of Redis is in doubt. */
+void redis_writer_forget(struct redis_writer *writer);
+bool redis_writer_full(const struct redis_writer *writer);
+void redis_writer_put(struct redis_writer *writer, const struct row *row, const struct config *config, int64_t now_ms);
+void redis_writer_hset_done(struct redis_writer *writer, uint64_t hash, int64_t fields_added, int64_t now_ms);
+/* Publishes the batch's changed keys; what finds no room in the ring waits for the next call. */
+void redis_writer_tell(struct redis_writer *writer);
 
 #endif

@@ -54,7 +54,7 @@ struct file_source {
     struct file file[];
 };
 
-enum record { RECORD_NONE, RECORD_FOUND, RECORD_END };
+enum { RECORD_NONE, RECORD_FOUND, RECORD_END };
 
 static bool bytes_reserve(struct bytes *bytes, size_t more)
 {
@@ -185,7 +185,7 @@ static char *line_end(struct file *file)
 }
 
 /* What is left when a file ends without a last \n. */
-static enum record record_last(struct file *file, struct text *record)
+static int record_last(struct file *file, struct text *record)
 {
     bool any = file->end > file->begin && !file->skipping;
     *record = (struct text){.at = file->buffer + file->begin, .length = any ? (uint32_t)(file->end - file->begin) : 0};

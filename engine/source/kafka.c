@@ -34,6 +34,8 @@ enum {
     TOLD_COUNT = 512,
     SYSLOG_WARNING = 4,      /* syslog.h cannot be included beside log.h: both have LOG_DEBUG */
     AHEAD = 3,               /* messages that are fetched into the cache before their turn */
+    PROBE = 64,              /* messages of each partition whose headers are read in full */
+    PAGE = 4096,             /* bytes; the smallest there is */
 };
 
 struct input {
@@ -41,6 +43,7 @@ struct input {
     int32_t partition;
     int64_t next;      /* offset behind the last message handed out; -1: none yet */
     int64_t committed; /* the same, as of the last commit */
+    int probed;        /* messages so far, up to PROBE */
     bool at_end;
 };
 
@@ -68,6 +71,7 @@ struct kafka_source {
     struct input *input;
     int input_count;
     bool paused, committing;
+    bool probe_only; /* the byte behind a message does not tell whether it has headers */
     unsigned generation_seen;
 
     /* watcher's thread */
@@ -446,13 +450,30 @@ static int partitions_take(struct kafka_source *source)
 
 /* ---- messages */
 
-/* The headers of a binary CloudEvent; without ce_specversion it is none. */
-static void headers_read(const rd_kafka_message_t *rkm, struct event_headers *headers)
+/* True when the byte behind the value says that there are no headers. In Kafka's record format (v2, since 0.11) that byte is the
+ * number of headers, and librdkafka hands out values where the broker's answer holds them. Its own rd_kafka_message_headers allocates
+ * and frees a buffer to find that 0: some 200 ns of 1,000 an event (3 M events of feed R, librdkafka 2.0.2, 22 Nov 2026). The byte is only
+ * read when it lies in the same page as the value's last one. */
+static bool headers_none(const rd_kafka_message_t *rkm)
+{
+    const unsigned char *behind = (const unsigned char *)rkm->payload + rkm->len;
+    return rkm->payload && (uintptr_t)behind % PAGE != 0 && *behind == 0;
+}
+
+/* The headers of a binary CloudEvent; without ce_specversion it is none. The first messages of each partition prove the shortcut. */
+static void headers_read(struct kafka_source *source, const rd_kafka_message_t *rkm, struct input *input, struct event_headers *headers)
 {
     rd_kafka_headers_t *list;
     const void *value;
     size_t length;
-    if (rd_kafka_message_headers(rkm, &list) || rd_kafka_header_get_last(list, "ce_specversion", &value, &length)) {
+    bool none = headers_none(rkm);
+    if (none && input->probed == PROBE && !source->probe_only) {
+        return;
+    }
+    rd_kafka_resp_err_t error = rd_kafka_message_headers(rkm, &list);
+    source->probe_only = source->probe_only || (none && !error);
+    input->probed += input->probed < PROBE;
+    if (error || rd_kafka_header_get_last(list, "ce_specversion", &value, &length)) {
         return;
     }
     headers->given = true;
@@ -497,7 +518,7 @@ static int message_hand(struct kafka_source *source, const rd_kafka_message_t *r
     }
     struct message message = {.at = rkm->payload, .length = rkm->len, .topic = input->topic, .partition = rkm->partition,
                               .input = (int)(input - source->input), .offset = rkm->offset};
-    headers_read(rkm, &message.headers);
+    headers_read(source, rkm, input, &message.headers);
     input->next = rkm->offset + 1;
     input->at_end = false;
     *more = each(context, &message);

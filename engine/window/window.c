@@ -167,9 +167,13 @@ void fold_free(struct fold *fold)
     free(fold);
 }
 
+static void everything_again(struct fold *fold, int outlet);
+
 void fold_reload(struct fold *fold, const struct config *config)
 {
     fold->config = config;
+    for (int o = 0; o < fold->setup.outlets; o++) /* the same integers may mean other metrics now */
+        everything_again(fold, o);
 }
 
 /* ---- keys ---- */
@@ -502,7 +506,7 @@ void fold_apply(struct fold *fold, struct batch *batch)
 
 static struct row row_head(const struct fold *fold, const struct key *key)
 {
-    struct row row = {.tenant = key->tenant, .scope = key->scope, .value_count = key->count, .inexact = fold->inexact};
+    struct row row = {.config = fold->config, .tenant = key->tenant, .scope = key->scope, .value_count = key->count, .inexact = fold->inexact};
     memcpy(row.value_dimension, key->dimension, sizeof row.value_dimension);
     memcpy(row.value, key->value, sizeof row.value);
     return row;

@@ -40,10 +40,15 @@ void pipeline_run_batch(struct pipeline *pipeline);
 /* Batch: all rows, in no order. */
 void pipeline_rows(struct pipeline *pipeline, fold_each *each, void *context);
 
-/* Threads. `stop` drains: sources stop, what was read is published, at most `within_ms`. With `finish` the feed is over: calendar
- * windows become final. Returns 0, or ERR_IO when not everything could be published in time. */
+/* Threads. `stop` drains: sources stop, what was read is published, at most `within_ms`. Returns 0, or ERR_IO when not everything
+ * could be published in time. */
+enum pipeline_end {
+    END_DRAIN,   /* what has changed goes out */
+    END_REFRESH, /* every row goes out again, so that all rolling rows end at one instant */
+    END_FINISH,  /* the same, and the feed is over: calendar windows are final */
+};
 int pipeline_start(struct pipeline *pipeline);
-int pipeline_stop(struct pipeline *pipeline, bool finish, int64_t within_ms);
+int pipeline_stop(struct pipeline *pipeline, enum pipeline_end end, int64_t within_ms);
 /* All inputs read to their end, and idle. */
 bool pipeline_idle(const struct pipeline *pipeline);
 /* Hands a new configuration to every agent; the pipeline takes it and frees it at its own end. Runs on: the thread that started it. */

@@ -24,6 +24,7 @@ struct row {
     uint8_t window;    /* index into config.rolling, or enum calendar_window */
     uint8_t value_count;
     uint8_t value_dimension[DIMENSION_MAX]; /* dimension of value i, ascending */
+    const struct config *config; /* under which it is published; outlives the row */
     const char *window_name; /* "5m", "hour": all strings point into the block */
     const char *tenant;
     const char *scope;       /* canonical: "queue=billing,channel=chat", values percent-encoded; "all" */

@@ -1,0 +1,213 @@
+/* redis_writer: which commands a row needs, and what a batch tells at its end.
+ *
+ * A row is one HSET. Fields that the key has and the row has not (a metric without a denominator now, a `_small` no more) must
+ * go: the writer remembers each key's fields as bits (redis_memory.c), and only where the key is unknown or would keep such
+ * a field it sends MULTI DEL HSET PEXPIRE EXEC. That is one command instead of five for nearly all rows, and readers never
+ * see a key half written. Whatever casts doubt on the memory (a new connection, an error, a fence that Redis has lost) clears
+ * it. The same memory knows when a key expires, so PEXPIRE is sent only when less than half of its time is left. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "esteem/err.h"
+#include "redis_parts.h"
+
+enum {
+    TTL_MARGIN_MS = 600000,
+    SCOPE_STEP_MS = 60000,    /* a scope's score is renewed in steps of this */
+    SCOPE_KEPT_MS = 3600000,  /* and at least this often */
+    TRIM_MS = 3600000,        /* dead scopes are taken out this often */
+    COMMANDS_A_ROW = 8,       /* at most */
+    COMMANDS_SPARE = 1024,    /* kept free for the end of a batch */
+};
+
+/* ---- life ---- */
+
+/* Twice the window, so that the key outlives it; a calendar window may be corrected for a while. */
+static int64_t ttl_ms(const struct config *config, int64_t length_ms, bool rolling)
+{
+    return 2 * length_ms + TTL_MARGIN_MS + (rolling ? 0 : config->retention_correction_ms);
+}
+
+static int64_t ttl_most(const struct config *config)
+{
+    const int64_t month_ms = INT64_C(31) * 86400000;
+    int64_t rolling = config->rolling_count ? config->rolling[config->rolling_count - 1].length_ms : 0;
+    int64_t most = ttl_ms(config, rolling, true), calendar = ttl_ms(config, month_ms, false);
+    return most > calendar ? most : calendar;
+}
+
+void redis_writer_init(struct redis_writer *writer, struct redis_link *link, const struct config *config)
+{
+    writer->link = link;
+    writer->ttl_most_ms = ttl_most(config);
+    redis_memory_init(&writer->keys, REDIS_KEYS_MAX);
+    redis_memory_init(&writer->scopes, REDIS_KEYS_MAX);
+    redis_tenants_init(&writer->tenants);
+}
+
+void redis_writer_close(struct redis_writer *writer)
+{
+    redis_memory_close(&writer->keys);
+    redis_memory_close(&writer->scopes);
+    redis_tenants_close(&writer->tenants);
+    free(writer->json);
+    writer->json = NULL;
+}
+
+void redis_writer_forget(struct redis_writer *writer)
+{
+    redis_memory_clear(&writer->keys);
+    redis_memory_clear(&writer->scopes);
+}
+
+/* ---- keys ---- */
+
+static size_t key_make(struct redis_writer *writer, const struct redis_tenant *tenant, const struct row *row)
+{
+    ensure(tenant->prefix_length + strlen(row->scope) + strlen(row->window_name) + 8 < REDIS_KEY_MAX, "names are bounded");
+    char *at = mempcpy(writer->key, tenant->prefix, tenant->prefix_length);
+    at = stpcpy(at, row->scope);
+    *at++ = ':';
+    at = stpcpy(at, row->window_name);
+    if (!row->rolling && !row->running)
+        at = stpcpy(at, ":last");
+    return (size_t)(at - writer->key);
+}
+
+/* A command on one of the tenant's own keys: `scopes`, `changed`. */
+static void tenant_command(struct redis_writer *writer, const struct redis_tenant *tenant, enum redis_command command,
+                           int arguments, const char *name)
+{
+    char *end = stpcpy(mempcpy(writer->key, tenant->prefix, tenant->prefix_length), name);
+    redis_link_command(writer->link, command, arguments);
+    redis_link_bytes(writer->link, writer->key, (size_t)(end - writer->key));
+}
+
+/* ---- a row ---- */
+
+static struct redis_expected *put_hset(struct redis_writer *writer, size_t key_length, bool histograms)
+{
+    size_t length = row_json(&writer->view, FAMILY_ALL, histograms, &writer->json, &writer->json_room);
+    return redis_put_hset(writer->link, writer->key, key_length, &writer->view, writer->json, length);
+}
+
+static struct redis_expected *put_expire(struct redis_writer *writer, size_t key_length, int64_t ttl)
+{
+    struct redis_expected *expected = redis_link_command(writer->link, REDIS_PEXPIRE, 2);
+    redis_link_bytes(writer->link, writer->key, key_length);
+    redis_link_integer(writer->link, ttl);
+    return expected;
+}
+
+static void put_whole(struct redis_writer *writer, size_t key_length, int64_t ttl, bool histograms)
+{
+    struct redis_link *link = writer->link;
+    redis_link_command(link, REDIS_MULTI, 0);
+    redis_link_command(link, REDIS_DEL, 1)->queued = true;
+    redis_link_bytes(link, writer->key, key_length);
+    put_hset(writer, key_length, histograms)->queued = true;
+    put_expire(writer, key_length, ttl)->queued = true;
+    redis_link_command(link, REDIS_EXEC, 0)->row = true;
+}
+
+static void put_key(struct redis_writer *writer, size_t key_length, int64_t now_ms)
+{
+    const struct row *row = writer->view.row;
+    const struct config *config = writer->view.config;
+    uint64_t hash = redis_hash(writer->key, key_length, 0);
+    struct redis_fields fields = redis_fields_of(&writer->view);
+    struct redis_key *key = redis_memory_find(&writer->keys, hash, now_ms);
+    int64_t ttl = ttl_ms(config, row->end_ms - row->start_ms, row->rolling);
+    if (key == NULL || redis_fields_lost(&key->fields, &fields)) {
+        put_whole(writer, key_length, ttl, config->publish_histograms);
+        if ((key = redis_memory_put(&writer->keys, hash, now_ms)) != NULL)
+            *key = (struct redis_key){hash, now_ms + ttl, fields};
+        return;
+    }
+    struct redis_expected *expected = put_hset(writer, key_length, config->publish_histograms);
+    expected->row = true;
+    expected->key = hash;
+    key->fields = fields;
+    if (key->expires_ms - now_ms < ttl / 2) {
+        put_expire(writer, key_length, ttl);
+        key->expires_ms = now_ms + ttl;
+    }
+}
+
+/* The newest instant that is known to be in a row: the end of what is over, the start of what runs. */
+static int64_t row_score(const struct row *row)
+{
+    return row->running && !row->rolling ? row->start_ms : row->end_ms;
+}
+
+static void put_scope(struct redis_writer *writer, struct redis_tenant *tenant, const struct row *row, int64_t now_ms)
+{
+    int64_t score = row_score(row);
+    uint64_t hash = redis_hash(row->scope, strlen(row->scope), tenant->hash);
+    struct redis_key *known = redis_memory_find(&writer->scopes, hash, now_ms);
+    if (known && score < (int64_t)known->fields.word[0] + SCOPE_STEP_MS)
+        return;
+    tenant_command(writer, tenant, REDIS_ZADD, 3, "scopes");
+    redis_link_integer(writer->link, score);
+    redis_link_text(writer->link, row->scope);
+    if ((known = redis_memory_put(&writer->scopes, hash, now_ms)) != NULL)
+        *known = (struct redis_key){hash, now_ms + SCOPE_KEPT_MS, {{(uint64_t)score}}};
+    tenant->newest_ms = score > tenant->newest_ms ? score : tenant->newest_ms;
+}
+
+bool redis_writer_full(const struct redis_writer *writer)
+{
+    const struct redis_link *link = writer->link;
+    return redis_link_waiting(link) >= REDIS_BYTES_MAX || link->count + COMMANDS_A_ROW + COMMANDS_SPARE > REDIS_EXPECTED_MAX ||
+           writer->tenants.count >= REDIS_TENANTS_MAX;
+}
+
+void redis_writer_put(struct redis_writer *writer, const struct row *row, const struct config *config, int64_t now_ms)
+{
+    struct redis_tenant *tenant = redis_tenant_find(&writer->tenants, row->tenant);
+    row_open(&writer->view, row, config);
+    size_t key_length = key_make(writer, tenant, row);
+    put_key(writer, key_length, now_ms);
+    redis_tenant_changed(&writer->tenants, tenant, writer->key, key_length);
+    put_scope(writer, tenant, row, now_ms);
+}
+
+/* An HSET that found none of the fields that every write has: Redis had dropped the key, and with it the time to live. */
+void redis_writer_hset_done(struct redis_writer *writer, uint64_t hash, int64_t fields_added, int64_t now_ms)
+{
+    struct redis_key *key = redis_memory_find(&writer->keys, hash, now_ms);
+    if (key && fields_added >= REDIS_FIELDS_FIXED)
+        key->expires_ms = now_ms;
+}
+
+/* ---- the end of a batch ---- */
+
+/* Scopes whose keys have all expired. The scores are event time, and so is what they are held against. */
+static void trim_scopes(struct redis_writer *writer, struct redis_tenant *tenant)
+{
+    if (tenant->newest_ms == INT64_MIN ||
+        (tenant->trimmed_ms != INT64_MIN && tenant->newest_ms - tenant->trimmed_ms < TRIM_MS))
+        return;
+    tenant->trimmed_ms = tenant->newest_ms;
+    tenant_command(writer, tenant, REDIS_ZREMRANGEBYSCORE, 3, "scopes");
+    redis_link_text(writer->link, "-inf");
+    redis_link_integer(writer->link, tenant->newest_ms - writer->ttl_most_ms);
+}
+
+static void tell_tenant(struct redis_writer *writer, struct redis_tenant *tenant)
+{
+    bool all = tenant->changed > REDIS_CHANGED_MAX;
+    tenant_command(writer, tenant, REDIS_PUBLISH, 2, "changed");
+    redis_link_bytes(writer->link, all ? "*" : tenant->keys, all ? 1 : tenant->keys_length);
+    trim_scopes(writer, tenant);
+    redis_tenant_told(tenant);
+}
+
+void redis_writer_tell(struct redis_writer *writer)
+{
+    struct redis_tenants *tenants = &writer->tenants;
+    while (tenants->dirty_count && writer->link->count + COMMANDS_A_ROW < REDIS_EXPECTED_MAX)
+        tell_tenant(writer, &tenants->tenant[tenants->dirty[--tenants->dirty_count]]);
+    if (tenants->dirty_count == 0 && tenants->count >= REDIS_TENANTS_MAX)
+        redis_tenants_clear(tenants);
+}

@@ -1,0 +1,275 @@
+#include "esteem/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "esteem/command.h"
+#include "esteem/deadletter.h"
+#include "esteem/err.h"
+#include "esteem/kafka.h"
+#include "esteem/log.h"
+#include "esteem/redis.h"
+#include "esteem/topics.h"
+
+enum { STATUS_EVERY_S = 10, DRAIN_MS = 30000, LOOK_MS = 50 };
+
+static const char help[] =
+    "usage: esteem run -c FILE [--until-end]\n"
+    "\n"
+    "Reads the configured topics, keeps all windows and publishes them, until SIGTERM or SIGINT: then what was read is\n"
+    "published (at most 30 s) and it exits 0. SIGHUP reads FILE again: what is live takes effect, a wrong file changes nothing.\n"
+    "\n"
+    "  -c, --config FILE  the configuration\n"
+    "  --until-end        stop by itself when every partition is read to its end and time.idle_after has passed: the feed is\n"
+    "                     over, calendar windows are final\n";
+
+struct run {
+    const struct config *config;
+    struct pipeline *pipeline;
+    struct source source[SHARD_MAX];
+    int shards, folds;
+    struct sink redis, topics;
+    bool redis_open, topics_open;
+    struct deadletter *deadletter;
+};
+
+static bool dead_letter(void *context, const struct refused *refused)
+{
+    struct run *run = context;
+    const struct message *message = refused->message;
+    if (run->deadletter == NULL)
+        return true;
+    return deadletter_put(run->deadletter, message->at, message->length, run->config->topic[message->topic].name, message->partition,
+                          message->offset, refusal_names[refused->reason], refused->field, run->config->id, refused->text) == 0;
+}
+
+static int open_sinks(struct run *run, struct pipeline_setup *setup)
+{
+    const struct config *config = run->config;
+    if (config->redis_enabled) {
+        if (redis_sink_open(config, &run->redis) != 0)
+            return (int)err_code();
+        run->redis_open = true;
+        setup->sink[setup->sinks++] = run->redis;
+    }
+    if (config->topics_enabled) {
+        if (topics_sink_open(config, &run->topics) != 0)
+            return (int)err_code();
+        run->topics_open = true;
+        setup->rolling_least_ms[setup->sinks] = config->topics_every_ms;
+        setup->sink[setup->sinks++] = run->topics;
+    }
+    return config->deadletter[0] ? deadletter_open(config, &run->deadletter) : 0;
+}
+
+/* By default half of the cores read and decode, an eighth folds; librdkafka's and the publishers' threads take the rest. */
+static void count_threads(struct run *run)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    run->shards = run->config->shards ? (int)run->config->shards : (int)(cores < 2 ? 1 : cores / 2);
+    run->folds = run->config->folds ? (int)run->config->folds : (int)(cores < 8 ? 1 : cores / 8);
+    run->shards = run->shards > SHARD_MAX ? SHARD_MAX : run->shards;
+    run->folds = run->folds > 16 ? 16 : run->folds;
+}
+
+static void close_all(struct run *run)
+{
+    pipeline_free(run->pipeline);
+    for (int s = 0; s < run->shards; s++)
+        if (run->source[s].close)
+            run->source[s].close(run->source[s].state);
+    if (run->redis_open)
+        redis_sink_close(&run->redis);
+    if (run->topics_open)
+        topics_sink_close(&run->topics);
+    deadletter_close(run->deadletter);
+    free(run);
+}
+
+int run_start(const struct config *config, struct run **out)
+{
+    struct run *run = calloc(1, sizeof *run);
+    ensure(run != NULL, "the machine has memory left");
+    run->config = config;
+    count_threads(run);
+    struct pipeline_setup setup = {.shards = run->shards, .folds = run->folds, .at_ms = INT64_MIN, .clock = clock_real(),
+                                   .source = run->source, .context = run, .dead_letter = dead_letter};
+    int result = open_sinks(run, &setup);
+    for (int s = 0; s < run->shards && result == 0; s++)
+        result = kafka_source_open(config, s, run->shards, &run->source[s]);
+    if (result == 0)
+        result = pipeline_new(config, &setup, &run->pipeline);
+    if (result != 0) {
+        close_all(run);
+        return result;
+    }
+    log_info("run.started", "%d shards, %d folds, config %s", run->shards, run->folds, config->id);
+    *out = run;
+    return pipeline_start(run->pipeline);
+}
+
+struct pipeline *run_pipeline(struct run *run)
+{
+    return run->pipeline;
+}
+
+int run_check(struct run *run)
+{
+    if (run->redis_open && redis_fenced(run->redis.state))
+        return err_set(ERR_FENCED, "a newer instance publishes to this Redis; this one has stopped");
+    return 0;
+}
+
+int run_stop(struct run *run, enum pipeline_end end, int64_t within_ms)
+{
+    int result = pipeline_stop(run->pipeline, end, within_ms);
+    struct pipeline_counts counts = pipeline_counts(run->pipeline);
+    pipeline_summary(&counts, stderr);
+    close_all(run);
+    return result;
+}
+
+/* ---- the command ---- */
+
+static int read_arguments(int argc, char **argv, const char **path, bool *until_end)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {"until-end", no_argument, NULL, 'u'},
+                                            {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+        if (option == 'c')
+            *path = optarg;
+        else if (option == 'u')
+            *until_end = true;
+        else if (option == 'h') {
+            fputs(help, stdout);
+            return -1;
+        } else
+            return command_usage("run", "see above");
+    }
+    if (*path == NULL)
+        return command_usage("run", "-c FILE is missing");
+    return optind < argc ? command_usage("run", "%s: nothing goes behind the options", argv[optind]) : 0;
+}
+
+static void set_log(const struct config *config)
+{
+    log_level_set((enum log_level)config->log_level);
+    log_json_set(config->log_format == 1);
+}
+
+/* A file that is wrong changes nothing; one that needs a restart neither. */
+static void reload(struct run *run, const char *path, const struct config **now)
+{
+    struct config *next;
+    const char *key;
+    if (config_load(path, stderr, &next) != 0) {
+        log_error("reload.refused", "%s has faults, see above; the old configuration stays", path);
+        err_clear();
+        return;
+    }
+    if (config_needs_restart(*now, next, &key)) {
+        log_error("reload.refused", "%s: %s cannot change while it runs; restart, or change it back. The old configuration stays", path, key);
+        config_free(next);
+        return;
+    }
+    log_info("reload.done", "config %s replaces %s", next->id, (*now)->id);
+    set_log(next);
+    *now = next;
+    pipeline_reload(run->pipeline, next);
+}
+
+static void status(struct run *run)
+{
+    struct pipeline_counts counts = pipeline_counts(run->pipeline);
+    char watermark[TIME_TEXT_MAX] = "none";
+    if (counts.folds.watermark_ms != INT64_MIN && counts.folds.watermark_ms != INT64_MAX)
+        event_time_format(counts.folds.watermark_ms, watermark);
+    log_info("status", "applied=%llu duplicates=%llu refused=%llu interactions=%llu keys=%llu rows=%llu watermark=%s",
+             (unsigned long long)counts.shards.applied, (unsigned long long)counts.shards.duplicates,
+             (unsigned long long)counts.shards.refused, (unsigned long long)counts.shards.ledger.records,
+             (unsigned long long)counts.folds.keys, (unsigned long long)counts.folds.rows, watermark);
+}
+
+/* Until a signal ends it. Returns how. */
+static int wait_for_end(struct run *run, const char *path, const struct config *config, const sigset_t *signals, bool until_end,
+                        enum pipeline_end *end)
+{
+    time_t status_due = time(NULL) + STATUS_EVERY_S;
+    *end = END_DRAIN;
+    for (;;) {
+        int signal = sigtimedwait(signals, NULL, &(struct timespec){0, LOOK_MS * 1000000L});
+        if (signal == SIGTERM || signal == SIGINT)
+            return 0;
+        if (signal == SIGHUP)
+            reload(run, path, &config);
+        if (run_check(run) != 0)
+            return (int)err_code();
+        if (until_end && pipeline_idle(run->pipeline)) {
+            *end = END_FINISH;
+            return 0;
+        }
+        if (time(NULL) < status_due)
+            continue;
+        status(run);
+        status_due = time(NULL) + STATUS_EVERY_S;
+    }
+}
+
+/* One instance a group and machine; elsewhere the fence in Redis. The lock goes with the process. */
+static int lock(const struct config *config)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/esteem.%s.lock", getenv("XDG_RUNTIME_DIR") ? getenv("XDG_RUNTIME_DIR") : "/tmp", config->kafka_group);
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0)
+        return err_set(ERR_IO, "%s: %s", path, strerror(errno));
+    if (flock(file, LOCK_EX | LOCK_NB) != 0)
+        return err_set(ERR_FENCED, "another esteem runs for group %s on this machine (%s is locked); stop it, or name another kafka.group",
+                       config->kafka_group, path);
+    return 0;
+}
+
+int command_run(int argc, char **argv)
+{
+    const char *path = NULL;
+    bool until_end = false;
+    struct config *config;
+    struct run *run = NULL;
+    sigset_t signals;
+    int code = read_arguments(argc, argv, &path, &until_end);
+    if (code != 0)
+        return code < 0 ? EXIT_DONE : code;
+    if (config_load(path, stderr, &config) != 0)
+        return EXIT_USAGE;
+    set_log(config);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread: all inherit it, only main takes signals */
+    signal(SIGPIPE, SIG_IGN);
+    enum pipeline_end end = END_DRAIN;
+    int result = lock(config);
+    if (result == 0)
+        result = run_start(config, &run);
+    if (result == 0)
+        result = wait_for_end(run, path, config, &signals, until_end, &end);
+    if (result != 0)
+        log_error("run.failed", "%s", err_text());
+    if (run) {
+        int stopped = run_stop(run, end, result ? 0 : DRAIN_MS);
+        if (result == 0 && stopped != 0)
+            log_error("run.stopped", "%s", err_text());
+        result = result ? result : stopped;
+    }
+    config_free(config);
+    return result == 0 ? EXIT_DONE : EXIT_FAILED;
+}
