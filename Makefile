@@ -1,7 +1,8 @@
 # esteem. `make` builds build/release/esteem, `make demo` shows it, `make test` proves it. No recursion: objects live in
 # build/$(MODE)/, so that sanitizer builds never mix with release.
 MODE     ?= release
-B        := build/$(MODE)
+BUILD    ?= build
+B        := $(BUILD)/$(MODE)
 PREFIX   ?= /usr/local
 CC       ?= gcc
 CXX      ?= g++
@@ -28,7 +29,7 @@ SRCXX    := $(wildcard engine/*/*.cc)
 OBJ      := $(SRC:%.c=$(B)/%.o) $(SRCXX:%.cc=$(B)/%.o)
 LIBOBJ   := $(filter-out $(B)/engine/main.o,$(OBJ))
 
-.PHONY: all clean
+.PHONY: all clean check test unit golden reference layers race asan compdb install format
 all: $(B)/esteem
 
 $(B)/esteem: $(OBJ)
@@ -44,7 +45,78 @@ $(B)/%.o: %.cc
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 
--include $(OBJ:.o=.d)
+# ---- tests: tests/run runs suites and sums up; the sanitizers' objects are made by a second make with another MODE ----
+
+UNIT     := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+RACE     := $(patsubst tests/race/%.c,$(B)/tests/race/%,$(wildcard tests/race/race_*.c))
+SUPPORT  := $(patsubst %.c,$(B)/%.o,$(wildcard tests/support/*.c))
+TESTOBJ  := $(UNIT:=.o) $(RACE:=.o) $(SUPPORT)
+$(TESTOBJ): CFLAGS += -Itests
+.SECONDARY: $(TESTOBJ)
+
+# An archive, so that a test is linked with what it uses only.
+$(B)/libesteem.a: $(LIBOBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(UNIT): $(B)/tests/unit/%: $(B)/tests/unit/%.o $(SUPPORT) $(B)/libesteem.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcriterion
+$(RACE): $(B)/tests/race/%: $(B)/tests/race/%.o $(SUPPORT) $(B)/libesteem.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+.PHONY: unit-programs race-programs
+unit-programs: $(UNIT)
+race-programs: $(RACE)
+
+# Seconds: for every change.
+check: $(B)/esteem unit-programs
+	BUILD=$(BUILD) tests/run layers unit golden reference-short
+# Everything, on a machine that may have nothing yet.
+test:
+	deploy/install-deps.sh --test
+	$(MAKE) MODE=release all unit-programs
+	$(MAKE) MODE=asan all unit-programs
+	$(MAKE) MODE=tsan race-programs
+	BUILD=$(BUILD) tests/run layers unit golden reference race asan system
+unit: unit-programs
+	BUILD=$(BUILD) tests/run unit
+layers:
+	BUILD=$(BUILD) tests/run layers
+golden: $(B)/esteem
+	BUILD=$(BUILD) tests/run golden
+reference: $(B)/esteem
+	BUILD=$(BUILD) tests/run reference
+race:
+	$(MAKE) MODE=tsan race-programs
+	BUILD=$(BUILD) tests/run race
+asan:
+	$(MAKE) MODE=asan all unit-programs
+	BUILD=$(BUILD) tests/run asan
+
+# ---- the rest ----
+
+# What an editor's language server reads.
+compdb:
+	@python3 -c 'import json, os, sys; print(json.dumps([{"directory": os.getcwd(), "file": f, \
+	"command": ("$(CXX) $(CXXFLAGS)" if f.endswith(".cc") else "$(CC) $(CFLAGS) -Itests") + " -c " + f} for f in sys.argv[1:]], indent=1))' \
+	$(SRC) $(SRCXX) $(wildcard tests/*/*.c bench/*.c) > compile_commands.json
+
+install: $(B)/esteem
+	install -Dm755 $(B)/esteem $(DESTDIR)$(PREFIX)/bin/esteem
+	install -Dm644 deploy/esteem.yaml $(DESTDIR)$(PREFIX)/share/esteem/esteem.yaml
+	install -d $(DESTDIR)$(PREFIX)/share/esteem/mappings
+	$(if $(wildcard schemas/mappings/*.jq),install -m644 $(wildcard schemas/mappings/*.jq) $(DESTDIR)$(PREFIX)/share/esteem/mappings)
+
+format:
+	clang-format -i $(SRC) $(wildcard engine/*/*.h include/esteem/*.h tests/*/*.c tests/*/*.h)
+
+-include $(OBJ:.o=.d) $(TESTOBJ:.o=.d)
 
 clean:
-	rm -rf build
+	rm -rf $(BUILD)
+
+# The documents that are made from the tables; tests/schemas.sh says whether they are up to date.
+.PHONY: schemas
+schemas: $(B)/esteem
+	@cd schemas && for pair in events:event.schema.json row:row.schema.json config:config.schema.json options:options.md \
+	metrics:metrics.md redis:redis-keys.md; do $(abspath $(B))/esteem schema $${pair%%:*} > $${pair#*:} || exit 1; done

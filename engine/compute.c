@@ -192,7 +192,7 @@ int command_compute(int argc, char **argv)
     if (result == 0)
         result = print_rows(&rows, config);
     if (result == 0)
-        pipeline_summary(&rows.counts, stderr);
+        pipeline_summary(&rows.counts, config, stderr);
     else
         fprintf(stderr, "esteem compute: %s\n", err_text());
     if (refused)

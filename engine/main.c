@@ -10,6 +10,7 @@
 #include "esteem/command.h"
 #include "esteem/config.h"
 #include "esteem/replay.h"
+#include "esteem/schema.h"
 #include "decode/json.h"
 
 #ifndef ESTEEM_COMMIT
@@ -24,6 +25,7 @@ static const struct command {
     {"compute", "the same figures from whole files, in one go", command_compute},
     {"replay", "send a file of events into a Kafka topic", replay_main},
     {"check", "every fault of a configuration file", command_check},
+    {"schema", "what events, rows, settings, metrics and Redis keys look like", command_schema},
     {"demo", "all of it on this machine, with a made-up feed", command_demo},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -58,16 +60,7 @@ static void version(void)
 int command_check(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        puts("usage: esteem check FILE\n\nPrints every fault of a configuration file with its line, key and the fix. Exit 0: none; 2: some.\n"
-             "       esteem check --schema | --options\n\nPrints the JSON Schema of a configuration file, or the manual of its keys.");
-        return EXIT_DONE;
-    }
-    if (argc == 2 && strcmp(argv[1], "--schema") == 0) {
-        config_schema(stdout);
-        return EXIT_DONE;
-    }
-    if (argc == 2 && strcmp(argv[1], "--options") == 0) {
-        config_manual(stdout);
+        puts("usage: esteem check FILE\n\nPrints every fault of a configuration file with its line, key and the fix. Exit 0: none; 2: some.");
         return EXIT_DONE;
     }
     if (argc != 2)

@@ -517,8 +517,9 @@ static void add_counts(struct pipeline_counts *sum, const struct shard_counts *o
 #undef COUNTER
     for (int i = 0; i < EVENT_COUNT; i++)
         sum->shards.applied_by_type[i] += one->applied_by_type[i];
-    for (int i = 0; i < REFUSAL_COUNT; i++)
-        sum->shards.refused_by_reason[i] += one->refused_by_reason[i];
+    for (int t = 0; t < CONFIG_TOPIC_MAX; t++)
+        for (int i = 0; i < REFUSAL_COUNT; i++)
+            sum->shards.refused_by_reason[t][i] += one->refused_by_reason[t][i];
     sum->shards.ledger.records += one->ledger.records;
     sum->shards.ledger.skewed += one->ledger.skewed;
     sum->shards.ledger.unjoined += one->ledger.unjoined;
@@ -560,16 +561,25 @@ struct pipeline_counts pipeline_counts(struct pipeline *pipeline)
     return sum;
 }
 
-void pipeline_summary(const struct pipeline_counts *counts, FILE *out)
+void pipeline_summary(const struct pipeline_counts *counts, const struct config *config, FILE *out)
 {
+    int topics = config->topic_count;
     const struct shard_counts *shards = &counts->shards;
     fprintf(out, "%llu applied, %llu duplicate, %llu refused", (unsigned long long)shards->applied,
             (unsigned long long)shards->duplicates, (unsigned long long)shards->refused);
     const char *before = " (";
-    for (int i = 0; i < REFUSAL_COUNT; i++)
-        if (shards->refused_by_reason[i]) {
-            fprintf(out, "%s%s %llu", before, refusal_names[i], (unsigned long long)shards->refused_by_reason[i]);
-            before = ", ";
-        }
+    for (int t = 0; t < CONFIG_TOPIC_MAX; t++)
+        for (int i = 0; i < REFUSAL_COUNT; i++)
+            if (shards->refused_by_reason[t][i]) {
+                fprintf(out, "%s%s%s%s %llu", before, topics > 1 ? config->topic[t].name : "", topics > 1 ? " " : "", refusal_names[i],
+                        (unsigned long long)shards->refused_by_reason[t][i]);
+                before = ", ";
+            }
     fprintf(out, "%s\n", shards->refused ? ")" : "");
+    uint64_t records = shards->ledger.records, keys = counts->folds.keys;
+    fprintf(out, "%llu interactions open, %llu bytes each; %llu scope keys, %llu bytes each; %llu panes, %llu calendar windows\n",
+            (unsigned long long)records,
+            (unsigned long long)(records ? (shards->ledger.fact_bytes + shards->ledger.index_bytes) / records : 0),
+            (unsigned long long)keys, (unsigned long long)(keys ? counts->folds.bytes / keys : 0),
+            (unsigned long long)counts->folds.panes, (unsigned long long)counts->folds.calendar_windows);
 }

@@ -39,16 +39,18 @@ struct run {
     struct sink redis, topics;
     bool redis_open, topics_open;
     struct deadletter *deadletter;
+    struct clock clock;
 };
 
 static bool dead_letter(void *context, const struct refused *refused)
 {
     struct run *run = context;
     const struct message *message = refused->message;
-    if (run->deadletter == NULL)
-        return true;
-    return deadletter_put(run->deadletter, message->at, message->length, run->config->topic[message->topic].name, message->partition,
-                          message->offset, refusal_names[refused->reason], refused->field, run->config->id, refused->text) == 0;
+    struct deadletter_message letter = {.bytes = message->at, .length = message->length, .topic = run->config->topic[message->topic].name,
+                                        .partition = message->partition, .offset = message->offset,
+                                        .reason = refusal_names[refused->reason], .field = refused->field,
+                                        .config_id = run->config->id, .text = refused->text};
+    return deadletter_put(run->deadletter, &letter) == DEADLETTER_TAKEN;
 }
 
 static int open_sinks(struct run *run, struct pipeline_setup *setup)
@@ -67,7 +69,7 @@ static int open_sinks(struct run *run, struct pipeline_setup *setup)
         setup->rolling_least_ms[setup->sinks] = config->topics_every_ms;
         setup->sink[setup->sinks++] = run->topics;
     }
-    return config->deadletter[0] ? deadletter_open(config, &run->deadletter) : 0;
+    return deadletter_open(config, &run->deadletter);
 }
 
 /* By default half of the cores read and decode, an eighth folds; librdkafka's and the publishers' threads take the rest. */
@@ -99,8 +101,9 @@ int run_start(const struct config *config, struct run **out)
     struct run *run = calloc(1, sizeof *run);
     ensure(run != NULL, "the machine has memory left");
     run->config = config;
+    run->clock = clock_real();
     count_threads(run);
-    struct pipeline_setup setup = {.shards = run->shards, .folds = run->folds, .at_ms = INT64_MIN, .clock = clock_real(),
+    struct pipeline_setup setup = {.shards = run->shards, .folds = run->folds, .at_ms = INT64_MIN, .clock = run->clock,
                                    .source = run->source, .context = run, .dead_letter = dead_letter};
     int result = open_sinks(run, &setup);
     for (int s = 0; s < run->shards && result == 0; s++)
@@ -123,6 +126,7 @@ struct pipeline *run_pipeline(struct run *run)
 
 int run_check(struct run *run)
 {
+    deadletter_step(run->deadletter, clock_monotonic_ms(&run->clock));
     if (run->redis_open && redis_fenced(run->redis.state))
         return err_set(ERR_FENCED, "a newer instance publishes to this Redis; this one has stopped");
     return 0;
@@ -132,7 +136,7 @@ int run_stop(struct run *run, enum pipeline_end end, int64_t within_ms)
 {
     int result = pipeline_stop(run->pipeline, end, within_ms);
     struct pipeline_counts counts = pipeline_counts(run->pipeline);
-    pipeline_summary(&counts, stderr);
+    pipeline_summary(&counts, run->config, stderr);
     close_all(run);
     return result;
 }

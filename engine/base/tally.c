@@ -4,7 +4,7 @@
 
 #include "esteem/err.h"
 
-enum { VARINT_MAX = 10, SETTLE_SLACK = 48 /* unsettled bytes that are always let be */ };
+enum { VARINT_MAX = 10, SETTLE_SLACK = 128 /* unsettled bytes that are always let be */ };
 
 static uint8_t *varint_put(uint8_t *at, uint64_t value)
 {
@@ -87,13 +87,14 @@ void tally_run_negate(const struct tally_run *run, struct tally_run *negated)
     negated->last = run->last;
 }
 
+/* Within -INT64_MAX .. INT64_MAX, so that every figure can change its sign. */
 static int64_t add_checked(struct tally_dense *dense, int64_t a, int64_t b)
 {
     int64_t sum;
-    if (!__builtin_add_overflow(a, b, &sum))
+    if (!__builtin_add_overflow(a, b, &sum) && sum != INT64_MIN)
         return sum;
     dense->saturated++;
-    return a < 0 ? INT64_MIN : INT64_MAX;
+    return a < 0 ? -INT64_MAX : INT64_MAX;
 }
 
 void tally_dense_add(struct tally_dense *dense, const uint8_t *at, uint32_t length, int sign)

@@ -174,8 +174,9 @@ static void failed(struct redis *redis, const struct redis_expected *expected, c
     const char *name = redis_command_names[expected->command];
     count(&redis->errors, 1);
     if (redis->phase == GREETING) {
+        if (!redis->refused)
+            err_set(ERR_REDIS, "%s: %s", name, text);
         redis->refused = true;
-        err_set(ERR_REDIS, "%s: %s", name, text);
         return;
     }
     log_warn("redis.error", "%s: %.*s", name, (int)strcspn(text, " "), text);
@@ -217,13 +218,15 @@ static void answered(void *context, const struct redis_expected *expected, const
     case REDIS_EXEC: row_settled(redis, true); break;
     case REDIS_HSET:
         if (expected->row) {
-            redis_writer_hset_done(&redis->writer, expected->key, reply->integer, redis->now_ms);
+            redis_writer_hset_done(&redis->writer, expected, reply->integer, redis->now_ms);
             row_settled(redis, true);
         }
         break;
     default: break;
     }
 }
+
+/* ---- rows ---- */
 
 static void send_now(struct redis *redis)
 {

@@ -8,6 +8,8 @@
 
 #define CATALOGUE_KEY "esteem:v1:catalogue"
 
+enum { FIELDS_FIXED = 7 }; /* start end revision final partial config row */
+
 /* ---- a row ---- */
 
 static const char *const metric_fields[METRIC_COUNT][6] = {
@@ -33,17 +35,17 @@ struct redis_fields redis_fields_of(const struct row_view *view)
     return fields;
 }
 
-bool redis_fields_lost(const struct redis_fields *old, const struct redis_fields *next)
+bool redis_fields_lost(const uint64_t *old, const uint64_t *next)
 {
-    for (int i = 0; i < REDIS_FIELD_WORDS; i++)
-        if (old->word[i] & ~next->word[i])
+    for (int i = 0; i < KEY_WORDS; i++)
+        if (old[i] & ~next[i])
             return true;
     return false;
 }
 
 static int field_count(const struct row_view *view)
 {
-    int fields = REDIS_FIELDS_FIXED + view->row->inexact;
+    int fields = FIELDS_FIXED + view->row->inexact;
     for (int i = 0; i < METRIC_COUNT; i++) {
         const struct metric_value *metric = &view->metric[i];
         fields += metric->present ? 2 + 2 * metric->interval + metric->margin + metric->small : 0;
@@ -85,7 +87,9 @@ struct redis_expected *redis_put_hset(struct redis_link *link, const char *key, 
 {
     const struct row *row = view->row;
     char time[TIME_TEXT_MAX];
-    struct redis_expected *expected = redis_link_command(link, REDIS_HSET, 1 + 2 * field_count(view));
+    int fields = field_count(view);
+    struct redis_expected *expected = redis_link_command(link, REDIS_HSET, 1 + 2 * fields);
+    expected->fields = (uint16_t)fields;
     redis_link_bytes(link, key, key_length);
     event_time_format(row->start_ms, time);
     put_text(link, "start", time);

@@ -1,5 +1,5 @@
-/* redis_parts: what the files of the Redis sink share, and nobody else: the connection (redis_link.c) and what is remembered of
- * Redis' keys (redis_memory.c). All of it belongs to the sink's thread. */
+/* redis_parts: what the files of the Redis sink share, and nobody else: the connection (redis_link.c), a row's fields
+ * (redis_fields.c), tenants (redis_tenants.c) and what to write (redis_writer.c). All of it belongs to the sink's thread. */
 #ifndef ESTEEM_REDIS_PARTS_H
 #define ESTEEM_REDIS_PARTS_H
 
@@ -11,6 +11,7 @@
 #include "esteem/config.h"
 #include "esteem/redis.h"
 #include "esteem/row.h"
+#include "key_memory.h"
 
 /* --- the connection --- */
 
@@ -26,10 +27,11 @@ extern const char *const redis_command_names[REDIS_COMMAND_COUNT];
 
 /* A command that has not been answered yet. */
 struct redis_expected {
-    uint64_t key;  /* hash of the row's key */
+    uint64_t key;    /* hash of the row's key */
+    uint16_t fields; /* of an HSET */
     uint8_t command;
-    bool row;      /* its answer settles a row */
-    bool queued;   /* inside MULTI: answered QUEUED */
+    bool row;        /* its answer settles a row */
+    bool queued;     /* inside MULTI: answered QUEUED */
 };
 
 enum { REDIS_EXPECTED_MAX = 1 << 17 };
@@ -68,35 +70,14 @@ static inline size_t redis_link_waiting(const struct redis_link *link)
     return link->length - link->head;
 }
 
-/* --- what is remembered of keys --- */
+/* --- fields of a key --- */
 
 /* Fields that not every write of a key has: bit i is metric i, bit METRIC_COUNT + i its `_small`, the last one `inexact`. */
-enum { REDIS_FIELDS = 2 * METRIC_COUNT + 1, REDIS_FIELD_WORDS = (REDIS_FIELDS + 63) / 64 };
+enum { REDIS_FIELDS = 2 * METRIC_COUNT + 1 };
+_Static_assert(REDIS_FIELDS <= 64 * KEY_WORDS, "what is remembered of a key has a bit for each field");
 struct redis_fields {
-    uint64_t word[REDIS_FIELD_WORDS];
+    uint64_t word[KEY_WORDS];
 };
-
-struct redis_key {
-    uint64_t hash;      /* 0: an empty slot */
-    int64_t expires_ms; /* when Redis drops the key, by our clock */
-    struct redis_fields fields;
-};
-
-/* A hash table of keys, bounded; what has expired is swept out when it is full. */
-struct redis_memory {
-    struct redis_key *slot;
-    uint64_t slots, count, most;
-    int64_t swept_ms;
-};
-
-void redis_memory_init(struct redis_memory *memory, uint64_t most);
-void redis_memory_clear(struct redis_memory *memory);
-void redis_memory_close(struct redis_memory *memory);
-uint64_t redis_hash(const char *key, size_t length, uint64_t seed); /* never 0 */
-/* NULL: not remembered, or expired. Until the next redis_memory_put. */
-struct redis_key *redis_memory_find(struct redis_memory *memory, uint64_t hash, int64_t now_ms);
-/* NULL: no room. */
-struct redis_key *redis_memory_put(struct redis_memory *memory, uint64_t hash, int64_t now_ms);
 
 /* --- tenants of the present batch --- */
 
@@ -132,11 +113,9 @@ void redis_tenant_told(struct redis_tenant *tenant);
 
 /* --- rows as hashes (redis_fields.c) --- */
 
-enum { REDIS_FIELDS_FIXED = 7 }; /* start end revision final partial config row */
-
 struct redis_fields redis_fields_of(const struct row_view *view);
-/* Whether `old` has a field that `next` has not. */
-bool redis_fields_lost(const struct redis_fields *old, const struct redis_fields *next);
+/* Whether `old` has a field that `next` has not; KEY_WORDS each. */
+bool redis_fields_lost(const uint64_t *old, const uint64_t *next);
 struct redis_expected *redis_put_hset(struct redis_link *link, const char *key, size_t key_length, const struct row_view *view,
                                       const char *json, size_t json_length);
 void redis_put_catalogue(struct redis_link *link);
@@ -148,7 +127,7 @@ enum { REDIS_KEY_MAX = ROW_SCOPE_MAX + 3 * 1024 };
 struct redis_writer {
     struct redis_link *link;
     int64_t ttl_most_ms; /* of the longest window */
-    struct redis_memory keys, scopes;
+    struct key_memory keys, scopes;
     struct redis_tenants tenants;
     char *json;
     size_t json_room;
@@ -163,7 +142,8 @@ void redis_writer_close(struct redis_writer *writer);
 void redis_writer_forget(struct redis_writer *writer);
 bool redis_writer_full(const struct redis_writer *writer);
 void redis_writer_put(struct redis_writer *writer, const struct row *row, const struct config *config, int64_t now_ms);
-void redis_writer_hset_done(struct redis_writer *writer, uint64_t hash, int64_t fields_added, int64_t now_ms);
+/* A row's HSET was answered: so many of its fields were new. */
+void redis_writer_hset_done(struct redis_writer *writer, const struct redis_expected *hset, int64_t fields_new, int64_t now_ms);
 /* Publishes the batch's changed keys; what finds no room in the ring waits for the next call. */
 void redis_writer_tell(struct redis_writer *writer);
 

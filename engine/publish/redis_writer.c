@@ -1,7 +1,7 @@
 /* redis_writer: which commands a row needs, and what a batch tells at its end.
  *
  * A row is one HSET. Fields that the key has and the row has not (a metric without a denominator now, a `_small` no more) must
- * go: the writer remembers each key's fields as bits (redis_memory.c), and only where the key is unknown or would keep such
+ * go: the writer remembers each key's fields as bits (key_memory.c), and only where the key is unknown or would keep such
  * a field it sends MULTI DEL HSET PEXPIRE EXEC. That is one command instead of five for nearly all rows, and readers never
  * see a key half written. Whatever casts doubt on the memory (a new connection, an error, a fence that Redis has lost) clears
  * it. The same memory knows when a key expires, so PEXPIRE is sent only when less than half of its time is left. */
@@ -40,15 +40,15 @@ void redis_writer_init(struct redis_writer *writer, struct redis_link *link, con
 {
     writer->link = link;
     writer->ttl_most_ms = ttl_most(config);
-    redis_memory_init(&writer->keys, REDIS_KEYS_MAX);
-    redis_memory_init(&writer->scopes, REDIS_KEYS_MAX);
+    key_memory_init(&writer->keys, REDIS_KEYS_MAX);
+    key_memory_init(&writer->scopes, REDIS_KEYS_MAX);
     redis_tenants_init(&writer->tenants);
 }
 
 void redis_writer_close(struct redis_writer *writer)
 {
-    redis_memory_close(&writer->keys);
-    redis_memory_close(&writer->scopes);
+    key_memory_close(&writer->keys);
+    key_memory_close(&writer->scopes);
     redis_tenants_close(&writer->tenants);
     free(writer->json);
     writer->json = NULL;
@@ -56,8 +56,8 @@ void redis_writer_close(struct redis_writer *writer)
 
 void redis_writer_forget(struct redis_writer *writer)
 {
-    redis_memory_clear(&writer->keys);
-    redis_memory_clear(&writer->scopes);
+    key_memory_clear(&writer->keys);
+    key_memory_clear(&writer->scopes);
 }
 
 /* ---- keys ---- */
@@ -110,24 +110,31 @@ static void put_whole(struct redis_writer *writer, size_t key_length, int64_t tt
     redis_link_command(link, REDIS_EXEC, 0)->row = true;
 }
 
+static void key_set(struct key_known *key, uint64_t hash, int64_t expires_ms, const struct redis_fields *fields)
+{
+    key->hash = hash;
+    key->expires_ms = expires_ms;
+    memcpy(key->word, fields->word, sizeof key->word);
+}
+
 static void put_key(struct redis_writer *writer, size_t key_length, int64_t now_ms)
 {
     const struct row *row = writer->view.row;
     const struct config *config = writer->view.config;
-    uint64_t hash = redis_hash(writer->key, key_length, 0);
+    uint64_t hash = key_memory_hash(writer->key, key_length, 0);
     struct redis_fields fields = redis_fields_of(&writer->view);
-    struct redis_key *key = redis_memory_find(&writer->keys, hash, now_ms);
+    struct key_known *key = key_memory_find(&writer->keys, hash, now_ms);
     int64_t ttl = ttl_ms(config, row->end_ms - row->start_ms, row->rolling);
-    if (key == NULL || redis_fields_lost(&key->fields, &fields)) {
+    if (key == NULL || redis_fields_lost(key->word, fields.word)) {
         put_whole(writer, key_length, ttl, config->publish_histograms);
-        if ((key = redis_memory_put(&writer->keys, hash, now_ms)) != NULL)
-            *key = (struct redis_key){hash, now_ms + ttl, fields};
+        if ((key = key_memory_put(&writer->keys, hash, now_ms)) != NULL)
+            key_set(key, hash, now_ms + ttl, &fields);
         return;
     }
     struct redis_expected *expected = put_hset(writer, key_length, config->publish_histograms);
     expected->row = true;
     expected->key = hash;
-    key->fields = fields;
+    memcpy(key->word, fields.word, sizeof key->word);
     if (key->expires_ms - now_ms < ttl / 2) {
         put_expire(writer, key_length, ttl);
         key->expires_ms = now_ms + ttl;
@@ -143,15 +150,15 @@ static int64_t row_score(const struct row *row)
 static void put_scope(struct redis_writer *writer, struct redis_tenant *tenant, const struct row *row, int64_t now_ms)
 {
     int64_t score = row_score(row);
-    uint64_t hash = redis_hash(row->scope, strlen(row->scope), tenant->hash);
-    struct redis_key *known = redis_memory_find(&writer->scopes, hash, now_ms);
-    if (known && score < (int64_t)known->fields.word[0] + SCOPE_STEP_MS)
+    uint64_t hash = key_memory_hash(row->scope, strlen(row->scope), tenant->hash);
+    struct key_known *known = key_memory_find(&writer->scopes, hash, now_ms);
+    if (known && score < (int64_t)known->word[0] + SCOPE_STEP_MS)
         return;
     tenant_command(writer, tenant, REDIS_ZADD, 3, "scopes");
     redis_link_integer(writer->link, score);
     redis_link_text(writer->link, row->scope);
-    if ((known = redis_memory_put(&writer->scopes, hash, now_ms)) != NULL)
-        *known = (struct redis_key){hash, now_ms + SCOPE_KEPT_MS, {{(uint64_t)score}}};
+    if ((known = key_memory_put(&writer->scopes, hash, now_ms)) != NULL)
+        *known = (struct key_known){hash, now_ms + SCOPE_KEPT_MS, {(uint64_t)score}};
     tenant->newest_ms = score > tenant->newest_ms ? score : tenant->newest_ms;
 }
 
@@ -172,11 +179,11 @@ void redis_writer_put(struct redis_writer *writer, const struct row *row, const 
     put_scope(writer, tenant, row, now_ms);
 }
 
-/* An HSET that found none of the fields that every write has: Redis had dropped the key, and with it the time to live. */
-void redis_writer_hset_done(struct redis_writer *writer, uint64_t hash, int64_t fields_added, int64_t now_ms)
+/* Where all fields were new, Redis had dropped the key (evicted, deleted), and its time to live: the next write is a whole one. */
+void redis_writer_hset_done(struct redis_writer *writer, const struct redis_expected *hset, int64_t fields_new, int64_t now_ms)
 {
-    struct redis_key *key = redis_memory_find(&writer->keys, hash, now_ms);
-    if (key && fields_added >= REDIS_FIELDS_FIXED)
+    struct key_known *key = key_memory_find(&writer->keys, hset->key, now_ms);
+    if (key && fields_new == hset->fields)
         key->expires_ms = now_ms;
 }
 

@@ -19,7 +19,7 @@ static bool refuse(struct shard *shard, const struct message *message, enum refu
     if (!shard->setup.dead_letter(shard->setup.context, &refused))
         return false;
     shard->counts.refused++;
-    shard->counts.refused_by_reason[reason]++;
+    shard->counts.refused_by_reason[message->topic][reason]++;
     return true;
 }
 

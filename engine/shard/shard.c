@@ -10,7 +10,8 @@
 #include "esteem/mapping.h"
 #include "intake.h"
 
-enum { POLL_MOST = 4096, PARCELS_MOST = 4096, TOUCHED_MOST = 65536, CELLS_MOST = 262144, EVICT_MOST = 4096 };
+enum { POLL_MOST = 4096, PARCELS_MOST = 4096, TOUCHED_MOST = 65536, CELLS_MOST = 65536, EVICT_MOST = 4096,
+       COMMIT_TICKS = 50 /* offsets, for lag tools only */ };
 
 /* ---- life ---- */
 
@@ -155,6 +156,8 @@ static bool input_idle(struct shard *shard, int input, int64_t monotonic_ms)
 static void read_inputs(struct shard *shard)
 {
     int64_t least = INT64_MAX, monotonic_ms = clock_monotonic_ms(&shard->setup.clock);
+    if (shard->setup.source.poll && !shard->setup.source.ready(shard->setup.source.state))
+        return;
     int inputs = shard->setup.source.inputs ? shard->setup.source.inputs(shard->setup.source.state) : 0;
     bool idle = true;
     for (int i = 0; i < inputs; i++) {
@@ -225,6 +228,8 @@ static void tick(struct shard *shard)
     post_batches(shard, false);
     if (!shard->setup.batch && shard->all_watermark_ms != INT64_MIN)
         shard->counts.forgotten += ledger_evict(shard->ledger, shard->all_watermark_ms, EVICT_MOST);
+    if (shard->setup.source.commit && shard->counts.ticks % COMMIT_TICKS == 0)
+        shard->setup.source.commit(shard->setup.source.state);
     shard->counts.ticks++;
 }
 

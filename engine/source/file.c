@@ -455,6 +455,12 @@ static int file_poll(void *state, int most, int wait_ms, source_each *each, void
     return done;
 }
 
+static bool file_ready(void *state)
+{
+    (void)state;
+    return true;
+}
+
 static int file_inputs(void *state)
 {
     return ((struct file_source *)state)->count;
@@ -534,7 +540,7 @@ int file_source_open(const char *const *paths, int count, struct source *source)
             return error;
         }
     }
-    *source = (struct source){.state = state, .poll = file_poll, .inputs = file_inputs, .at_end = file_at_end,
+    *source = (struct source){.state = state, .poll = file_poll, .ready = file_ready, .inputs = file_inputs, .at_end = file_at_end,
                               .pause = file_pause, .close = file_close};
     return 0;
 }

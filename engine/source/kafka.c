@@ -567,6 +567,18 @@ static int kafka_poll(void *state, int most, int wait_ms, source_each *each, voi
     return done;
 }
 
+static bool kafka_ready(void *state)
+{
+    const struct kafka_source *source = state;
+    for (int i = 0; i < source->topic_count; i++) {
+        int32_t found = atomic_load_explicit(&source->topic[i].found, memory_order_relaxed);
+        if (found == FOUND_NOT_YET || found != source->topic[i].taken) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int kafka_inputs(void *state)
 {
     return ((struct kafka_source *)state)->input_count;
@@ -660,7 +672,7 @@ int kafka_source_open(const struct config *config, int shard, int shards, struct
         kafka_close(state);
         return error;
     }
-    *source = (struct source){.state = state, .poll = kafka_poll, .inputs = kafka_inputs, .at_end = kafka_at_end,
+    *source = (struct source){.state = state, .poll = kafka_poll, .ready = kafka_ready, .inputs = kafka_inputs, .at_end = kafka_at_end,
                               .pause = kafka_pause, .commit = kafka_commit, .close = kafka_close};
     return 0;
 }

@@ -412,12 +412,9 @@ static void cell_drop(struct fold *fold, uint32_t c)
     cell_slot_remove(fold, cell);
     tally_free(&cell->tally, &fold->slab);
     fold->cells--;
-    /* A queue may still name it: it goes to the free list when the queue has let it go. */
     cell->used = false;
-    if (cell->waits == 0 && cell->urgent == 0) {
-        cell->next = fold->cell_free;
-        fold->cell_free = c;
-    }
+    cell->next = fold->cell_free;
+    fold->cell_free = c;
 }
 
 /* ---- taking batches ---- */
@@ -603,7 +600,7 @@ static bool publish_calendar(struct fold *fold, int outlet, uint32_t c)
 {
     struct cell *cell = &fold->cell[c];
     uint8_t bit = (uint8_t)(1u << outlet);
-    if (!cell->used || (!revise(fold, cell) && cell->published & bit))
+    if (!revise(fold, cell) && cell->published & bit)
         return true;
     if (tally_is_zero(&cell->tally, &fold->slab, &fold->dense) && !(cell->published & bit) && cell->start_ms > fold->now_ms)
         return true;
@@ -625,10 +622,6 @@ static void let_go(struct fold *fold, int queue, int outlet, uint32_t item)
         cell->urgent &= keep;
     else
         cell->waits &= keep;
-    if (!cell->used && cell->waits == 0 && cell->urgent == 0) {
-        cell->next = fold->cell_free;
-        fold->cell_free = item;
-    }
 }
 
 /* Publishes a queue's items, oldest first, while there is room and budget. */
@@ -768,8 +761,12 @@ static int advance_bucket(struct fold *fold, int window, int b)
     return moved;
 }
 
+/* What an outlet has not had yet stays, however old: nothing that was counted goes untold. */
 static void expire_bucket(struct fold *fold, int window, int b)
 {
+    for (uint32_t c = fold->bucket[window][b].first; c != NONE; c = fold->cell[c].next)
+        if (fold->cell[c].waits | fold->cell[c].urgent)
+            return;
     for (uint32_t c = fold->bucket[window][b].first, next; c != NONE; c = next) {
         next = fold->cell[c].next;
         cell_drop(fold, c);

@@ -61,7 +61,7 @@ struct pipeline_counts {
     uint64_t keys_refused;
 };
 struct pipeline_counts pipeline_counts(struct pipeline *pipeline);
-/* One line for people: events applied, duplicates, refused by reason. */
-void pipeline_summary(const struct pipeline_counts *counts, FILE *out);
+/* For people: events applied, duplicates, refused by topic and reason; what the state takes. */
+void pipeline_summary(const struct pipeline_counts *counts, const struct config *config, FILE *out);
 
 #endif

@@ -13,7 +13,7 @@ struct run;
 /* Opens sinks, sources and the pipeline, and starts its threads. */
 int run_start(const struct config *config, struct run **run);
 struct pipeline *run_pipeline(struct run *run);
-/* ERR_FENCED when a newer instance has taken over; 0 while all is well. */
+/* To be called some times a second. ERR_FENCED when a newer instance has taken over; 0 while all is well. */
 int run_check(struct run *run);
 /* Drains and closes everything, also after a failure. */
 int run_stop(struct run *run, enum pipeline_end end, int64_t within_ms);

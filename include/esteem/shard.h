@@ -38,7 +38,7 @@ struct shard_counts {
 #include "esteem/counters.def"
 #undef COUNTER
     uint64_t applied_by_type[EVENT_COUNT];
-    uint64_t refused_by_reason[REFUSAL_COUNT];
+    uint64_t refused_by_reason[CONFIG_TOPIC_MAX][REFUSAL_COUNT]; /* by topic and reason */
     struct ledger_counts ledger;
 };
 

@@ -28,6 +28,8 @@ struct source {
     void *state;
     /* Hands at most `most` messages to `each`, waiting at most `wait_ms` for the first. Returns how many, or ERR_*. */
     int (*poll)(void *state, int most, int wait_ms, source_each *each, void *context);
+    /* False while it is not known yet which inputs there are: no watermark can be told then. */
+    bool (*ready)(void *state);
     /* Inputs known now: 0 .. count - 1. */
     int (*inputs)(void *state);
     /* True when the input was read to its end and nothing of it is queued. */

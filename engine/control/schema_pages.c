@@ -1,0 +1,185 @@
+/* schema_pages: the pages in markdown: every metric and measure, and where rows are to be found.
+ *
+ *   measures.def, metrics.def      ──> metrics.md
+ *   defaults of the configuration  ──> redis-keys.md (names of windows, topics and keys) */
+#include "esteem/schema.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "esteem/config.h"
+#include "esteem/err.h"
+#include "esteem/metric.h"
+#include "esteem/redis.h"
+
+/* ---- metrics ---- */
+
+/* Length of "(name)" at `at`, a bracket that says nothing; 0 when it is none. */
+static size_t idle_bracket(const char *at)
+{
+    size_t length = 1;
+    if (*at != '(')
+        return 0;
+    while (isalnum((unsigned char)at[length]) || at[length] == '_')
+        length++;
+    return length > 1 && at[length] == ')' ? length + 1 : 0;
+}
+
+/* The catalogue's formula without brackets around single names, and settings under the name of their field. */
+static void put_formula(const char *formula, FILE *out)
+{
+    static const char config[] = "config->";
+    while (*formula) {
+        size_t idle = idle_bracket(formula);
+        if (idle) {
+            fwrite(formula + 1, 1, idle - 2, out);
+            formula += idle;
+        } else if (strncmp(formula, config, sizeof config - 1) == 0) {
+            formula += sizeof config - 1;
+        } else {
+            fputc(*formula++, out);
+        }
+    }
+}
+
+static void metric_family(enum family family, FILE *out)
+{
+    bool any = false;
+    for (int i = 0; i < METRIC_COUNT; i++) {
+        const struct metric_info *info = &metric_infos[i];
+        if (info->family != family)
+            continue;
+        if (!any)
+            fprintf(out, "\n### %s\n\n| metric | unit | better | formula | n | meaning |\n"
+                         "| --- | --- | --- | --- | --- | --- |\n", family_names[family]);
+        any = true;
+        fprintf(out, "| `%s` | %s | %s | `", info->name, info->unit, info->direction);
+        put_formula(info->formula, out);
+        fprintf(out, "` | `%s` | %s |\n", measure_names[info->n], info->meaning);
+    }
+}
+
+static void measure_row(enum measure measure, FILE *out)
+{
+    const char *comma = "";
+    fprintf(out, "| `%s` | ", measure_names[measure]);
+    for (int f = 0; f < FAMILY_COUNT; f++)
+        if (measure_families[measure] >> f & 1) {
+            fprintf(out, "%s%s", comma, family_names[f]);
+            comma = ", ";
+        }
+    fprintf(out, " | %s |\n", measure_meanings[measure]);
+}
+
+void schema_metrics(FILE *out)
+{
+    fputs("# Metrics and measures\n\n"
+          "Made from `metrics.def` and `measures.def` by `esteem schema metrics`; do not edit.\n\n"
+          "A window holds measures: signed integers, which add and subtract exactly. A metric is worked out from them when a\n"
+          "row is published, and goes with the measures that it came from.\n\n"
+          "## Metrics\n\n"
+          "Without a denominator a metric is absent. *n* is what it rests on, by default the measure named here; below\n"
+          "`metrics.min_n` it is marked `small`. *better*: `up`, more is better; `down`, less. Units: `percent` 0 to 100 (a rate\n"
+          "of events a contact may exceed it); `points` -100 to 100; `ms` milliseconds; `scale` the survey's own; `contacts` a\n"
+          "number of contacts; `minor` minor units of the currency; `ratio` a plain quotient. A percentile's formula names its\n"
+          "histogram: its value is the middle of the bucket that holds that rank.\n", out);
+    for (int f = 0; f < FAMILY_COUNT; f++)
+        metric_family((enum family)f, out);
+    fputs("\n## Measures\n\n"
+          "Families are the metric topics that carry a measure. What the family `employee` holds leaves only in final calendar\n"
+          "rows of a day or longer with at least `privacy.min_employees` answers (`employee_survey_sent` always).\n\n"
+          "| measure | families | meaning |\n| --- | --- | --- |\n", out);
+    for (int i = 0; i < MEASURE_COUNT; i++)
+        measure_row((enum measure)i, out);
+}
+
+/* ---- Redis keys and topics ---- */
+
+static void redis_keys(FILE *out)
+{
+    fprintf(out,
+            "## Redis\n\n"
+            "| key | type | holds |\n| --- | --- | --- |\n"
+            "| `esteem:v1:{TENANT}:SCOPE:WINDOW` | hash | a row |\n"
+            "| `esteem:v1:{TENANT}:SCOPE:WINDOW:last` | hash | calendar windows: the newest one that has ended; corrected when "
+            "late events mend it |\n"
+            "| `esteem:v1:{TENANT}:scopes` | sorted set | every SCOPE, scored by the newest instant (ms since 1970) that its rows "
+            "reach |\n"
+            "| `esteem:v1:{TENANT}:changed` | pub/sub channel | keys changed by a batch, one a line; above %d of them `*` |\n"
+            "| `esteem:v1:catalogue` | hash | metric -> its unit, formula, direction, meaning and family, as JSON |\n"
+            "| `esteem:v1:fence` | number | the newest instance; an older one that sees it stops |\n\n",
+            REDIS_CHANGED_MAX);
+    fputs("TENANT stands in braces, so that its keys lie in one cluster slot. SCOPE is `all` for the whole tenant, else its\n"
+          "dimensions in the order of `dimensions.def`: `channel=chat,queue=billing`. Within values `:` `=` `,` `{` `}` `%`, space\n"
+          "and control bytes are percent-encoded: `queue=credit%20cards`.\n\n", out);
+}
+
+static void redis_windows(const struct config *config, FILE *out)
+{
+    fputs("WINDOW is one of the configuration's; by default rolling", out);
+    for (int i = 0; i < config->rolling_count; i++)
+        fprintf(out, "%s `%s`", i ? "," : "", config->rolling[i].name);
+    fputs("; calendar", out);
+    const char *comma = "";
+    for (int i = 0; i < CALENDAR_COUNT; i++)
+        if (config->calendar >> i & 1) {
+            fprintf(out, "%s `%s`", comma, calendar_names[i]);
+            comma = ",";
+        }
+    fputs(".\nA key's time to live is twice its window and ten minutes, for calendar windows `retention.correction` more; a change\n"
+          "renews it when half of it is over.\n\n", out);
+}
+
+static void redis_fields(FILE *out)
+{
+    fputs("| field of a row's hash | holds |\n| --- | --- |\n"
+          "| `start`, `end` | RFC 3339, UTC; the end is the first instant after it |\n"
+          "| `revision` | 0: not final; 1: the first final row; one more each time its figures change |\n"
+          "| `final`, `partial` | `true` or `false` |\n"
+          "| `inexact` | `true` where interactions had to be retired; else absent |\n"
+          "| `config` | names the settings that make numbers |\n"
+          "| METRIC | its value (see metrics.md); absent without a denominator |\n"
+          "| METRIC`_n` | how many figures it rests on |\n"
+          "| METRIC`_low`, METRIC`_high`, METRIC`_moe` | 95 % interval; margin of error: where the metric has one |\n"
+          "| METRIC`_small` | `true` where n is below `metrics.min_n`; else absent |\n"
+          "| `row` | the whole row as JSON, with all measures (row.schema.json) |\n\n", out);
+}
+
+static void topics_families(const struct config *config, FILE *out)
+{
+    for (int f = 0; f < FAMILY_COUNT; f++) {
+        const char *comma = "";
+        fprintf(out, "| `%s%s` | ", config->topics_prefix, family_names[f]);
+        for (int i = 0; i < METRIC_COUNT; i++)
+            if (metric_infos[i].family == (enum family)f) {
+                fprintf(out, "%s`%s`", comma, metric_infos[i].name);
+                comma = ", ";
+            }
+        fprintf(out, "%s |\n", *comma ? "" : "measures only");
+    }
+}
+
+void schema_redis(FILE *out)
+{
+    struct config *config;
+    ensure(config_parse("defaults", "", 0, NULL, &config) == 0, "an empty file is a configuration");
+    fputs("# Where rows are\n\nMade from the tables by `esteem schema redis`; do not edit.\n\n", out);
+    redis_keys(out);
+    redis_windows(config, out);
+    redis_fields(out);
+    fprintf(out, "## Topics\n\n"
+                 "One topic a family; the value is the row with that family's metrics and measures (row.schema.json). The key\n"
+                 "is `TENANT|SCOPE|WINDOW|START` for calendar windows and `TENANT|SCOPE|WINDOW` for rolling ones. A family that\n"
+                 "has nothing any more under a key is sent once more, empty. The names begin with `topics.prefix` (`%s`).\n\n"
+                 "| topic | metrics |\n| --- | --- |\n", config->topics_prefix);
+    topics_families(config, out);
+    fprintf(out, "\n## Refused events\n\n"
+                 "`topics.deadletter` (`%s`) has their original bytes; the headers say why: `esteem-topic`,\n"
+                 "`esteem-partition`, `esteem-offset` (where it came from), `esteem-reason`, `esteem-field`, `esteem-text` (the last two\n"
+                 "where there is anything to say), `esteem-config`; `esteem-truncated` and `esteem-length` where it had to be cut.\n\n"
+                 "| reason | meaning |\n| --- | --- |\n", config->deadletter);
+#define REFUSAL(name, meaning) fputs("| `" #name "` | " meaning " |\n", out);
+#include "esteem/events.def"
+    config_free(config);
+}

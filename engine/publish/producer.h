@@ -1,0 +1,47 @@
+/* producer: a librdkafka producer as the metric topics and the dead letters need it: opened from the configuration, with topics
+ * created where there are none. Runs on: as each function says; librdkafka's handle itself is for any thread. */
+#ifndef ESTEEM_PRODUCER_H
+#define ESTEEM_PRODUCER_H
+
+#include <librdkafka/rdkafka.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "esteem/config.h"
+
+struct producer_settings {
+    const char *client;       /* client.id */
+    int queue_messages;       /* bound of librdkafka's queue */
+    int queue_kb;
+    int64_t timeout_ms;       /* a message that is not delivered within this has failed; 0: never */
+    bool idempotent;
+    void (*delivered)(rd_kafka_t *rk, const rd_kafka_message_t *message, void *context); /* from rd_kafka_poll */
+    void *context;
+};
+
+/* ERR_CONFIG names the librdkafka property that is wrong. */
+int producer_open(const struct config *config, const struct producer_settings *settings, rd_kafka_t **rk);
+/* Waits up to `wait_ms` for what is on its way, then gives up the rest: reported as failed before this returns. */
+void producer_close(rd_kafka_t *rk, int wait_ms);
+
+/* Topics to be there, created with one partition and the broker's replication where they are not. An agent of its own: to be
+ * stepped until `answered`. What fails is a warning: the topics may exist and the user may not be allowed to create any. */
+enum { PRODUCER_TOPICS_MAX = 16 };
+struct producer_topics {
+    rd_kafka_t *rk;
+    int count;
+    const char *name[PRODUCER_TOPICS_MAX];
+    const char *cleanup[PRODUCER_TOPICS_MAX]; /* cleanup.policy */
+    rd_kafka_queue_t *answers; /* NULL: nothing was asked yet */
+    bool waiting;
+    bool answered; /* done, or it cannot be done */
+    bool told;     /* that no broker answers */
+    int64_t next_ms;
+};
+
+void producer_topics_add(struct producer_topics *topics, const char *name, const char *cleanup);
+int producer_topics_step(struct producer_topics *topics, int64_t now_ms);
+/* Before its producer is closed. */
+void producer_topics_close(struct producer_topics *topics);
+
+#endif

@@ -1,0 +1,318 @@
+/* topics: rows into librdkafka's queue, deliveries back from rd_kafka_poll.
+ *
+ * Idempotence keeps the order of a key's values over retries: an older value never comes after a newer one. Its price is that
+ * librdkafka may declare the producer broken for good (a gap in its sequence); then a new one is opened and everything is
+ * sent again. Values are absolute, so whatever is sent twice does no harm. */
+#include "esteem/topics.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "esteem/err.h"
+#include "esteem/log.h"
+#include "esteem/row.h"
+#include "key_memory.h"
+#include "producer.h"
+
+enum {
+    TOPIC_NAME_MAX = 256,
+    KEY_MAX = ROW_SCOPE_MAX + 3 * 1024,
+    KNOWN_MARGIN_MS = 600000,
+};
+
+struct topics {
+    const struct config *config;
+    rd_kafka_t *rk; /* NULL: it broke and could not be opened again yet */
+    rd_kafka_topic_t *topic[FAMILY_COUNT];
+    char name[FAMILY_COUNT][TOPIC_NAME_MAX];
+    struct producer_topics create;
+    int64_t now_ms;     /* of the last call that brought a time */
+    int64_t refuse_ms;  /* until then rows are refused */
+    int64_t rewrite_ms; /* after a failure: when everything is sent again; 0: no failure */
+    int64_t rewritten_ms;
+    int64_t pause_ms;   /* until that: longer with each failure that comes soon after the last */
+    uint64_t generation;
+    uint64_t waiting;   /* messages that are not delivered yet */
+    uint64_t lost;      /* messages that failed since everything was sent last */
+    struct key_memory known; /* word[0]: families that had something under the key */
+    char *json;
+    size_t json_room;
+    char key[KEY_MAX];
+    struct row_view view;
+
+    /* the sink's thread writes, any reads; relaxed: figures on their own */
+    _Atomic uint64_t messages, bytes, errors;
+};
+
+/* ---- deliveries ---- */
+
+static void failed(struct topics *topics, const char *topic, const char *why)
+{
+    atomic_fetch_add_explicit(&topics->errors, 1, memory_order_relaxed);
+    log_warn("topics.error", "%s: %s", topic, why);
+}
+
+static void rewrite_later(struct topics *topics)
+{
+    if (topics->rewrite_ms)
+        return;
+    topics->refuse_ms = topics->now_ms + TOPICS_PAUSE_MS;
+    topics->rewrite_ms = topics->now_ms + topics->pause_ms;
+    topics->pause_ms = topics->pause_ms * 2 < TOPICS_PAUSE_MAX_MS ? topics->pause_ms * 2 : TOPICS_PAUSE_MAX_MS;
+}
+
+/* Everything is to be sent again after a pause. */
+static void failed_for_now(struct topics *topics, const char *topic, const char *why)
+{
+    failed(topics, topic, why);
+    topics->lost++;
+    rewrite_later(topics);
+}
+
+/* Runs on: the sink's thread, in rd_kafka_poll. */
+static void delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *context)
+{
+    struct topics *topics = context;
+    (void)rk;
+    topics->waiting--;
+    if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
+        failed(topics, rd_kafka_topic_name(message->rkt), rd_kafka_err2str(message->err)); /* again it would be no smaller */
+    } else if (message->err) {
+        failed_for_now(topics, rd_kafka_topic_name(message->rkt), rd_kafka_err2str(message->err));
+    } else {
+        atomic_fetch_add_explicit(&topics->messages, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&topics->bytes, message->len + message->key_len, memory_order_relaxed);
+    }
+}
+
+/* ---- the producer ---- */
+
+static int client_open(struct topics *topics)
+{
+    const struct producer_settings settings = {.client = "esteem-topics", .queue_messages = TOPICS_QUEUE_MAX,
+                                               .queue_kb = TOPICS_QUEUE_KB, .timeout_ms = TOPICS_TIMEOUT_MS,
+                                               .idempotent = true, .delivered = delivered, .context = topics};
+    int error = producer_open(topics->config, &settings, &topics->rk);
+    if (error)
+        return error;
+    for (int f = 0; f < FAMILY_COUNT; f++) {
+        topics->topic[f] = rd_kafka_topic_new(topics->rk, topics->name[f], NULL);
+        if (topics->topic[f] == NULL)
+            return err_set(ERR_CONFIG, "topics.prefix: %s: %s", topics->name[f], rd_kafka_err2str(rd_kafka_last_error()));
+    }
+    return 0;
+}
+
+static void client_close(struct topics *topics, int wait_ms)
+{
+    producer_topics_close(&topics->create);
+    for (int f = 0; f < FAMILY_COUNT; f++) {
+        if (topics->topic[f])
+            rd_kafka_topic_destroy(topics->topic[f]);
+        topics->topic[f] = NULL;
+    }
+    if (topics->rk)
+        producer_close(topics->rk, wait_ms);
+    topics->rk = NULL;
+}
+
+/* Whether librdkafka has given the producer up; then a new one is opened. */
+static bool reopened(struct topics *topics)
+{
+    char why[512];
+    if (topics->rk && rd_kafka_fatal_error(topics->rk, why, sizeof why) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return false;
+    if (topics->rk)
+        log_error("topics.broken", "%s; a new producer is opened", why);
+    client_close(topics, 0);
+    topics->lost += topics->waiting;
+    topics->waiting = 0;
+    if (client_open(topics) != 0) {
+        log_error("topics.broken", "%s", err_text());
+        client_close(topics, 0);
+    }
+    topics->rewrite_ms = 0;
+    rewrite_later(topics);
+    return true;
+}
+
+/* ---- a row ---- */
+
+static size_t key_make(struct topics *topics, const struct row *row)
+{
+    ensure(strlen(row->scope) < ROW_SCOPE_MAX && strlen(row->window_name) < 64, "names are bounded");
+    char *at = topics->key;
+    at += row_encode(row->tenant, at, KEY_MAX - ROW_SCOPE_MAX - 128);
+    *at++ = '|';
+    at = stpcpy(at, row->scope);
+    *at++ = '|';
+    at = stpcpy(at, row->window_name);
+    if (!row->rolling) {
+        *at++ = '|';
+        at += event_time_format(row->start_ms, at);
+    }
+    return (size_t)(at - topics->key);
+}
+
+/* False: no room. */
+static bool produce(struct topics *topics, enum family family, size_t key_length)
+{
+    bool histograms = topics->config->publish_histograms;
+    size_t length = row_json(&topics->view, 1u << family, histograms, &topics->json, &topics->json_room);
+    if (rd_kafka_produce(topics->topic[family], RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, topics->json, length, topics->key,
+                         key_length, NULL) == 0) {
+        topics->waiting++;
+        return true;
+    }
+    rd_kafka_resp_err_t error = rd_kafka_last_error();
+    if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+        return false;
+    if (error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+        failed(topics, topics->name[family], rd_kafka_err2str(error));
+    else
+        failed_for_now(topics, topics->name[family], rd_kafka_err2str(error));
+    return true;
+}
+
+static unsigned families_of(const struct row_view *view)
+{
+    unsigned families = 0;
+    for (unsigned f = 0; f < FAMILY_COUNT; f++)
+        if (row_has(view, 1u << f))
+            families |= 1u << f;
+    return families;
+}
+
+static void remember(struct topics *topics, uint64_t hash, unsigned families)
+{
+    const struct row *row = topics->view.row;
+    struct key_known *known = key_memory_put(&topics->known, hash, topics->now_ms);
+    int64_t kept_ms = 2 * (row->end_ms - row->start_ms) + topics->config->retention_correction_ms + KNOWN_MARGIN_MS;
+    if (known)
+        *known = (struct key_known){hash, topics->now_ms + kept_ms, {families}};
+}
+
+/* Of a key that is not known here, a correction may come from before the start: then every family is told. */
+static unsigned families_before(struct topics *topics, uint64_t hash)
+{
+    const struct key_known *known = key_memory_find(&topics->known, hash, topics->now_ms);
+    if (known)
+        return (unsigned)known->word[0];
+    return topics->view.row->revision > 1 ? FAMILY_ALL : 0;
+}
+
+static enum sink_result put(void *state, const struct row *row)
+{
+    struct topics *topics = state;
+    if (topics->generation == 0)
+        return SINK_AWAY;
+    if (topics->rk == NULL || topics->now_ms < topics->refuse_ms || topics->waiting + FAMILY_COUNT > TOPICS_QUEUE_MAX)
+        return SINK_FULL;
+    row_open(&topics->view, row, topics->config);
+    size_t key_length = key_make(topics, row);
+    uint64_t hash = key_memory_hash(topics->key, key_length, 0);
+    unsigned families = families_of(&topics->view), before = families_before(topics, hash);
+    for (unsigned f = 0; f < FAMILY_COUNT; f++)
+        if ((families | before) >> f & 1 && !produce(topics, (enum family)f, key_length))
+            return SINK_FULL; /* what has gone out goes again with the row's next offer */
+    remember(topics, hash, families);
+    return SINK_TAKEN;
+}
+
+/* ---- steps ---- */
+
+static void batch_end(void *state, int64_t now_ms)
+{
+    struct topics *topics = state;
+    topics->now_ms = now_ms;
+}
+
+static void everything_again(struct topics *topics)
+{
+    topics->generation++;
+    topics->lost = 0;
+    topics->rewrite_ms = 0;
+    topics->rewritten_ms = topics->now_ms;
+}
+
+static int step(void *state, int64_t now_ms)
+{
+    struct topics *topics = state;
+    topics->now_ms = now_ms;
+    int done = 0;
+    if (topics->rk) {
+        done = rd_kafka_poll(topics->rk, 0);
+        topics->create.rk = topics->rk;
+        done += producer_topics_step(&topics->create, now_ms);
+    }
+    if (topics->create.answered && topics->generation == 0)
+        everything_again(topics);
+    if (topics->rewrite_ms == 0 || now_ms >= topics->rewrite_ms)
+        done += reopened(topics);
+    if (topics->rewrite_ms && now_ms >= topics->rewrite_ms)
+        everything_again(topics);
+    if (topics->rewrite_ms == 0 && now_ms - topics->rewritten_ms > 2 * TOPICS_PAUSE_MAX_MS)
+        topics->pause_ms = TOPICS_PAUSE_MS;
+    return done;
+}
+
+static uint64_t generation(void *state)
+{
+    return ((const struct topics *)state)->generation;
+}
+
+static uint64_t pending(void *state)
+{
+    const struct topics *topics = state;
+    return topics->waiting + topics->lost;
+}
+
+/* ---- life ---- */
+
+int topics_sink_open(const struct config *config, struct sink *sink)
+{
+    struct topics *topics = calloc(1, sizeof *topics);
+    ensure(topics != NULL, "the machine has memory left");
+    topics->config = config;
+    topics->pause_ms = TOPICS_PAUSE_MS;
+    key_memory_init(&topics->known, TOPICS_KEYS_MAX);
+    for (int f = 0; f < FAMILY_COUNT; f++) {
+        (void)snprintf(topics->name[f], sizeof topics->name[f], "%s%s", config->topics_prefix, family_names[f]);
+        producer_topics_add(&topics->create, topics->name[f], "compact,delete");
+    }
+    *sink = (struct sink){"topics", topics, put, batch_end, step, generation, pending};
+    int error = client_open(topics);
+    if (error)
+        topics_sink_close(sink);
+    return error;
+}
+
+void topics_sink_close(struct sink *sink)
+{
+    struct topics *topics = sink->state;
+    if (topics == NULL)
+        return;
+    client_close(topics, TOPICS_CLOSE_MS);
+    key_memory_close(&topics->known);
+    free(topics->json);
+    free(topics);
+    sink->state = NULL;
+}
+
+void topics_sink_config(struct sink *sink, const struct config *config)
+{
+    struct topics *topics = sink->state;
+    topics->config = config;
+    if (topics->generation)
+        everything_again(topics);
+}
+
+struct topics_counts topics_counts(const struct sink *sink)
+{
+    const struct topics *topics = sink->state;
+#define READ(counter) atomic_load_explicit(&topics->counter, memory_order_relaxed)
+    return (struct topics_counts){READ(messages), READ(bytes), READ(errors)};
+#undef READ
+}

@@ -1,0 +1,62 @@
+/* deadletter: refused messages with their original bytes, to the topic that topics.deadletter names (created with
+ * cleanup.policy=delete where it is missing). Why a message was refused stands in its headers:
+ *
+ *   esteem-topic  esteem-partition  esteem-offset      where it came from
+ *   esteem-reason  esteem-field  esteem-text           why; the field and the text only where there are any
+ *   esteem-config                                      the configuration that refused it
+ *   esteem-truncated (true)  esteem-length             only where it had to be cut, with its length before that
+ *
+ * Any thread may put. Bounds: DEADLETTER_QUEUE_MAX messages or DEADLETTER_QUEUE_KB on their way, then DEADLETTER_FULL: the caller
+ * keeps the message and tries again. A message on its way waits for its broker for ever; one that a broker refuses for good
+ * is counted as lost, and logged with its place, so that it can be read again from there. */
+#ifndef ESTEEM_DEADLETTER_H
+#define ESTEEM_DEADLETTER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "esteem/config.h"
+
+enum {
+    DEADLETTER_QUEUE_MAX = 10000,
+    DEADLETTER_QUEUE_KB = 64 << 10,
+    DEADLETTER_TEXT_MAX = 1024, /* bytes of `text`; the rest is cut */
+    DEADLETTER_CLOSE_MS = 3000, /* so long may close wait for deliveries */
+};
+
+struct deadletter;
+
+struct deadletter_message {
+    const char *bytes;
+    size_t length;
+    const char *key; /* NULL: none */
+    size_t key_length;
+    const char *topic;
+    int32_t partition;
+    int64_t offset;
+    const char *reason;
+    const char *field;     /* NULL or "": none */
+    const char *config_id;
+    const char *text;      /* NULL or "": nothing more to say */
+};
+
+struct deadletter_counts {
+    uint64_t delivered, truncated, lost;
+    uint64_t pending; /* on their way */
+};
+
+/* Without a topic in the configuration `*letters` is NULL, which all functions take: letters go nowhere then. */
+int deadletter_open(const struct config *config, struct deadletter **letters);
+/* What has not been delivered after DEADLETTER_CLOSE_MS is lost. */
+void deadletter_close(struct deadletter *letters);
+
+enum deadletter_result { DEADLETTER_TAKEN, DEADLETTER_FULL };
+enum deadletter_result deadletter_put(struct deadletter *letters, const struct deadletter_message *message);
+
+/* Takes delivery reports and creates the topic. Runs on: one thread, any; returns work done. */
+int deadletter_step(struct deadletter *letters, int64_t now_ms);
+
+/* Any thread. A checkpoint may be made real when nothing is pending. */
+struct deadletter_counts deadletter_counts(const struct deadletter *letters);
+
+#endif

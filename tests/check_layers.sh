@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# tests/check_layers.sh: who may include what. A stage knows base, the event and its own headers; what it may know besides stands
+# in this table. Only pipeline.c and the commands name all stages.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+base="clock command config err event intern log measure ring slab tally"
+allowed() {
+    case $1 in
+        engine/base/*) echo "clock err event intern log measure ring slab tally" ;;
+        engine/control/*) echo "$base calendar schema" ;;                       # checks that a zone can be read
+        engine/decode/*) echo "$base mapping" ;;
+        engine/ledger/*) echo "$base fact roster derive ledger" ;;
+        engine/combine/*) echo "$base key batch combine derive" ;;              # takes what derive yields
+        engine/window/*) echo "$base calendar pane window batch key row metric" ;;  # makes rows
+        engine/metric/*) echo "$base metric row" ;;
+        engine/shard/*) echo "$base source mapping fact roster derive ledger key batch combine shard" ;; # joins source to combine
+        engine/source/replay.c) echo any ;;                                      # a command
+        engine/source/*) echo "$base source file kafka replay" ;;
+        engine/publish/*) echo "$base row metric sink publisher redis topics kafka deadletter shard source" ;; # refused events: shard.h
+        *) echo any ;;                                                          # pipeline, compute, run, demo, main
+    esac
+}
+
+failed=0
+for file in engine/*/*.c engine/*/*.cc engine/*/*.h; do
+    [ -e "$file" ] || continue
+    may=" $(allowed "$file") "
+    [ "$may" = " any " ] && continue
+    for header in $(sed -nE 's/^#include "esteem\/([a-z_0-9]+)\.h".*/\1/p' "$file"); do
+        case $may in
+            *" $header "*) ;;
+            *) echo "not ok - $file may not include esteem/$header.h"; failed=1 ;;
+        esac
+    done
+    # Private headers: of the own folder; json.h of decode is for main's --version.
+    for header in $(sed -nE 's/^#include "([a-z_]+)\/[a-z_0-9]+\.h".*/\1/p' "$file" | grep -v '^esteem$'); do
+        [ "$header" = "$(basename "$(dirname "$file")")" ] || { echo "not ok - $file may not include a header of $header/"; failed=1; }
+    done
+done
+[ $failed = 0 ] && echo "ok - every stage includes base, event.h and its own headers alone"
+
+# Headers: nothing of a stage may depend on a later one. Order of the stages, a header may include those of its line or above.
+order="err clock measure slab ring log intern event tally config:fact source mapping file:roster derive calendar key:ledger batch pane metric:combine row:shard window sink:kafka publisher redis:pipeline"
+rank() { local n=0 line; IFS=: read -ra lines <<<"$order"; for line in "${lines[@]}"; do n=$((n + 1)); case " $line " in *" $1 "*) echo $n; return ;; esac; done; echo 99; }
+failed=0
+for file in include/esteem/*.h; do
+    own=$(rank "$(basename "$file" .h)")
+    for header in $(sed -nE 's/^#include "esteem\/([a-z_0-9]+)\.h".*/\1/p' "$file"); do
+        [ "$own" -lt 99 ] && [ "$(rank "$header")" -gt "$own" ] && { echo "not ok - $file may not include esteem/$header.h"; failed=1; }
+    done
+done
+[ $failed = 0 ] && echo "ok - headers include those of their stage and of earlier ones"
+
+# Guards, and no setenv("TZ").
+failed=0
+for file in include/esteem/*.h; do
+    guard="ESTEEM_$(basename "$file" .h | tr a-z A-Z)_H"
+    grep -q "^#ifndef $guard$" "$file" || { echo "not ok - $file has no guard $guard"; failed=1; }
+done
+[ $failed = 0 ] && echo "ok - every header has its guard"
+if grep -rnE 'setenv *\( *"TZ"|atomic_thread_fence' engine include; then
+    echo "not ok - no setenv(TZ), no bare fence"
+else
+    echo "ok - no setenv(TZ), no bare fence"
+fi

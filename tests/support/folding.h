@@ -1,0 +1,42 @@
+/* folding: a fold with a hand-set clock, one or more shards played by the test, and an outlet that keeps the newest row of each
+ * (window, scope, start). */
+#ifndef ESTEEM_TEST_FOLDING_H
+#define ESTEEM_TEST_FOLDING_H
+
+#include "esteem/window.h"
+
+struct shown {
+    char window[16], scope[64], tenant[16];
+    int64_t start_ms, end_ms, offered, handled;
+    uint32_t revision;
+    bool final, partial, rolling, last, running, inexact;
+    uint64_t times; /* how often it was shown */
+};
+
+struct folding {
+    struct config *config;
+    struct fold *fold;
+    int shards;
+    struct batch *batch; /* what shard 0 has for the next tick */
+    int64_t clock_ms, watermark_ms; /* the hands */
+    bool idle;
+    bool full;           /* the outlet takes nothing */
+    uint64_t generation, rows;
+    struct shown shown[4096];
+    int count;
+};
+
+void folding_begin(struct folding *folding, const char *yaml, int shards);
+void folding_end(struct folding *folding);
+
+/* `n` offered contacts of a queue (NULL: the tenant's own key, []) of tenant "acme". */
+void folding_feed(struct folding *folding, const char *queue, int64_t at_ms, int64_t n);
+/* Hands the batch over and steps once. The watermark goes with it. */
+void folding_tick(struct folding *folding, int64_t clock_ms);
+/* Steps until nothing is due any more, moving the clock by a minute at most. */
+void folding_settle(struct folding *folding);
+
+/* The newest row; NULL when none was shown. start_ms -1: the latest start. */
+const struct shown *folding_row(const struct folding *folding, const char *window, const char *scope, int64_t start_ms);
+
+#endif

@@ -1,0 +1,113 @@
+#!/bin/sh
+# The daemon's manners on a real Kafka: SIGHUP takes a good file and leaves a bad one, SIGTERM drains and exits 0, a second instance
+# is refused, refused events reach the dead-letter topic with their original bytes and reasons. Exit 77: skipped.
+set -eu
+
+repo=$(cd "$(dirname "$0")/../.." && pwd)
+cd "$repo"
+esteem=${ESTEEM:-build/release/esteem}
+port=${KAFKA_PORT:-29492}
+for tool in java mvn redis-server redis-cli kcat python3; do
+    command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
+done
+dir=$(mktemp -d /tmp/esteem-signals.XXXXXX)
+redis_pid= run_pid=
+finish() {
+    code=$?
+    [ -z "$run_pid" ] || kill -9 "$run_pid" 2>/dev/null || true
+    tests/support/kafka.sh stop "$dir/kafka" >/dev/null 2>&1 || true
+    [ -z "$redis_pid" ] || kill "$redis_pid" 2>/dev/null || true
+    [ $code -eq 0 ] && rm -rf "$dir" || echo "kept: $dir"
+    exit $code
+}
+trap finish EXIT
+passed=0 failed=0
+check() { # WHAT COMMAND...
+    what=$1
+    shift
+    if "$@" >>"$dir/check.log" 2>&1; then passed=$((passed + 1)); echo "ok - $what"; else failed=$((failed + 1)); echo "not ok - $what"; fi
+}
+within() { # SECONDS COMMAND...
+    tries=$(($1 * 10))
+    shift
+    while [ $tries -gt 0 ]; do
+        "$@" && return 0
+        tries=$((tries - 1))
+        sleep 0.1
+    done
+    return 1
+}
+field() { redis-cli -s "$dir/redis.sock" hget "$1" "$2"; }
+field_is() { [ "$(field "$1" "$2")" = "$3" ]; }
+logged() { grep -q "$1" "$dir/run.log"; }
+gone() { ! kill -0 "$run_pid" 2>/dev/null; }
+
+tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
+redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" --appendonly no >"$dir/redis.log" 2>&1 &
+redis_pid=$!
+config() { # THRESHOLD TOP_BOX
+    cat >"$dir/esteem.yaml" <<YAML
+kafka: {brokers: "127.0.0.1:$port", group: signals, topics: [contacts]}
+redis: {socket: $dir/redis.sock}
+topics: {prefix: "s."${3:-}}
+time: {mode: replay, idle_after: 1s}
+metrics: {min_n: $2, service_level: {threshold: $1, abandons: ${4:-ignore_short}}}
+YAML
+}
+config 20s 1
+tests/support/kafka.sh topic "$dir/kafka" contacts 2 >>"$dir/kafka.log" 2>&1
+python3 - >"$dir/events.jsonl" <<'PY'
+base = 1790000000000
+for i in range(100):
+    t = base + i * 1000
+    print(f'{{"id":"o{i}","type":"interaction.offered","time":{t},"tenant":"acme","interaction":"c{i}","queue":"billing"}}')
+    print(f'{{"id":"a{i}","type":"interaction.answered","time":{t + 10000},"tenant":"acme","interaction":"c{i}","agent":"x"}}')
+    print(f'{{"id":"e{i}","type":"interaction.ended","time":{t + 60000},"tenant":"acme","interaction":"c{i}"}}')
+PY
+"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/events.jsonl" 2>>"$dir/replay.log"
+printf '{"id":"x1","type":"survey.answered","time":1790000000000,"tenant":"acme","csat":9}\n{"id":"x2", truncated\n' |
+    kcat -P -b "127.0.0.1:$port" -t contacts
+
+"$esteem" run -c "$dir/esteem.yaml" >"$dir/run.log" 2>&1 &
+run_pid=$!
+key='esteem:v1:{acme}:queue=billing:hour'
+check "rows appear in Redis" within 20 field_is "$key" service_level 100
+check "a second instance is refused" sh -c "! '$esteem' run -c '$dir/esteem.yaml' >'$dir/second.log' 2>&1 && grep -q 'another esteem' '$dir/second.log'"
+
+echo "metrics: {service_level: {threshold: soon}}" >"$dir/bad.yaml"
+cp "$dir/esteem.yaml" "$dir/good.yaml"
+cp "$dir/bad.yaml" "$dir/esteem.yaml"
+kill -HUP "$run_pid"
+check "a bad file is refused by name, line and key" within 5 logged 'esteem.yaml:1: metrics.service_level.threshold'
+check "and changes nothing" field_is "$key" service_level 100
+
+config 20s 1000 
+kill -HUP "$run_pid"
+check "a good file is taken" within 5 logged 'reload.done'
+check "min_n is live: the same figure is now marked small" within 10 field_is "$key" service_level_small true
+config 5s 1
+kill -HUP "$run_pid"
+sleep 1
+# one more contact, after the change: its own wait is judged by the new threshold, the others keep theirs
+t=1790000120000
+printf '{"id":"o","type":"interaction.offered","time":%s,"tenant":"acme","interaction":"n","queue":"billing"}\n{"id":"a","type":"interaction.answered","time":%s,"tenant":"acme","interaction":"n","agent":"x"}\n' $t $((t + 10000)) >"$dir/one.jsonl"
+"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/one.jsonl" 2>>"$dir/replay.log"
+check "a threshold is live: 100 of 101 in service level" within 15 field_is "$key" service_level 99.009901
+
+sed -i 's/group: signals/group: other/' "$dir/esteem.yaml"
+kill -HUP "$run_pid"
+check "what needs a restart is refused" within 5 logged 'kafka.group cannot change'
+
+kill -TERM "$run_pid"
+check "SIGTERM ends it" within 35 gone
+code=0
+wait "$run_pid" || code=$?
+run_pid=
+check "with exit code 0" [ "$code" = 0 ]
+kcat -C -b "127.0.0.1:$port" -t esteem.deadletter -e -q -f '%h\t%s\n' >"$dir/dead" 2>/dev/null
+check "the dead letters name the reasons" sh -c "grep -q 'esteem-reason=out_of_range' '$dir/dead' && grep -q 'esteem-reason=not_json' '$dir/dead'"
+check "and the field" grep -q 'esteem-field=csat' "$dir/dead"
+check "and hold the original bytes" grep -qF '{"id":"x2", truncated' "$dir/dead"
+
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]

@@ -1,0 +1,280 @@
+/* From contributions to batches: the combine table, the batch's bytes, keys and their bound. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "esteem/combine.h"
+#include "support/figures.h"
+#include "support/settings.h"
+
+static struct intern strings;
+static struct config *config;
+static struct combine *combine;
+static struct batch *batch[4];
+static int folds;
+
+/* What the batches hold: "tenant/dimension=value,...@pane id:value" is asked for by these. */
+static struct seen_key {
+    uint32_t number;
+    int fold;
+    char name[128];
+} seen[4096];
+static int seen_count;
+
+static void begin(int fold_count, const char *scopes, struct key_registry *registry)
+{
+    folds = fold_count;
+    intern_init(&strings);
+    config = config_of(scopes);
+    combine = combine_new(0, folds, 1000, 0, &strings, registry);
+    cr_assert_eq(combine_scopes(combine, config), 0);
+}
+
+static void end(void)
+{
+    combine_free(combine);
+    config_free(config);
+    intern_close(&strings);
+    for (int f = 0; f < folds; f++)
+        batch_free(batch[f]);
+}
+
+TestSuite(combine, .fini = end);
+
+static uint32_t word(const char *text)
+{
+    return intern_put(&strings, text, (uint32_t)strlen(text));
+}
+
+static void add(const char *queue, const char *channel, int64_t at_ms, int64_t value)
+{
+    struct dims dims = {{0}};
+    dims.id[DIMENSION_queue] = queue ? word(queue) : 0;
+    dims.id[DIMENSION_channel] = channel ? word(channel) : 0;
+    const struct tally_run *run = run_of(MEASURE_offered, value);
+    combine_add(combine, word("acme"), 0, &dims, at_ms, run->bytes, run->length);
+}
+
+static void flush(void)
+{
+    for (int f = 0; f < folds; f++) {
+        batch_free(batch[f]);
+        batch[f] = batch_new(0);
+    }
+    combine_flush(combine, batch);
+}
+
+static const char *name_of(uint32_t number)
+{
+    for (int i = 0; i < seen_count; i++)
+        if (seen[i].number == number)
+            return seen[i].name;
+    return "a key that was not named";
+}
+
+static void see_key(int fold, uint32_t number, const struct scope_key *key)
+{
+    struct seen_key *one = &seen[seen_count++];
+    *one = (struct seen_key){.number = number, .fold = fold};
+    int at = snprintf(one->name, sizeof one->name, "%s", key->tenant);
+    for (int i = 0; i < key->count; i++)
+        at += snprintf(one->name + at, sizeof one->name - (size_t)at, "/%s", key->value[i]);
+}
+
+/* Reads the flushed batches; returns the sum under a key's name and pane, and counts the cells. */
+static int64_t cell(const char *name, int64_t pane, int *cells)
+{
+    int64_t sum = 0;
+    *cells = 0;
+    for (int f = 0; f < folds; f++) {
+        char text[BATCH_KEY_TEXT_MAX];
+        struct scope_key key;
+        struct batch_cell found;
+        uint32_t cursor = 0, number;
+        for (enum batch_item item; (item = batch_next(batch[f], &cursor, &number, &key, text, &found)) != BATCH_END;) {
+            cr_assert_neq(item, BATCH_BROKEN);
+            if (item == BATCH_KEY)
+                see_key(f, number, &key);
+            else if (++*cells && found.pane == pane && strcmp(name_of(found.number), name) == 0)
+                sum += figure_in(found.runs, found.length, MEASURE_offered);
+        }
+    }
+    return sum;
+}
+
+Test(combine, a_contribution_goes_to_each_scope_whose_dimensions_it_has)
+{
+    int cells;
+    begin(1, "scopes: [[], [queue], [channel], [queue, channel]]", NULL);
+    add("billing", "chat", 7000, 1);
+    add("billing", NULL, 7999, 2);
+    cr_expect_eq(combine_cells(combine), 4);
+    flush();
+    cr_expect_eq(cell("acme", 7, &cells), 3);
+    cr_expect_eq(cells, 4);
+    cr_expect_eq(cell("acme/billing", 7, &cells), 3);
+    cr_expect_eq(cell("acme/chat", 7, &cells), 1);
+    cr_expect_eq(cell("acme/chat/billing", 7, &cells), 1); /* in the order of the table of dimensions */
+    cr_expect_eq(combine_cells(combine), 0);
+}
+
+Test(combine, panes_are_cut_downwards_also_before_1970)
+{
+    int cells;
+    begin(1, "scopes: [[]]", NULL);
+    add("q", NULL, -1, 5);
+    add("q", NULL, 0, 7);
+    add("q", NULL, 999, 11);
+    flush();
+    cr_expect_eq(cell("acme", -1, &cells), 5);
+    cr_expect_eq(cell("acme", 0, &cells), 18);
+}
+
+Test(combine, names_a_key_once_to_its_fold)
+{
+    int cells;
+    begin(3, "scopes: [[queue]]", NULL);
+    char queue[16];
+    for (int i = 0; i < 100; i++) {
+        (void)snprintf(queue, sizeof queue, "q%d", i);
+        add(queue, NULL, 1000, i);
+    }
+    flush();
+    cr_expect_eq(cell("acme/q42", 1, &cells), 42);
+    cr_expect_eq(cells, 100);
+    cr_expect_eq(seen_count, 100);
+    add("q42", NULL, 1000, 1);
+    flush();
+    cr_expect_eq(cell("acme/q42", 1, &cells), 1);
+    cr_expect_eq(seen_count, 100);
+}
+
+Test(combine, what_cancels_within_a_tick_leaves_nothing_to_add)
+{
+    int cells;
+    begin(1, "scopes: [[]]", NULL);
+    add("q", NULL, 1000, 5);
+    add("q", NULL, 1000, -5);
+    flush();
+    cr_expect_eq(cell("acme", 1, &cells), 0);
+}
+
+Test(combine, keys_beyond_the_bound_go_to_other_and_totals_stay_right)
+{
+    int cells;
+    struct key_registry *registry = key_registry_new(2);
+    begin(1, "scopes: [[], [queue], [queue, channel]]", registry);
+    add("a", "x", 1000, 1);
+    add("b", "x", 1000, 2);
+    add("c", "x", 1000, 4);
+    add("d", "x", 1000, 8);
+    add("a", "x", 1000, 16);
+    flush();
+    cr_expect_eq(cell("acme", 1, &cells), 31);
+    cr_expect_eq(cell("acme/a", 1, &cells), 17);
+    cr_expect_eq(cell("acme/__other__", 1, &cells), 12);
+    cr_expect_eq(cell("acme/__other__/__other__", 1, &cells), 12);
+    cr_expect_eq(key_registry_refused(registry), 4);
+    key_registry_free(registry);
+}
+
+Test(combine, a_list_of_scopes_that_is_known_keeps_its_number)
+{
+    begin(1, "scopes: [[], [queue]]", NULL);
+    struct config *other = config_of("scopes: [[], [channel]]"), *same = config_of("scopes: [[], [queue]]");
+    cr_expect_eq(combine_scopes(combine, other), 1);
+    cr_expect_eq(combine_scopes(combine, same), 0);
+    config_free(other);
+    config_free(same);
+}
+
+Test(registry, admits_a_key_again_and_counts_each_scope_for_itself)
+{
+    struct key_registry *registry = key_registry_new(1);
+    struct scope_key a = {.scope = 1, .tenant = "t", .count = 1, .value = {"a"}}, b = a, other = a;
+    b.value[0] = "b";
+    other.scope = 2;
+    cr_expect(key_registry_admit(registry, &a));
+    cr_expect_not(key_registry_admit(registry, &b));
+    cr_expect(key_registry_admit(registry, &a));
+    cr_expect(key_registry_admit(registry, &other));
+    cr_expect_eq(key_registry_refused(registry), 1);
+    cr_expect(key_registry_admit(NULL, &b));
+    key_registry_free(registry);
+}
+
+Test(registry, grows)
+{
+    struct key_registry *registry = key_registry_new(20000);
+    char value[16];
+    struct scope_key key = {.scope = 1, .tenant = "t", .count = 1, .value = {value}};
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < 20000; i++) {
+            (void)snprintf(value, sizeof value, "%d", i);
+            cr_assert(key_registry_admit(registry, &key));
+        }
+    (void)snprintf(value, sizeof value, "one more");
+    cr_expect_not(key_registry_admit(registry, &key));
+    key_registry_free(registry);
+}
+
+Test(key, hash_tells_tenant_scope_and_values_apart)
+{
+    struct scope_key a = {.scope = 3, .tenant = "t", .count = 2, .value = {"ab", "c"}}, b = a;
+    cr_expect_eq(key_hash(&a), key_hash(&b));
+    b.value[0] = "a";
+    b.value[1] = "bc";
+    cr_expect_neq(key_hash(&a), key_hash(&b));
+    b = a;
+    b.tenant = "u";
+    cr_expect_neq(key_hash(&a), key_hash(&b));
+}
+
+/* ---- the batch's bytes ---- */
+
+Test(batch, keeps_the_longest_key_and_extreme_panes)
+{
+    char longest[257], text[BATCH_KEY_TEXT_MAX];
+    memset(longest, 'x', 256);
+    longest[256] = 0;
+    struct scope_key key = {.scope = (1u << DIMENSION_MAX) - 1, .tenant = longest, .count = DIMENSION_MAX}, back;
+    for (int i = 0; i < DIMENSION_MAX; i++) {
+        key.dimension[i] = (uint8_t)i;
+        key.value[i] = longest;
+    }
+    const struct tally_run *run = run_of(5, -3);
+    struct batch *one = batch_new(2);
+    batch_put_key(one, UINT32_MAX, &key);
+    batch_put_cell(one, UINT32_MAX, INT64_C(7258118400), run->bytes, run->length);
+    batch_put_cell(one, 0, -5, run->bytes, run->length);
+    uint32_t cursor = 0, number;
+    struct batch_cell cell_read;
+    cr_expect_eq(batch_next(one, &cursor, &number, &back, text, &cell_read), BATCH_KEY);
+    cr_expect(number == UINT32_MAX && back.count == DIMENSION_MAX && strcmp(back.value[15], longest) == 0);
+    cr_expect_eq(batch_next(one, &cursor, &number, &back, text, &cell_read), BATCH_CELL);
+    cr_expect_eq(cell_read.pane, INT64_C(7258118400));
+    cr_expect_eq(batch_next(one, &cursor, &number, &back, text, &cell_read), BATCH_CELL);
+    cr_expect_eq(cell_read.pane, -5);
+    cr_expect_eq(figure_in(cell_read.runs, cell_read.length, 5), -3);
+    cr_expect_eq(batch_next(one, &cursor, &number, &back, text, &cell_read), BATCH_END);
+    batch_free(one);
+}
+
+Test(batch, tells_when_its_bytes_are_broken)
+{
+    char text[BATCH_KEY_TEXT_MAX];
+    struct scope_key key = {.scope = 1, .tenant = "tenant", .count = 1, .value = {"value"}};
+    struct batch *one = batch_new(0);
+    batch_put_key(one, 7, &key);
+    uint32_t whole = one->length;
+    for (one->length = 1; one->length < whole; one->length++) {
+        uint32_t cursor = 0, number;
+        struct batch_cell cell_read;
+        cr_expect_eq(batch_next(one, &cursor, &number, &key, text, &cell_read), BATCH_BROKEN, "%u", one->length);
+    }
+    one->bytes[0] = 'x';
+    uint32_t cursor = 0, number;
+    struct batch_cell cell_read;
+    cr_expect_eq(batch_next(one, &cursor, &number, &key, text, &cell_read), BATCH_BROKEN);
+    batch_free(one);
+}

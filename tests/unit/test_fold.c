@@ -1,0 +1,406 @@
+/* The fold: windows that move with a hand-set clock, calendar windows and their revisions, what is published and when. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/figures.h"
+#include "support/folding.h"
+
+#define S INT64_C(1000)
+#define MIN (60 * S)
+#define H (60 * MIN)
+#define DAY (24 * H)
+static const int64_t t0 = INT64_C(1795356000000); /* 2026-11-22T14:00:00Z */
+static struct folding *f;
+
+static void begin(const char *yaml)
+{
+    f = calloc(1, sizeof *f);
+    folding_begin(f, yaml, 1);
+}
+
+static void end(void)
+{
+    folding_end(f);
+    free(f);
+}
+
+TestSuite(fold, .fini = end);
+
+static const char *const plain = "windows: {rolling: [1m, 5m], calendar: [hour]}\nscopes: [[], [queue]]\n";
+
+static int64_t offered(const char *window, const char *scope, int64_t start_ms)
+{
+    const struct shown *row = folding_row(f, window, scope, start_ms);
+    return row ? row->offered : -1;
+}
+
+Test(fold, shows_what_a_batch_brought_in_every_window_of_its_key)
+{
+    begin(plain);
+    folding_feed(f, NULL, t0, 3);
+    folding_feed(f, "billing", t0, 2);
+    folding_tick(f, t0 + 500);
+    folding_settle(f);
+    cr_expect_eq(offered("5m", "all", -1), 3);
+    cr_expect_eq(offered("5m", "queue=billing", -1), 2);
+    cr_expect_eq(offered("hour", "all", t0), 3);
+    cr_expect_eq(offered("1m", "all", -1), 0); /* a minute has gone by */
+}
+
+Test(fold, rolling_rows_say_where_they_end_and_are_partial)
+{
+    begin(plain);
+    folding_feed(f, NULL, t0, 3);
+    folding_tick(f, t0 + 2500);
+    const struct shown *row = folding_row(f, "1m", "all", -1);
+    cr_assert_not_null(row);
+    cr_expect_eq(row->end_ms, t0 + 3000);
+    cr_expect_eq(row->start_ms, t0 - 57000);
+    cr_expect(row->partial && row->rolling && !row->final && row->revision == 0);
+    row = folding_row(f, "hour", "all", t0);
+    cr_expect(!row->partial && row->running && !row->last && !row->final);
+}
+
+Test(fold, a_quiet_night_empties_rolling_windows)
+{
+    begin(plain);
+    folding_feed(f, "billing", t0, 3);
+    folding_tick(f, t0 + 500);
+    cr_expect_eq(offered("1m", "queue=billing", -1), 3);
+    folding_tick(f, t0 + 59 * S);
+    folding_tick(f, t0 + 60 * S + 200);
+    cr_expect_eq(offered("1m", "queue=billing", -1), 0);
+    cr_expect_eq(offered("5m", "queue=billing", -1), 3);
+    folding_tick(f, t0 + 5 * MIN + 200);
+    cr_expect_eq(offered("5m", "queue=billing", -1), 0);
+    uint64_t rows = f->rows;
+    folding_tick(f, t0 + 6 * MIN);
+    folding_tick(f, t0 + 7 * MIN);
+    cr_expect_eq(f->rows, rows); /* empty is said once */
+}
+
+Test(fold, a_running_hour_gives_way_to_the_next_and_stays_as_the_last)
+{
+    begin(plain);
+    f->watermark_ms = t0;
+    folding_feed(f, NULL, t0, 3);
+    folding_tick(f, t0 + 500);
+    cr_expect(folding_row(f, "hour", "all", t0)->running);
+    folding_tick(f, t0 + H + 100);
+    const struct shown *before = folding_row(f, "hour", "all", t0), *now = folding_row(f, "hour", "all", t0 + H);
+    cr_expect(before->last && !before->running && !before->final);
+    cr_assert_not_null(now); /* empty, so that nobody takes the old row for the present */
+    cr_expect(now->running && now->offered == 0);
+}
+
+Test(fold, is_final_when_the_watermark_is_lateness_past_the_end)
+{
+    begin(plain);
+    f->watermark_ms = t0;
+    folding_feed(f, NULL, t0, 3);
+    folding_tick(f, t0 + 500);
+    f->watermark_ms = t0 + H + 10 * MIN - 1;
+    folding_tick(f, t0 + 2 * H);
+    cr_expect_not(folding_row(f, "hour", "all", t0)->final);
+    f->watermark_ms = t0 + H + 10 * MIN;
+    folding_tick(f, t0 + 2 * H + S);
+    const struct shown *row = folding_row(f, "hour", "all", t0);
+    cr_expect(row->final && row->revision == 1 && row->offered == 3);
+}
+
+static void a_final_hour(void)
+{
+    begin(plain);
+    f->watermark_ms = t0;
+    folding_feed(f, NULL, t0, 3);
+    folding_tick(f, t0 + 500);
+    f->watermark_ms = t0 + 2 * H;
+    folding_tick(f, t0 + 2 * H);
+}
+
+Test(fold, a_late_correction_raises_the_revision)
+{
+    a_final_hour();
+    folding_feed(f, NULL, t0 + MIN, 1);
+    folding_tick(f, t0 + 2 * H + MIN);
+    const struct shown *row = folding_row(f, "hour", "all", t0);
+    cr_expect(row->final && row->revision == 2 && row->offered == 4);
+    cr_expect(row->last);
+}
+
+Test(fold, a_correction_that_changes_nothing_is_no_revision)
+{
+    a_final_hour();
+    uint64_t times = folding_row(f, "hour", "all", t0)->times;
+    folding_feed(f, NULL, t0 + MIN, 1);
+    folding_feed(f, NULL, t0 + 2 * MIN, -1);
+    folding_tick(f, t0 + 2 * H + MIN);
+    cr_expect_eq(folding_row(f, "hour", "all", t0)->revision, 1);
+    cr_expect_eq(folding_row(f, "hour", "all", t0)->times, times);
+}
+
+Test(fold, a_window_first_heard_of_when_it_is_final_begins_with_revision_1)
+{
+    a_final_hour();
+    folding_feed(f, NULL, t0 - 5 * H, 2);
+    folding_tick(f, t0 + 2 * H + MIN);
+    const struct shown *row = folding_row(f, "hour", "all", t0 - 5 * H);
+    cr_assert_not_null(row);
+    cr_expect(row->final && row->revision == 1 && row->offered == 2 && !row->last);
+}
+
+Test(fold, beyond_correction_nothing_is_counted_but_the_fact)
+{
+    a_final_hour();
+    f->watermark_ms = t0 + H + 8 * DAY;
+    folding_tick(f, t0 + 9 * DAY);
+    folding_feed(f, NULL, t0, 1);
+    folding_tick(f, t0 + 9 * DAY + MIN);
+    cr_expect_eq(offered("hour", "all", t0), 4); /* on the edge */
+    cr_expect_eq(fold_counts(f->fold).beyond_correction, 0);
+    f->watermark_ms++;
+    folding_tick(f, t0 + 9 * DAY + 2 * MIN);
+    folding_feed(f, NULL, t0, 1);
+    folding_tick(f, t0 + 9 * DAY + 3 * MIN);
+    cr_expect_eq(offered("hour", "all", t0), 4);
+    cr_expect_eq(fold_counts(f->fold).beyond_correction, 1);
+}
+
+Test(fold, forgets_calendar_windows_beyond_correction)
+{
+    begin(plain);
+    f->watermark_ms = t0;
+    for (int hour = 0; hour < 40; hour++)
+        folding_feed(f, NULL, t0 - hour * H, 1);
+    folding_tick(f, t0 + 500);
+    cr_expect_eq(fold_counts(f->fold).calendar_windows, 40);
+    f->watermark_ms = t0 + 20 * DAY;
+    folding_tick(f, t0 + 20 * DAY);
+    folding_tick(f, t0 + 20 * DAY + S);
+    cr_expect_leq(fold_counts(f->fold).calendar_windows, 1); /* the running one may stay */
+}
+
+Test(fold, without_a_watermark_of_every_shard_nothing_is_final)
+{
+    f = calloc(1, sizeof *f);
+    folding_begin(f, plain, 2);
+    f->watermark_ms = t0 + 5 * H;
+    folding_feed(f, NULL, t0, 1);
+    folding_tick(f, t0 + 5 * H);
+    cr_expect_not(folding_row(f, "hour", "all", t0)->final);
+    struct batch *other = batch_new(1);
+    other->watermark_ms = t0 + H;
+    fold_apply(f->fold, other);
+    folding_tick(f, t0 + 5 * H + S);
+    cr_expect_eq(fold_counts(f->fold).watermark_ms, t0 + H);
+    other->idle = true; /* no longer waited for */
+    fold_apply(f->fold, other);
+    folding_tick(f, t0 + 5 * H + 2 * S);
+    cr_expect(folding_row(f, "hour", "all", t0)->final);
+    batch_free(other);
+}
+
+Test(fold, with_every_shard_idle_the_clock_closes_hours)
+{
+    begin(plain);
+    f->watermark_ms = t0;
+    folding_feed(f, NULL, t0, 1);
+    folding_tick(f, t0);
+    f->idle = true;
+    folding_tick(f, t0 + H + 10 * MIN + 9 * S);
+    cr_expect_not(folding_row(f, "hour", "all", t0)->final);
+    folding_tick(f, t0 + H + 10 * MIN + 10 * S); /* out_of_order: 10 s */
+    cr_expect(folding_row(f, "hour", "all", t0)->final);
+}
+
+Test(fold, in_replay_windows_move_with_the_watermark)
+{
+    begin("windows: {rolling: [1m], calendar: [hour]}\nscopes: [[]]\ntime: {mode: replay}\n");
+    f->watermark_ms = t0 - DAY;
+    folding_feed(f, NULL, t0 - DAY, 1);
+    folding_tick(f, t0);
+    cr_expect_eq(folding_row(f, "1m", "all", -1)->end_ms, t0 - DAY + S);
+    cr_expect_eq(offered("1m", "all", -1), 1);
+    folding_tick(f, t0 + DAY);
+    cr_expect_eq(offered("1m", "all", -1), 1);
+    f->watermark_ms = t0 - DAY + MIN;
+    folding_tick(f, t0 + DAY + S);
+    cr_expect_eq(offered("1m", "all", -1), 0);
+}
+
+Test(fold, a_row_that_finds_no_room_is_shown_later_with_the_newest_figures)
+{
+    begin(plain);
+    f->full = true;
+    folding_feed(f, NULL, t0, 3);
+    folding_tick(f, t0 + 500);
+    cr_expect_eq(f->rows, 0);
+    folding_feed(f, NULL, t0, 4);
+    folding_tick(f, t0 + 700);
+    f->full = false;
+    folding_tick(f, t0 + 900);
+    cr_expect_eq(offered("1m", "all", -1), 7);
+    cr_expect_eq(f->rows, 3); /* 1m, 5m, hour: each once */
+}
+
+Test(fold, a_new_generation_of_the_outlet_gets_everything_again)
+{
+    a_final_hour();
+    folding_settle(f);
+    f->count = 0;
+    f->generation = 2;
+    folding_settle(f);
+    const struct shown *row = folding_row(f, "hour", "all", t0);
+    cr_assert_not_null(row);
+    cr_expect(row->final && row->revision == 1 && row->offered == 3);
+    cr_expect_not_null(folding_row(f, "1m", "all", -1));
+}
+
+/* A final window that waits with a change that came to nothing, when the outlet loses all it had. */
+Test(fold, a_new_generation_gets_also_what_waits_unchanged)
+{
+    a_final_hour();
+    folding_settle(f);
+    f->full = true;
+    folding_feed(f, NULL, t0 + MIN, 1);
+    folding_feed(f, NULL, t0 + 2 * MIN, -1);
+    f->count = 0;
+    f->generation = 2; /* seen in the same step in which the change is first looked at */
+    folding_tick(f, f->clock_ms + S);
+    f->full = false;
+    folding_settle(f);
+    cr_expect_not_null(folding_row(f, "hour", "all", t0));
+}
+
+Test(fold, a_reload_publishes_everything_again)
+{
+    a_final_hour();
+    folding_settle(f);
+    f->count = 0;
+    fold_reload(f->fold, f->config);
+    folding_settle(f);
+    cr_expect_not_null(folding_row(f, "hour", "all", t0));
+    cr_expect_eq(folding_row(f, "hour", "all", t0)->revision, 1);
+}
+
+Test(fold, flush_shows_all_rows_at_one_instant)
+{
+    begin(plain);
+    for (int q = 0; q < 20; q++) {
+        const char name[] = {'q', (char)('a' + q), 0};
+        folding_feed(f, name, t0, q);
+    }
+    folding_tick(f, t0 + 500);
+    f->count = 0;
+    f->full = true;
+    cr_expect_eq(fold_flush(f->fold, true), 19 * 2 + 20); /* a queue of 0 contacts has no rolling row, but a running hour */
+    f->full = false;
+    cr_expect_eq(fold_flush(f->fold, false), 0);
+    for (int i = 0; i < f->count; i++)
+        cr_expect(!f->shown[i].rolling || f->shown[i].end_ms == (strcmp(f->shown[i].window, "1m") ? t0 + 5 * S : t0 + S));
+}
+
+Test(fold, finish_makes_calendar_windows_final)
+{
+    begin(plain);
+    folding_feed(f, NULL, t0, 3);
+    folding_tick(f, t0 + 500);
+    fold_finish(f->fold);
+    folding_tick(f, t0 + 600);
+    cr_expect(folding_row(f, "hour", "all", t0)->final);
+}
+
+Test(fold, publishes_no_more_rows_a_second_than_it_may)
+{
+    begin("windows: {rolling: [1m], calendar: []}\nscopes: [[queue]]\npublish: {rows_per_second: 50}\n");
+    folding_tick(f, t0);
+    for (int q = 0; q < 250; q++) {
+        char name[3] = {(char)('a' + q % 26), (char)('a' + q / 26), 0};
+        folding_feed(f, name, t0, 1);
+    }
+    for (int i = 1; i <= 10; i++)
+        folding_tick(f, t0 + i * 100);
+    cr_expect_leq(f->rows, 50 + 50 + 5);
+    cr_expect_geq(f->rows, 50);
+    for (int i = 11; i <= 50; i++)
+        folding_tick(f, t0 + i * 100);
+    cr_expect_eq(f->count, 250); /* oldest first: each has had its turn */
+}
+
+Test(fold, a_late_contribution_to_a_long_window_is_published_at_its_pace)
+{
+    begin("windows: {rolling: [1d], calendar: []}\nscopes: [[]]\n");
+    folding_feed(f, NULL, t0, 1);
+    folding_tick(f, t0);
+    cr_expect_eq(offered("1d", "all", -1), 1);
+    folding_feed(f, NULL, t0, 1);
+    folding_tick(f, t0 + 59 * S);
+    cr_expect_eq(offered("1d", "all", -1), 1); /* 1d / 300 is over a minute: a minute */
+    folding_tick(f, t0 + 60 * S);
+    cr_expect_eq(offered("1d", "all", -1), 2);
+}
+
+/* ---- random contributions, clock and instants against the sums over [end - W, end) ---- */
+
+enum { MOST = 6000, QUEUES = 4 };
+static const char *const queues[QUEUES] = {"a", "b", "c", "d"};
+static struct put {
+    int64_t at_ms, n;
+    int queue;
+} kept[MOST];
+static int kept_count;
+
+static int64_t model(int queue, int64_t from_ms, int64_t to_ms)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < kept_count; i++)
+        if (kept[i].queue == queue && kept[i].at_ms >= from_ms && kept[i].at_ms < to_ms)
+            sum += kept[i].n;
+    return sum;
+}
+
+static void expect_rows_equal_the_model(void)
+{
+    while (fold_flush(f->fold, true) > 0)
+        ;
+    for (int i = 0; i < f->count; i++) {
+        const struct shown *row = &f->shown[i];
+        cr_assert_eq(row->offered, model(row->scope[strlen("queue=")] - 'a', row->start_ms, row->end_ms), "%s %s from %lld: %lld", row->window,
+                     row->scope, (long long)(row->start_ms - t0), (long long)row->offered);
+    }
+}
+
+static void random_feed(const char *yaml, uint64_t seed)
+{
+    begin(yaml);
+    struct chance chance = {seed};
+    int64_t now_ms = t0;
+    for (int step = 0; step < 700 && kept_count < MOST - 8; step++) {
+        for (int64_t n = chance_below(&chance, 8); n > 0; n--) {
+            static const int64_t reach[] = {30, 900, 20000, 200000};
+            struct put put = {now_ms / S * S - chance_below(&chance, reach[chance_below(&chance, 4)]) * S, chance_below(&chance, 50) - 10,
+                              (int)chance_below(&chance, QUEUES)};
+            kept[kept_count++] = put;
+            folding_feed(f, queues[put.queue], put.at_ms, put.n);
+        }
+        f->watermark_ms = now_ms - chance_below(&chance, 20 * S);
+        folding_tick(f, now_ms);
+        if (chance_below(&chance, 10) == 0)
+            expect_rows_equal_the_model();
+        int64_t jump = chance_below(&chance, 100);
+        now_ms += jump < 60 ? chance_below(&chance, 5 * S) : jump < 95 ? chance_below(&chance, 5 * MIN) : chance_below(&chance, 8 * H);
+    }
+    expect_rows_equal_the_model();
+}
+
+Test(fold, rows_equal_brute_force_sums_at_random_instants)
+{
+    random_feed("windows: {rolling: [1m, 5m, 15m, 1h, 1d, 7d], calendar: [hour, day, week, month]}\nscopes: [[queue]]\nretention: {correction: 365d}\n", 1);
+}
+
+Test(fold, rows_equal_brute_force_sums_for_awkward_windows_and_a_zone_with_half_hours)
+{
+    random_feed("windows: {rolling: [90s, 100s, 1000s, 61m, 36h], calendar: [quarter_hour, hour, day], timezone: Australia/Lord_Howe}\n"
+                "scopes: [[queue]]\nretention: {correction: 365d}\n", 2);
+}

@@ -1,0 +1,532 @@
+/* The Redis sink, against a redis-server of its own on a unix socket. Time is by hand: step(now) moves it. */
+#include <criterion/criterion.h>
+#include <hiredis/hiredis.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "esteem/redis.h"
+#include "esteem/row.h"
+
+#define START_MS INT64_C(1795356000000) /* 2026-11-22T14:00:00Z */
+#define HOUR_MS INT64_C(3600000)
+
+static char folder[] = "/tmp/esteem-redis-XXXXXX";
+static char socket_path[64];
+static pid_t server;
+static redisContext *look; /* the test's own connection */
+static struct config *config;
+static struct sink sink;
+static int64_t now_ms = START_MS;
+
+/* ---- the server ---- */
+
+static void server_start(void)
+{
+    server = fork();
+    cr_assert_geq(server, 0);
+    if (server == 0) {
+        (void)!freopen("/dev/null", "w", stdout);
+        execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_path, "--save", "", "--appendonly", "no",
+               "--dir", folder, (char *)NULL);
+        _exit(127);
+    }
+    for (int i = 0; i < 500; i++) {
+        look = redisConnectUnix(socket_path);
+        if (look && !look->err)
+            return;
+        redisFree(look);
+        usleep(10000);
+    }
+    cr_assert(false, "redis-server did not start");
+}
+
+static void server_stop(void)
+{
+    redisFree(look);
+    kill(server, SIGCONT);
+    kill(server, SIGKILL);
+    waitpid(server, NULL, 0);
+    unlink(socket_path);
+}
+
+/* The reply as text: "nil", "OK", "12", or of an array its elements with blanks between. */
+static const char *ask(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static const char *ask(const char *format, ...)
+{
+    static char text[1 << 16];
+    va_list arguments;
+    va_start(arguments, format);
+    redisReply *reply = redisvCommand(look, format, arguments);
+    va_end(arguments);
+    cr_assert(reply != NULL, "the test's own connection broke: %s", look->errstr);
+    size_t used = 0;
+    text[0] = '\0';
+    if (reply->type == REDIS_REPLY_INTEGER)
+        (void)snprintf(text, sizeof text, "%lld", reply->integer);
+    else if (reply->type == REDIS_REPLY_NIL)
+        strcpy(text, "nil");
+    else if (reply->type == REDIS_REPLY_ARRAY)
+        for (size_t i = 0; i < reply->elements; i++)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? " " : "", reply->element[i]->str);
+    else
+        (void)snprintf(text, sizeof text, "%s", reply->str);
+    freeReplyObject(reply);
+    return text;
+}
+
+/* ---- the sink ---- */
+
+static void steps(int count)
+{
+    for (int i = 0; i < count; i++) {
+        sink.step(sink.state, now_ms);
+        usleep(500);
+    }
+}
+
+static void pass(int64_t ms)
+{
+    now_ms += ms;
+    steps(1);
+}
+
+/* Steps until nothing waits any more, two seconds at most. */
+static void settle(void)
+{
+    for (int i = 0; i < 4000 && (sink.pending(sink.state) || i < 20); i++)
+        steps(1);
+    cr_assert_eq(sink.pending(sink.state), 0);
+}
+
+static void until_generation(uint64_t generation)
+{
+    for (int i = 0; i < 4000 && sink.generation(sink.state) < generation; i++)
+        steps(1);
+    cr_assert_eq(sink.generation(sink.state), generation);
+}
+
+static void sink_start(const char *more)
+{
+    char text[512];
+    (void)snprintf(text, sizeof text, "redis: {socket: %s%s}\n", socket_path, more);
+    cr_assert_eq(config_parse("test", text, strlen(text), stderr, &config), 0);
+    cr_assert_eq(redis_sink_open(config, &sink), 0);
+}
+
+static void given_redis(void)
+{
+    if (system("command -v redis-server >/dev/null") != 0)
+        cr_skip_test("redis-server is not installed");
+    cr_assert(mkdtemp(folder) != NULL);
+    (void)snprintf(socket_path, sizeof socket_path, "%s/redis.sock", folder);
+    server_start();
+}
+
+static void given_sink(void)
+{
+    given_redis();
+    sink_start("");
+    until_generation(1);
+}
+
+static void done(void)
+{
+    if (server == 0)
+        return;
+    redis_sink_close(&sink);
+    config_free(config);
+    server_stop();
+    char command[64];
+    (void)snprintf(command, sizeof command, "rm -r %s", folder);
+    cr_assert_eq(system(command), 0);
+}
+
+TestSuite(redis, .init = given_sink, .fini = done, .timeout = 60);
+TestSuite(redis_server, .init = given_redis, .fini = done, .timeout = 60);
+
+/* ---- rows ---- */
+
+/* Five minutes of a queue, with so many CSAT answers and contacts handled. */
+static struct row *row_of(const char *tenant, const char *queue, int64_t answers, int64_t handled)
+{
+    static const uint8_t dimension[] = {DIMENSION_queue};
+    char scope[ROW_SCOPE_MAX];
+    struct row head = {.start_ms = now_ms - 300000, .end_ms = now_ms, .rolling = true, .window_name = "5m", .tenant = tenant,
+                       .scope = scope, .value_count = 1, .value_dimension = {DIMENSION_queue}, .value = {queue}};
+    struct tally_run run;
+    tally_run_begin(&run);
+    tally_run_put(&run, MEASURE_handled, handled);
+    tally_run_put(&run, MEASURE_talk_ms, handled * 231000);
+    tally_run_put(&run, MEASURE_csat_n, answers);
+    tally_run_put(&run, MEASURE_csat_top, answers ? answers - 2 : 0);
+    tally_run_end(&run);
+    row_scope_text(config, dimension, head.value, 1, scope, sizeof scope);
+    return row_new(&head, run.bytes, run.length);
+}
+
+static struct row *calendar_row(bool running, bool last)
+{
+    struct row *row = row_of("acme", "billing", 12, 40), head = *row;
+    head.rolling = false;
+    head.window = CALENDAR_HOUR;
+    head.window_name = "hour";
+    head.running = running;
+    head.last = last;
+    head.start_ms = START_MS;
+    head.end_ms = START_MS + HOUR_MS;
+    struct row *calendar = row_new(&head, row->runs, row->runs_length);
+    row_free(row);
+    return calendar;
+}
+
+/* Takes the row. */
+static enum sink_result put(struct row *row)
+{
+    enum sink_result result = sink.put(sink.state, row);
+    row_free(row);
+    return result;
+}
+
+static void put_and_settle(struct row *row)
+{
+    cr_assert_eq(put(row), SINK_TAKEN);
+    sink.batch_end(sink.state, now_ms);
+    settle();
+}
+
+#define KEY "esteem:v1:{acme}:queue=billing:5m"
+
+Test(redis, writes_a_row_as_a_hash_with_its_metrics_and_its_json)
+{
+    put_and_settle(row_of("acme", "billing", 12, 40));
+    cr_expect_str_eq(ask("HMGET " KEY " csat csat_n csat_low csat_high csat_small aht_ms aht_ms_n"),
+                     "83.333333 12 55.196914 95.303486 (null) 231000 40");
+    cr_expect_str_eq(ask("HMGET " KEY " start end revision final partial"),
+                     "2026-11-22T13:55:00Z 2026-11-22T14:00:00Z 0 false false");
+    cr_expect_str_eq(ask("HGET " KEY " config"), config->id);
+    const char *json = ask("HGET " KEY " row");
+    cr_expect(strstr(json, "{\"v\":1,\"tenant\":\"acme\",\"scope\":{\"queue\":\"billing\"},\"window\":\"5m\",") == json);
+    cr_expect_eq(redis_counts(&sink).rows, 1);
+    cr_expect_eq(redis_counts(&sink).errors, 0);
+}
+
+Test(redis, keeps_the_running_calendar_window_and_the_last_one_closed_apart)
+{
+    put_and_settle(calendar_row(true, false));
+    put_and_settle(calendar_row(false, true));
+    cr_expect_str_eq(ask("EXISTS esteem:v1:{acme}:queue=billing:hour"), "1");
+    cr_expect_str_eq(ask("EXISTS esteem:v1:{acme}:queue=billing:hour:last"), "1");
+}
+
+Test(redis, does_not_write_a_calendar_row_that_is_neither_running_nor_last)
+{
+    put_and_settle(calendar_row(false, false));
+    cr_expect_str_eq(ask("KEYS *billing*"), "");
+    cr_expect_eq(redis_counts(&sink).rows, 0);
+}
+
+Test(redis, takes_out_a_metric_that_lost_its_denominator)
+{
+    put_and_settle(row_of("acme", "billing", 12, 40));
+    put_and_settle(row_of("acme", "billing", 0, 40));
+    cr_expect_str_eq(ask("HMGET " KEY " csat csat_n csat_low aht_ms"), "(null) (null) (null) 231000");
+    cr_expect_gt(atoll(ask("PTTL " KEY)), 1190000);
+}
+
+Test(redis, takes_out_the_mark_small_when_n_has_grown)
+{
+    put_and_settle(row_of("acme", "billing", 9, 40));
+    cr_expect_str_eq(ask("HGET " KEY " csat_small"), "true");
+    put_and_settle(row_of("acme", "billing", 10, 40));
+    cr_expect_str_eq(ask("HMGET " KEY " csat_n csat_small"), "10 (null)");
+}
+
+Test(redis, clears_what_an_earlier_process_left_in_a_key)
+{
+    (void)ask("HSET " KEY " gone 1 csat 2");
+    put_and_settle(row_of("acme", "billing", 0, 40));
+    cr_expect_str_eq(ask("HMGET " KEY " gone csat aht_ms"), "(null) (null) 231000");
+}
+
+Test(redis, gives_a_key_twice_its_window_and_renews_that_at_half_life)
+{
+    put_and_settle(row_of("acme", "billing", 12, 40));
+    cr_expect_leq(atoll(ask("PTTL " KEY)), 1200000);
+    cr_expect_gt(atoll(ask("PTTL " KEY)), 1190000);
+    (void)ask("PEXPIRE " KEY " 700000");
+    pass(599000);
+    put_and_settle(row_of("acme", "billing", 13, 40));
+    cr_expect_leq(atoll(ask("PTTL " KEY)), 700000, "more than half is left: not renewed");
+    pass(2000);
+    put_and_settle(row_of("acme", "billing", 14, 40));
+    cr_expect_gt(atoll(ask("PTTL " KEY)), 1190000, "less than half is left: renewed");
+}
+
+Test(redis, gives_a_key_that_redis_dropped_its_time_to_live_again)
+{
+    put_and_settle(row_of("acme", "billing", 12, 40));
+    (void)ask("DEL " KEY);
+    put_and_settle(row_of("acme", "billing", 12, 40));
+    cr_expect_str_eq(ask("PTTL " KEY), "-1");
+    put_and_settle(row_of("acme", "billing", 12, 40));
+    cr_expect_gt(atoll(ask("PTTL " KEY)), 1190000);
+}
+
+Test(redis, encodes_tenants_and_values)
+{
+    put_and_settle(row_of("a{c}me", "billing, north:\xc0\x80", 12, 40));
+    cr_expect_str_eq(ask("EXISTS esteem:v1:{a%%7Bc%%7Dme}:queue=billing%%2C%%20north%%3A%%00:5m"), "1");
+}
+
+Test(redis, lists_live_scopes_by_the_newest_instant_of_their_rows)
+{
+    put_and_settle(row_of("acme", "billing", 12, 40));
+    put_and_settle(calendar_row(true, false)); /* ends later, but has not reached its end */
+    cr_expect_str_eq(ask("ZSCORE esteem:v1:{acme}:scopes queue=billing"), "1795356000000");
+    now_ms += 60000;
+    put_and_settle(row_of("acme", "billing", 12, 40));
+    cr_expect_str_eq(ask("ZSCORE esteem:v1:{acme}:scopes queue=billing"), "1795356060000");
+}
+
+Test(redis, takes_dead_scopes_out_of_the_list)
+{
+    put_and_settle(row_of("acme", "billing", 12, 40));
+    now_ms += 80 * 24 * HOUR_MS;
+    put_and_settle(row_of("acme", "sales", 12, 40));
+    cr_expect_str_eq(ask("ZRANGE esteem:v1:{acme}:scopes 0 -1"), "queue=sales");
+}
+
+Test(redis, writes_the_catalogue)
+{
+    settle();
+    cr_expect_str_eq(ask("HGET esteem:v1:catalogue csat_mean"),
+                     "{\"unit\":\"scale\",\"formula\":\"(csat_sum) / (csat_n)\",\"direction\":\"up\","
+                     "\"meaning\":\"mean satisfaction, 1 to 5\",\"family\":\"csat\"}");
+    cr_expect_eq(atoi(ask("HLEN esteem:v1:catalogue")), METRIC_COUNT);
+}
+
+/* ---- what a batch tells ---- */
+
+static redisContext *subscribed(void)
+{
+    redisContext *listener = redisConnectUnix(socket_path);
+    redisReply *reply = redisCommand(listener, "SUBSCRIBE esteem:v1:{acme}:changed");
+    freeReplyObject(reply);
+    redisSetTimeout(listener, (struct timeval){5, 0});
+    return listener;
+}
+
+static void expect_told(redisContext *listener, const char *keys)
+{
+    redisReply *reply = NULL;
+    cr_assert_eq(redisGetReply(listener, (void **)&reply), REDIS_OK);
+    cr_expect_str_eq(reply->element[2]->str, keys);
+    freeReplyObject(reply);
+}
+
+Test(redis, tells_the_keys_that_a_batch_has_changed)
+{
+    redisContext *listener = subscribed();
+    cr_assert_eq(put(row_of("acme", "billing", 12, 40)), SINK_TAKEN);
+    cr_assert_eq(put(row_of("other", "sales", 12, 40)), SINK_TAKEN);
+    put_and_settle(row_of("acme", "sales", 12, 40));
+    expect_told(listener, KEY "\nesteem:v1:{acme}:queue=sales:5m");
+    put_and_settle(row_of("acme", "billing", 12, 40));
+    expect_told(listener, KEY);
+    redisFree(listener);
+}
+
+Test(redis, tells_a_star_above_a_thousand_keys)
+{
+    redisContext *listener = subscribed();
+    char queue[16];
+    for (int i = 0; i <= REDIS_CHANGED_MAX; i++) {
+        (void)snprintf(queue, sizeof queue, "q%d", i);
+        cr_assert_eq(put(row_of("acme", queue, 12, 40)), SINK_TAKEN);
+    }
+    sink.batch_end(sink.state, now_ms);
+    settle();
+    expect_told(listener, "*");
+    cr_expect_eq(redis_counts(&sink).rows, REDIS_CHANGED_MAX + 1);
+    redisFree(listener);
+}
+
+/* ---- fence ---- */
+
+Test(redis, numbers_instances_in_the_order_of_their_start)
+{
+    cr_expect_eq(redis_counts(&sink).fence, 1);
+    cr_expect_str_eq(ask("GET esteem:v1:fence"), "1");
+}
+
+Test(redis, stops_for_good_when_a_newer_instance_has_started)
+{
+    put_and_settle(row_of("acme", "billing", 12, 40));
+    cr_expect_not(redis_fenced(sink.state));
+    (void)ask("INCR esteem:v1:fence");
+    put_and_settle(row_of("acme", "billing", 13, 40));
+    cr_expect(redis_fenced(sink.state));
+    cr_expect_eq(put(row_of("acme", "billing", 14, 40)), SINK_AWAY);
+    now_ms += 60000;
+    steps(20);
+    cr_expect_str_eq(ask("HGET " KEY " csat_n"), "13");
+    cr_expect_eq(sink.generation(sink.state), 1);
+}
+
+Test(redis, writes_everything_again_when_redis_has_lost_its_data)
+{
+    put_and_settle(row_of("acme", "billing", 12, 40));
+    (void)ask("FLUSHALL");
+    put_and_settle(row_of("acme", "sales", 12, 40));
+    cr_expect_eq(sink.generation(sink.state), 2);
+    settle();
+    cr_expect_str_eq(ask("GET esteem:v1:fence"), "1");
+    cr_expect_eq(atoi(ask("HLEN esteem:v1:catalogue")), METRIC_COUNT);
+    put_and_settle(row_of("acme", "billing", 12, 40));
+    cr_expect_gt(atoll(ask("PTTL " KEY)), 1190000);
+    cr_expect_eq(sink.generation(sink.state), 2);
+}
+
+/* ---- faults ---- */
+
+Test(redis, comes_back_when_redis_does_and_writes_everything_again)
+{
+    put_and_settle(row_of("acme", "billing", 12, 40));
+    server_stop();
+    steps(5);
+    cr_expect_eq(put(row_of("acme", "billing", 13, 40)), SINK_AWAY);
+    now_ms += 200;
+    steps(5);
+    server_start();
+    now_ms += 5000;
+    until_generation(2);
+    put_and_settle(row_of("acme", "billing", 14, 40));
+    cr_expect_str_eq(ask("HGET " KEY " csat_n"), "14");
+    cr_expect_str_eq(ask("GET esteem:v1:fence"), "1");
+    cr_expect_eq(redis_counts(&sink).reconnects, 1);
+}
+
+Test(redis, keeps_rows_in_doubt_pending_until_it_is_back)
+{
+    cr_assert_eq(put(row_of("acme", "billing", 12, 40)), SINK_TAKEN);
+    server_stop();
+    sink.batch_end(sink.state, now_ms);
+    steps(5);
+    cr_expect_eq(sink.pending(sink.state), 1);
+    server_start();
+    now_ms += 5000;
+    until_generation(2);
+    cr_expect_eq(sink.pending(sink.state), 0);
+}
+
+Test(redis, says_full_at_its_bound_and_goes_on_when_answers_come)
+{
+    kill(server, SIGSTOP);
+    uint64_t taken = 0;
+    enum sink_result result;
+    while ((result = put(row_of("acme", "billing", 12, 40))) == SINK_TAKEN && taken <= REDIS_ROWS_MAX)
+        taken++;
+    cr_expect_eq(result, SINK_FULL);
+    cr_expect_gt(taken, 5000);
+    cr_expect_eq(sink.pending(sink.state), taken);
+    kill(server, SIGCONT);
+    sink.batch_end(sink.state, now_ms);
+    settle();
+    cr_expect_eq(put(row_of("acme", "billing", 12, 40)), SINK_TAKEN);
+}
+
+Test(redis, takes_a_connection_without_answers_for_a_broken_one)
+{
+    kill(server, SIGSTOP);
+    cr_assert_eq(put(row_of("acme", "billing", 12, 40)), SINK_TAKEN);
+    sink.batch_end(sink.state, now_ms);
+    now_ms += 5000;
+    steps(2);
+    cr_expect_eq(put(row_of("acme", "billing", 12, 40)), SINK_TAKEN, "5 s are allowed");
+    now_ms += 1;
+    steps(1);
+    cr_expect_eq(put(row_of("acme", "billing", 12, 40)), SINK_AWAY, "more are not");
+    kill(server, SIGCONT);
+    now_ms += 5000;
+    until_generation(2);
+}
+
+Test(redis, does_not_count_idle_time_as_silence)
+{
+    settle();
+    now_ms += 3600000;
+    cr_assert_eq(put(row_of("acme", "billing", 12, 40)), SINK_TAKEN);
+    sink.batch_end(sink.state, now_ms);
+    sink.step(sink.state, now_ms);
+    settle();
+    cr_expect_eq(sink.generation(sink.state), 1);
+}
+
+Test(redis, counts_an_error_and_writes_everything_again_after_a_second)
+{
+    put_and_settle(row_of("acme", "billing", 12, 40));
+    (void)ask("CONFIG SET maxmemory 1");
+    cr_assert_eq(put(row_of("acme", "billing", 13, 40)), SINK_TAKEN);
+    sink.batch_end(sink.state, now_ms);
+    steps(40);
+    cr_expect_geq(redis_counts(&sink).errors, 1);
+    cr_expect_eq(sink.pending(sink.state), 1, "the row is not written");
+    cr_expect_eq(put(row_of("acme", "billing", 14, 40)), SINK_FULL, "a pause");
+    (void)ask("CONFIG SET maxmemory 0");
+    now_ms += REDIS_PAUSE_MS;
+    until_generation(2);
+    put_and_settle(row_of("acme", "billing", 14, 40));
+    cr_expect_str_eq(ask("HGET " KEY " csat_n"), "14");
+}
+
+Test(redis, counts_a_row_whose_transaction_was_refused)
+{
+    (void)ask("CONFIG SET maxmemory 1");
+    cr_assert_eq(put(row_of("acme", "billing", 13, 40)), SINK_TAKEN); /* unknown key: MULTI */
+    sink.batch_end(sink.state, now_ms);
+    steps(40);
+    cr_expect_eq(sink.pending(sink.state), 1);
+    cr_expect_eq(redis_counts(&sink).rows, 0);
+    (void)ask("CONFIG SET maxmemory 0");
+    now_ms += REDIS_PAUSE_MS;
+    until_generation(2);
+}
+
+Test(redis_server, waits_for_a_server_that_is_not_there_yet)
+{
+    server_stop();
+    sink_start("");
+    steps(20);
+    cr_expect_eq(sink.generation(sink.state), 0);
+    cr_expect_eq(put(row_of("acme", "billing", 12, 40)), SINK_AWAY);
+    server_start();
+    now_ms += 5000;
+    until_generation(1);
+    cr_expect_eq(redis_counts(&sink).reconnects, 0);
+}
+
+Test(redis_server, opens_with_user_password_and_database)
+{
+    (void)ask("ACL SETUSER esteem on >secret ~* &* +@all");
+    (void)ask("CONFIG SET requirepass other");
+    sink_start(", user: esteem, password: secret, database: 3");
+    until_generation(1);
+    put_and_settle(row_of("acme", "billing", 12, 40));
+    (void)ask("SELECT 3");
+    cr_expect_str_eq(ask("HGET " KEY " csat_n"), "12");
+}
+
+Test(redis_server, stays_away_with_a_wrong_password)
+{
+    (void)ask("CONFIG SET requirepass other");
+    sink_start(", password: wrong");
+    for (int i = 0; i < 10; i++, now_ms += 5000)
+        steps(10);
+    cr_expect_eq(sink.generation(sink.state), 0);
+    cr_expect_geq(redis_counts(&sink).errors, 2);
+}
