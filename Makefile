@@ -29,7 +29,7 @@ SRCXX    := $(wildcard engine/*/*.cc)
 OBJ      := $(SRC:%.c=$(B)/%.o) $(SRCXX:%.cc=$(B)/%.o)
 LIBOBJ   := $(filter-out $(B)/engine/main.o,$(OBJ))
 
-.PHONY: all clean check test unit golden reference layers race asan compdb install format
+.PHONY: demo bench all clean check test unit golden reference layers race asan compdb install format
 all: $(B)/esteem
 
 $(B)/esteem: $(OBJ)
@@ -54,14 +54,16 @@ TESTOBJ  := $(UNIT:=.o) $(RACE:=.o) $(SUPPORT)
 $(TESTOBJ): CFLAGS += -Itests
 .SECONDARY: $(TESTOBJ)
 
-# An archive, so that a test is linked with what it uses only.
+# Archives, so that a test is linked with what it uses only.
 $(B)/libesteem.a: $(LIBOBJ)
+$(B)/libsupport.a: $(SUPPORT)
+$(B)/lib%.a:
 	@rm -f $@
 	ar rcs $@ $^
 
-$(UNIT): $(B)/tests/unit/%: $(B)/tests/unit/%.o $(SUPPORT) $(B)/libesteem.a
+$(UNIT): $(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libsupport.a $(B)/libesteem.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcriterion
-$(RACE): $(B)/tests/race/%: $(B)/tests/race/%.o $(SUPPORT) $(B)/libesteem.a
+$(RACE): $(B)/tests/race/%: $(B)/tests/race/%.o $(B)/libsupport.a $(B)/libesteem.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 .PHONY: unit-programs race-programs
@@ -93,6 +95,26 @@ asan:
 	$(MAKE) MODE=asan all unit-programs
 	BUILD=$(BUILD) tests/run asan
 
+# ---- to look at, and to measure ----
+
+# The main job on this machine alone. DEMO_SECONDS=20 ends it by itself.
+demo:
+	@deploy/install-deps.sh
+	@$(MAKE) --no-print-directory MODE=release all
+	@$(B)/esteem demo
+
+BENCH    := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
+$(BENCH): $(B)/bench/%: $(B)/bench/%.o
+	$(CC) $(LDFLAGS) -o $@ $^ -lrdkafka -lm
+.SECONDARY: $(BENCH:=.o)
+# Events per CPU-second against a raw consumer in the same run: bench/bench.sh says how.
+bench:
+	deploy/install-deps.sh --test
+	$(MAKE) MODE=release all bench-programs
+	bench/bench.sh
+.PHONY: bench-programs
+bench-programs: $(BENCH)
+
 # ---- the rest ----
 
 # What an editor's language server reads.
@@ -110,7 +132,7 @@ install: $(B)/esteem
 format:
 	clang-format -i $(SRC) $(wildcard engine/*/*.h include/esteem/*.h tests/*/*.c tests/*/*.h)
 
--include $(OBJ:.o=.d) $(TESTOBJ:.o=.d)
+-include $(OBJ:.o=.d) $(TESTOBJ:.o=.d) $(BENCH:=.d)
 
 clean:
 	rm -rf $(BUILD)

@@ -30,7 +30,7 @@ struct shard_agent {
     int next_inbound;
     const struct config *config; /* the one it works under */
     pthread_t thread;
-    _Atomic bool quiet; /* draining, and nothing on its way */
+    _Atomic uint64_t rounds, work; /* draining: steps taken, and work done in them */
     _Atomic bool done;  /* has said goodbye */
     pthread_mutex_t counts_lock; /* protects counts */
     struct shard_counts counts;
@@ -369,9 +369,11 @@ static void *shard_thread(void *context)
     /* Drain: nothing more is read; what others hand over is still taken until all are quiet. */
     shard_stop_reading(agent->shard);
     while (stage_of(pipeline) < STAGE_FINISH) {
-        bool quiet = shard_step(agent->shard, 0, !shard_empty(agent->shard)) == 0 && shard_empty(agent->shard);
-        atomic_store_explicit(&agent->quiet, quiet, memory_order_release);
-        if (quiet)
+        int done = shard_step(agent->shard, 0, !shard_empty(agent->shard)) + !shard_empty(agent->shard);
+        /* release: pipeline_stop sees this round's work with its number */
+        atomic_fetch_add_explicit(&agent->work, (uint64_t)done, memory_order_relaxed);
+        atomic_fetch_add_explicit(&agent->rounds, 1, memory_order_release);
+        if (done == 0)
             nap();
     }
     while (stage_of(pipeline) < STAGE_STOP) {
@@ -447,16 +449,25 @@ int pipeline_start(struct pipeline *pipeline)
     return 0;
 }
 
-static bool all_quiet(struct pipeline *pipeline)
+/* Two whole rounds of every shard without any work: nothing is on its way between them. */
+static void wait_until_quiet(struct pipeline *pipeline, int64_t until_ms)
 {
-    for (int s = 0; s < pipeline->setup.shards; s++) {
-        if (!atomic_load_explicit(&pipeline->shard[s].quiet, memory_order_acquire))
-            return false;
-        for (int t = 0; t < pipeline->setup.shards; t++)
-            if (ring_count(&pipeline->shard[s].to_shard[t]))
-                return false;
+    uint64_t rounds[SHARD_MAX] = {0}, work = UINT64_MAX;
+    for (;;) {
+        bool again = true;
+        uint64_t now = 0;
+        for (int s = 0; s < pipeline->setup.shards; s++) {
+            again &= atomic_load_explicit(&pipeline->shard[s].rounds, memory_order_acquire) >= rounds[s] + 2;
+            now += atomic_load_explicit(&pipeline->shard[s].work, memory_order_relaxed);
+        }
+        if ((again && now == work) || clock_monotonic_ms(&pipeline->setup.clock) >= until_ms)
+            return;
+        if (again || now != work)
+            for (int s = 0; s < pipeline->setup.shards; s++)
+                rounds[s] = atomic_load_explicit(&pipeline->shard[s].rounds, memory_order_acquire);
+        work = now;
+        nap();
     }
-    return true;
 }
 
 static bool all_done(struct pipeline *pipeline)
@@ -473,9 +484,7 @@ int pipeline_stop(struct pipeline *pipeline, enum pipeline_end end, int64_t with
     pipeline->end = end;
     pipeline->end_wall_ms = clock_wall_ms(&pipeline->setup.clock) + 1000; /* no fold has stepped beyond it */
     atomic_store_explicit(&pipeline->stage, STAGE_DRAIN, memory_order_release);
-    /* Twice, with a pause between: a parcel may be between a ring and its shard's ledger at the first look. */
-    for (int quiet = 0; quiet < 2 && clock_monotonic_ms(&pipeline->setup.clock) < until_ms; nap())
-        quiet = all_quiet(pipeline) ? quiet + 1 : 0;
+    wait_until_quiet(pipeline, until_ms);
     atomic_store_explicit(&pipeline->stage, STAGE_FINISH, memory_order_release);
     while (!all_done(pipeline) && clock_monotonic_ms(&pipeline->setup.clock) < until_ms)
         nap();

@@ -311,6 +311,8 @@ void combine_flush(struct combine *combine, struct batch **batch)
     for (uint32_t c = 0; c < combine->cells; c++) {
         struct cell *cell = &combine->cell[c];
         struct key *key = &combine->key[cell->key];
+        if (cell->tally.length == 0) /* all was taken back within the tick */
+            continue;
         if (!key->named) {
             struct scope_key text = key_text(combine, key);
             batch_put_key(batch[key->fold], cell->key, &text);

@@ -3,7 +3,7 @@
  * that runs.
  *
  *     METRIC(csat_mean, CSAT, scale, UP, csat_n, ratio(m(csat_sum), m(csat_n)), "...")
- *         catalogue  "csat_sum / csat_n"
+ *         catalogue  "(csat_sum) / (csat_n)"
  *         code       metric_ratio(view->measure[MEASURE_csat_sum], view->measure[MEASURE_csat_n])
  *
  * n: a formula gives the n that its figure rests on (a ratio its denominator); where it gives none, the table's column does. */

@@ -14,13 +14,13 @@
 enum {
     OVERHEAD_BYTES = 512,   /* of a message beside its bytes, key and headers */
     SHORTEST_BYTES = 1024,  /* a broker that refuses this as too large wants no letters */
+    TOPIC_NAME_MAX = 249,   /* Kafka's */
     VALUE_MAX = 32,         /* bytes of a number in a header */
 };
 
 struct deadletter {
     rd_kafka_t *rk;
-    rd_kafka_topic_t *topic;
-    char *name;
+    char *name; /* the topic's; no handle of it, which would have a broker create it in its own way before we ask */
     size_t message_max;            /* librdkafka's message.max.bytes */
     struct producer_topics create; /* the stepping thread */
 
@@ -75,7 +75,7 @@ static rd_kafka_resp_err_t produce(struct deadletter *letters, const void *bytes
 {
     atomic_fetch_add_explicit(&letters->pending, 1, memory_order_relaxed);
     rd_kafka_resp_err_t error =
-        rd_kafka_producev(letters->rk, RD_KAFKA_V_RKT(letters->topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+        rd_kafka_producev(letters->rk, RD_KAFKA_V_TOPIC(letters->name), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
                           RD_KAFKA_V_VALUE((void *)(uintptr_t)bytes, length),
                           RD_KAFKA_V_KEY((const void *)key, key_length), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
     if (error) {
@@ -171,6 +171,8 @@ int deadletter_open(const struct config *config, struct deadletter **out)
     *out = NULL;
     if (!config->deadletter[0])
         return 0;
+    if (strlen(config->deadletter) > TOPIC_NAME_MAX)
+        return err_set(ERR_CONFIG, "topics.deadletter: longer than a topic's name may be; shorten it");
     struct deadletter *letters = calloc(1, sizeof *letters);
     ensure(letters != NULL, "the machine has memory left");
     letters->name = strdup(config->deadletter);
@@ -179,11 +181,6 @@ int deadletter_open(const struct config *config, struct deadletter **out)
                                                .queue_kb = DEADLETTER_QUEUE_KB, .timeout_ms = 0, .idempotent = false,
                                                .delivered = delivered, .context = letters};
     int error = producer_open(config, &settings, &letters->rk);
-    if (!error) {
-        letters->topic = rd_kafka_topic_new(letters->rk, config->deadletter, NULL);
-        if (letters->topic == NULL)
-            error = err_set(ERR_CONFIG, "topics.deadletter: %s: %s", config->deadletter, rd_kafka_err2str(rd_kafka_last_error()));
-    }
     if (error) {
         deadletter_close(letters);
         return error;
@@ -200,8 +197,6 @@ void deadletter_close(struct deadletter *letters)
     if (letters == NULL)
         return;
     producer_topics_close(&letters->create);
-    if (letters->topic)
-        rd_kafka_topic_destroy(letters->topic);
     if (letters->rk)
         producer_close(letters->rk, DEADLETTER_CLOSE_MS);
     free(letters->name);

@@ -246,7 +246,7 @@ static enum sink_result put(void *state, const struct row *row)
         return SINK_AWAY;
     if (redis->rewrite_ms || redis->rows_waiting >= REDIS_ROWS_MAX || redis_writer_full(&redis->writer))
         return SINK_FULL;
-    redis_writer_put(&redis->writer, row, redis->config, redis->now_ms);
+    redis_writer_put(&redis->writer, row, redis->now_ms);
     redis->rows_waiting++;
     if (redis_link_waiting(&redis->link) >= SEND_EARLY)
         send_now(redis);
@@ -396,14 +396,6 @@ void redis_sink_close(struct sink *sink)
     redis_writer_close(&redis->writer);
     free(redis);
     sink->state = NULL;
-}
-
-void redis_sink_config(struct sink *sink, const struct config *config)
-{
-    struct redis *redis = sink->state;
-    redis->config = config;
-    if (redis->phase == READY)
-        everything_again(redis);
 }
 
 bool redis_fenced(const void *state)

@@ -141,7 +141,7 @@ void redis_writer_close(struct redis_writer *writer);
 /* What is remembered of Redis is in doubt. */
 void redis_writer_forget(struct redis_writer *writer);
 bool redis_writer_full(const struct redis_writer *writer);
-void redis_writer_put(struct redis_writer *writer, const struct row *row, const struct config *config, int64_t now_ms);
+void redis_writer_put(struct redis_writer *writer, const struct row *row, int64_t now_ms);
 /* A row's HSET was answered: so many of its fields were new. */
 void redis_writer_hset_done(struct redis_writer *writer, const struct redis_expected *hset, int64_t fields_new, int64_t now_ms);
 /* Publishes the batch's changed keys; what finds no room in the ring waits for the next call. */

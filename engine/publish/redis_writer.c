@@ -169,10 +169,10 @@ bool redis_writer_full(const struct redis_writer *writer)
            writer->tenants.count >= REDIS_TENANTS_MAX;
 }
 
-void redis_writer_put(struct redis_writer *writer, const struct row *row, const struct config *config, int64_t now_ms)
+void redis_writer_put(struct redis_writer *writer, const struct row *row, int64_t now_ms)
 {
     struct redis_tenant *tenant = redis_tenant_find(&writer->tenants, row->tenant);
-    row_open(&writer->view, row, config);
+    row_open(&writer->view, row, row->config);
     size_t key_length = key_make(writer, tenant, row);
     put_key(writer, key_length, now_ms);
     redis_tenant_changed(&writer->tenants, tenant, writer->key, key_length);

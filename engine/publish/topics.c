@@ -17,7 +17,7 @@
 #include "producer.h"
 
 enum {
-    TOPIC_NAME_MAX = 256,
+    TOPIC_NAME_MAX = 250, /* with its NUL; Kafka allows 249 */
     KEY_MAX = ROW_SCOPE_MAX + 3 * 1024,
     KNOWN_MARGIN_MS = 600000,
 };
@@ -94,15 +94,17 @@ static int client_open(struct topics *topics)
     const struct producer_settings settings = {.client = "esteem-topics", .queue_messages = TOPICS_QUEUE_MAX,
                                                .queue_kb = TOPICS_QUEUE_KB, .timeout_ms = TOPICS_TIMEOUT_MS,
                                                .idempotent = true, .delivered = delivered, .context = topics};
-    int error = producer_open(topics->config, &settings, &topics->rk);
-    if (error)
-        return error;
+    return producer_open(topics->config, &settings, &topics->rk);
+}
+
+/* Only when the topics are there: librdkafka asks the broker for each topic that it has a handle of, and a broker that creates
+ * topics by itself would then create it, without compaction, before our own request comes to it. */
+static void handles_open(struct topics *topics)
+{
     for (int f = 0; f < FAMILY_COUNT; f++) {
         topics->topic[f] = rd_kafka_topic_new(topics->rk, topics->name[f], NULL);
-        if (topics->topic[f] == NULL)
-            return err_set(ERR_CONFIG, "topics.prefix: %s: %s", topics->name[f], rd_kafka_err2str(rd_kafka_last_error()));
+        ensure(topics->topic[f] != NULL, "names were checked when the sink was opened");
     }
-    return 0;
 }
 
 static void client_close(struct topics *topics, int wait_ms)
@@ -129,10 +131,10 @@ static bool reopened(struct topics *topics)
     client_close(topics, 0);
     topics->lost += topics->waiting;
     topics->waiting = 0;
-    if (client_open(topics) != 0) {
+    if (client_open(topics) != 0)
         log_error("topics.broken", "%s", err_text());
-        client_close(topics, 0);
-    }
+    else if (topics->create.answered)
+        handles_open(topics);
     topics->rewrite_ms = 0;
     rewrite_later(topics);
     return true;
@@ -159,7 +161,7 @@ static size_t key_make(struct topics *topics, const struct row *row)
 /* False: no room. */
 static bool produce(struct topics *topics, enum family family, size_t key_length)
 {
-    bool histograms = topics->config->publish_histograms;
+    bool histograms = topics->view.config->publish_histograms;
     size_t length = row_json(&topics->view, 1u << family, histograms, &topics->json, &topics->json_room);
     if (rd_kafka_produce(topics->topic[family], RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, topics->json, length, topics->key,
                          key_length, NULL) == 0) {
@@ -210,7 +212,7 @@ static enum sink_result put(void *state, const struct row *row)
         return SINK_AWAY;
     if (topics->rk == NULL || topics->now_ms < topics->refuse_ms || topics->waiting + FAMILY_COUNT > TOPICS_QUEUE_MAX)
         return SINK_FULL;
-    row_open(&topics->view, row, topics->config);
+    row_open(&topics->view, row, row->config);
     size_t key_length = key_make(topics, row);
     uint64_t hash = key_memory_hash(topics->key, key_length, 0);
     unsigned families = families_of(&topics->view), before = families_before(topics, hash);
@@ -247,11 +249,13 @@ static int step(void *state, int64_t now_ms)
         topics->create.rk = topics->rk;
         done += producer_topics_step(&topics->create, now_ms);
     }
-    if (topics->create.answered && topics->generation == 0)
+    if (topics->create.answered && topics->generation == 0) {
+        handles_open(topics);
         everything_again(topics);
+    }
     if (topics->rewrite_ms == 0 || now_ms >= topics->rewrite_ms)
         done += reopened(topics);
-    if (topics->rewrite_ms && now_ms >= topics->rewrite_ms)
+    if (topics->generation && topics->rewrite_ms && now_ms >= topics->rewrite_ms)
         everything_again(topics);
     if (topics->rewrite_ms == 0 && now_ms - topics->rewritten_ms > 2 * TOPICS_PAUSE_MAX_MS)
         topics->pause_ms = TOPICS_PAUSE_MS;
@@ -271,6 +275,18 @@ static uint64_t pending(void *state)
 
 /* ---- life ---- */
 
+static int names_make(struct topics *topics)
+{
+    const char *prefix = topics->config->topics_prefix;
+    if (strlen(prefix) + strlen("employee") >= TOPIC_NAME_MAX)
+        return err_set(ERR_CONFIG, "topics.prefix: longer than a topic's name may be; shorten it");
+    for (int f = 0; f < FAMILY_COUNT; f++) {
+        (void)snprintf(topics->name[f], sizeof topics->name[f], "%s%s", prefix, family_names[f]);
+        producer_topics_add(&topics->create, topics->name[f], "compact,delete");
+    }
+    return 0;
+}
+
 int topics_sink_open(const struct config *config, struct sink *sink)
 {
     struct topics *topics = calloc(1, sizeof *topics);
@@ -278,12 +294,10 @@ int topics_sink_open(const struct config *config, struct sink *sink)
     topics->config = config;
     topics->pause_ms = TOPICS_PAUSE_MS;
     key_memory_init(&topics->known, TOPICS_KEYS_MAX);
-    for (int f = 0; f < FAMILY_COUNT; f++) {
-        (void)snprintf(topics->name[f], sizeof topics->name[f], "%s%s", config->topics_prefix, family_names[f]);
-        producer_topics_add(&topics->create, topics->name[f], "compact,delete");
-    }
     *sink = (struct sink){"topics", topics, put, batch_end, step, generation, pending};
-    int error = client_open(topics);
+    int error = names_make(topics);
+    if (!error)
+        error = client_open(topics);
     if (error)
         topics_sink_close(sink);
     return error;
@@ -299,14 +313,6 @@ void topics_sink_close(struct sink *sink)
     free(topics->json);
     free(topics);
     sink->state = NULL;
-}
-
-void topics_sink_config(struct sink *sink, const struct config *config)
-{
-    struct topics *topics = sink->state;
-    topics->config = config;
-    if (topics->generation)
-        everything_again(topics);
 }
 
 struct topics_counts topics_counts(const struct sink *sink)

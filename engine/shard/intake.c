@@ -213,7 +213,9 @@ static bool event(struct shard *shard, const struct message *message, const char
         return refuse(shard, message, reason, decoder_field(shard->decoder), "");
     struct ledger_key key = identity(&ev);
     int owner = (int)(key.high % (uint64_t)shard->setup.shards);
-    bool keyed = ours || shard->setup.shards == 1 || (!shard->setup.route && shard->config->topic[message->topic].keyed);
+    /* A keyed topic brings an interaction's events together; for events outside any, nothing says by what they are keyed. */
+    bool keyed = ours || shard->setup.shards == 1 ||
+                 (ev.interaction.length && !shard->setup.route && shard->config->topic[message->topic].keyed);
     bool done = keyed || owner == shard->setup.index ? keep(shard, &ev, key) : hand_over(shard, owner, message, text, length);
     if (done && !ours)
         see_time(shard, message->input, ev.time_ms);

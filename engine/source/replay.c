@@ -16,10 +16,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <jv.h>
 #include <librdkafka/rdkafka.h>
 
 #include "esteem/err.h"
+#include "esteem/event.h"
 #include "esteem/file.h"
 #include "esteem/mapping.h"
 
@@ -43,6 +43,7 @@ struct replay {
     rd_kafka_t *rk;
     rd_kafka_topic_t *topic;
     struct mapping *mapping;
+    struct decoder *decoder; /* finds the key */
     const char *file;    /* the one that is being read */
     int64_t line;        /* where in it */
     int64_t started_ms, shown_ms;
@@ -69,36 +70,19 @@ static int64_t now_ms(void)
 
 /* ---- the key */
 
-/* The text of a field of `object`, borrowed from it while it lives; "" when it has none. */
-static const char *field_text(jv object, const char *name, jv *hold)
+/* Writes "tenant|interaction" or "tenant|id" of an event; returns the length. An event that the engine will refuse has none: it is
+ * refused wherever it arrives. */
+static size_t key_write(struct replay *replay, const char *json, size_t length, char *key)
 {
-    *hold = jv_object_get(jv_copy(object), jv_string(name));
-    return jv_get_kind(*hold) == JV_KIND_STRING ? jv_string_value(*hold) : "";
-}
-
-/* Writes "tenant|interaction" or "tenant|id" of an event; returns the length, 0 when it has neither. */
-static size_t key_write(const char *json, size_t length, char *key)
-{
-    jv event = length <= INT32_MAX ? jv_parse_sized(json, (int)length) : jv_null();
-    if (jv_get_kind(event) != JV_KIND_OBJECT) {
-        jv_free(event);
+    struct event ev;
+    if (event_decode(replay->decoder, json, length, NULL, &ev) != REFUSED_NOT) {
         return 0;
     }
-    jv hold[4];
-    const char *id = field_text(event, "id", &hold[0]);
-    jv data = jv_object_get(jv_copy(event), jv_string("data"));
-    bool envelope = *field_text(event, "specversion", &hold[1]) && jv_get_kind(data) == JV_KIND_OBJECT;
-    jv body = envelope ? data : event;
-    const char *tenant = field_text(body, "tenant", &hold[2]);
-    const char *interaction = field_text(body, "interaction", &hold[3]);
-    const char *unit = *interaction ? interaction : id;
-    int wrote = *unit ? snprintf(key, KEY_MAX, "%s|%s", *tenant ? tenant : "default", unit) : 0;
-    for (int i = 0; i < 4; i++) {
-        jv_free(hold[i]);
-    }
-    jv_free(data);
-    jv_free(event);
-    return wrote > 0 && wrote < KEY_MAX ? (size_t)wrote : 0;
+    const struct text *unit = ev.interaction.length ? &ev.interaction : &ev.id;
+    memcpy(key, ev.tenant.at, ev.tenant.length);
+    key[ev.tenant.length] = '|';
+    memcpy(key + ev.tenant.length + 1, unit->at, unit->length);
+    return (size_t)ev.tenant.length + 1 + unit->length;
 }
 
 /* ---- sending */
@@ -180,7 +164,7 @@ static void event_send(void *context, const char *json, size_t length)
 {
     struct replay *replay = context;
     char key[KEY_MAX];
-    size_t key_length = key_write(json, length, key);
+    size_t key_length = key_write(replay, json, length, key);
     pace(replay);
     while (!stop_asked) {
         if (rd_kafka_produce(replay->topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, (void *)(uintptr_t)json, length,
@@ -435,6 +419,8 @@ static int replay_run(struct replay *replay, char **paths, int count)
 {
     const struct options *options = replay->options;
     int error = files_check(replay, paths, count);
+    replay->decoder = decoder_new(FILE_LINE_MAX, NULL, 0);
+    error = error ? error : replay->decoder ? 0 : (int)err_code();
     if (!error && options->mapping) {
         replay->mapping = mapping_new(options->mappings, options->mapping);
         error = replay->mapping ? 0 : err_code();
@@ -464,6 +450,7 @@ static void replay_close(struct replay *replay)
         rd_kafka_destroy(replay->rk);
     }
     mapping_free(replay->mapping);
+    decoder_free(replay->decoder);
 }
 
 int replay_main(int argc, char **argv)

@@ -284,6 +284,8 @@ static void promote(struct pane_ladder *ladder, int k)
             pane_drop(ladder, p);
         }
     }
+    if (gone == 0)
+        return;
     level->count -= gone;
     memmove(level->bucket, level->bucket + gone, (size_t)level->count * sizeof *level->bucket);
 }

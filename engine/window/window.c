@@ -172,8 +172,11 @@ static void everything_again(struct fold *fold, int outlet);
 void fold_reload(struct fold *fold, const struct config *config)
 {
     fold->config = config;
-    for (int o = 0; o < fold->setup.outlets; o++) /* the same integers may mean other metrics now */
+    for (int o = 0; o < fold->setup.outlets; o++) { /* the same integers may mean other metrics now */
         everything_again(fold, o);
+        for (int q = 0; q < QUEUES; q++)
+            fold->queue[o][q].due_ms = 0;
+    }
 }
 
 /* ---- keys ---- */
@@ -691,12 +694,14 @@ static void everything_again(struct fold *fold, int outlet)
                 fold->key[k]->waits[w] |= bit;
                 queue_put(&fold->queue[outlet][w], k);
             }
-    for (uint32_t c = 0; c < fold->cells_made; c++)
-        if (fold->cell[c].used && !(fold->cell[c].waits & bit)) {
-            fold->cell[c].waits |= bit;
-            fold->cell[c].published &= (uint8_t)~bit;
-            queue_put(&fold->queue[outlet][CONFIG_ROLLING_MAX + fold->cell[c].window], c);
-        }
+    for (uint32_t c = 0; c < fold->cells_made; c++) {
+        struct cell *cell = &fold->cell[c];
+        cell->published &= (uint8_t)~bit; /* also of one that waits: a change that came to nothing must not hold it back */
+        if (!cell->used || cell->waits & bit)
+            continue;
+        cell->waits |= bit;
+        queue_put(&fold->queue[outlet][CONFIG_ROLLING_MAX + cell->window], c);
+    }
 }
 
 /* ---- time ---- */

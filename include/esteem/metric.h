@@ -41,7 +41,7 @@ struct metric_value metric_percent(int64_t a, int64_t b);
  * E.g. 10 of 12: 83.333333, 55.196914 to 95.303486. */
 struct metric_value metric_wilson(int64_t k, int64_t n);
 /* Net score 100 (p - d) and its margin 100 z sqrt((p + d - (p - d)^2) / n). E.g. 6 promoters and 2 detractors of 10:
- * 40, margin 48.36. */
+ * 40, margin 49.58. */
 struct metric_value metric_net(int64_t promoters, int64_t detractors, int64_t n);
 
 struct row_view;

@@ -43,9 +43,6 @@ struct redis_counts {
 int redis_sink_open(const struct config *config, struct sink *sink);
 void redis_sink_close(struct sink *sink);
 
-/* From now on `config` holds, after a reload; the old one may go. Everything is written again. Runs on: the sink's thread. */
-void redis_sink_config(struct sink *sink, const struct config *config);
-
 /* Whether a newer instance has taken over; the sink has stopped for good then. `state`: sink.state. Any thread. */
 bool redis_fenced(const void *state);
 

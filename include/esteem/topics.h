@@ -36,9 +36,6 @@ struct topics_counts {
 int topics_sink_open(const struct config *config, struct sink *sink);
 void topics_sink_close(struct sink *sink);
 
-/* From now on `config` holds, after a reload; the old one may go. Everything is sent again. Runs on: the sink's thread. */
-void topics_sink_config(struct sink *sink, const struct config *config);
-
 struct topics_counts topics_counts(const struct sink *sink);
 
 #endif

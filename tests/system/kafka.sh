@@ -62,7 +62,7 @@ case_run() {
 python3 tests/reference/random_feed.py --seed 11 --events 6000 | grep -vE '"agent\.(enrolled|removed)"' >"$dir/random.jsonl"
 python3 tests/reference/random_config.py --seed 11 | grep -v '^retention' >"$dir/random.yaml"
 cat >>"$dir/random.yaml" <<YAML
-retention: {interaction: 30d, correction: 365d}
+retention: {interaction: 365d, correction: 365d}
 YAML
 grep -q '^time:' "$dir/random.yaml" && sed -i 's/^time: {/time: {mode: replay, idle_after: 2s, /' "$dir/random.yaml" ||
     echo 'time: {mode: replay, idle_after: 2s}' >>"$dir/random.yaml"

@@ -137,10 +137,10 @@ Test(combine, names_a_key_once_to_its_fold)
     char queue[16];
     for (int i = 0; i < 100; i++) {
         (void)snprintf(queue, sizeof queue, "q%d", i);
-        add(queue, NULL, 1000, i);
+        add(queue, NULL, 1000, i + 1);
     }
     flush();
-    cr_expect_eq(cell("acme/q42", 1, &cells), 42);
+    cr_expect_eq(cell("acme/q42", 1, &cells), 43);
     cr_expect_eq(cells, 100);
     cr_expect_eq(seen_count, 100);
     add("q42", NULL, 1000, 1);
@@ -157,6 +157,7 @@ Test(combine, what_cancels_within_a_tick_leaves_nothing_to_add)
     add("q", NULL, 1000, -5);
     flush();
     cr_expect_eq(cell("acme", 1, &cells), 0);
+    cr_expect_eq(cells, 0);
 }
 
 Test(combine, keys_beyond_the_bound_go_to_other_and_totals_stay_right)

@@ -156,7 +156,7 @@ static struct row *row_of(const char *tenant, const char *queue, int64_t answers
 {
     static const uint8_t dimension[] = {DIMENSION_queue};
     char scope[ROW_SCOPE_MAX];
-    struct row head = {.start_ms = now_ms - 300000, .end_ms = now_ms, .rolling = true, .window_name = "5m", .tenant = tenant,
+    struct row head = {.config = config, .start_ms = now_ms - 300000, .end_ms = now_ms, .rolling = true, .window_name = "5m", .tenant = tenant,
                        .scope = scope, .value_count = 1, .value_dimension = {DIMENSION_queue}, .value = {queue}};
     struct tally_run run;
     tally_run_begin(&run);

@@ -89,7 +89,7 @@ static void settle(void)
 
 static struct row *row_of(bool rolling, int64_t answers, int64_t handled)
 {
-    struct row head = {.start_ms = START_MS, .end_ms = START_MS + HOUR_MS, .rolling = rolling, .window = CALENDAR_HOUR,
+    struct row head = {.config = config, .start_ms = START_MS, .end_ms = START_MS + HOUR_MS, .rolling = rolling, .window = CALENDAR_HOUR,
                        .window_name = rolling ? "1h" : "hour", .tenant = "acme", .scope = "queue=billing", .value_count = 1,
                        .value_dimension = {DIMENSION_queue}, .value = {"billing"}};
     struct tally_run run;

@@ -1,0 +1,307 @@
+/* The whole pipeline stepped by hand: sources in memory, a hand-set clock, a sink that keeps rows. Here is tested what only the
+ * stages together do: watermarks, lateness, routing, rosters, bounds, back-pressure, reload. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "esteem/pipeline.h"
+#include "support/feeding.h"
+#include "support/settings.h"
+
+#define S INT64_C(1000)
+#define MIN (60 * S)
+#define H (60 * MIN)
+#define DAY (24 * H)
+#define T INT64_C(1795356000000) /* 2026-11-22T14:00:00Z */
+#define HOUR(scope) "hour acme " scope " 1795356000000"
+
+static struct config *config;
+static struct pipeline *pipeline;
+static struct memory_source memory[4];
+static struct row_store store;
+static struct clock_hands hands = {.wall_ms = T, .monotonic_ms = 1};
+static int64_t started_ms; /* while the pipeline's threads run: when they began, by the machine's clock */
+static bool letters_full;
+static int letters;
+
+static int64_t wall_ms(void *context)
+{
+    (void)context;
+    return hands.wall_ms;
+}
+
+/* By hand while the test steps; by the machine while threads run, so that stopping them has an end. */
+static int64_t monotonic_ms(void *context)
+{
+    (void)context;
+    struct clock real = clock_real();
+    return hands.monotonic_ms + (started_ms ? clock_monotonic_ms(&real) - started_ms : 0);
+}
+
+static bool dead_letter(void *context, const struct refused *refused)
+{
+    (void)context, (void)refused;
+    letters += !letters_full;
+    return !letters_full;
+}
+
+static void begin_with(const char *yaml, int shards, bool route)
+{
+    static struct source source[4];
+    config = config_of(yaml);
+    store_init(&store);
+    for (int s = 0; s < shards; s++) {
+        memory_init(&memory[s], 1);
+        source[s] = memory_source(&memory[s]);
+    }
+    struct pipeline_setup setup = {.shards = shards, .folds = 1, .route = route, .at_ms = INT64_MIN, .clock = {.wall_ms = wall_ms, .monotonic_ms = monotonic_ms},
+                                   .source = source, .sinks = 1, .sink = {store_sink(&store)}, .dead_letter = dead_letter};
+    cr_assert_eq(pipeline_new(config, &setup, &pipeline), 0);
+}
+
+static void begin(const char *yaml)
+{
+    begin_with(yaml, 1, false);
+}
+
+static void end(void)
+{
+    pipeline_free(pipeline);
+    config_free(config);
+    store_close(&store);
+    for (int s = 0; s < 4; s++)
+        memory_close(&memory[s]);
+}
+
+TestSuite(pipeline, .fini = end);
+
+#define PLAIN "windows: {rolling: [5m], calendar: [hour]}\nscopes: [[], [team]]\n"
+
+static int ids;
+
+static void add(int shard, const char *type, const char *interaction, int64_t time_ms, const char *more)
+{
+    memory_add(&memory[shard], 0, "{\"id\":\"e%d\",\"tenant\":\"acme\",\"type\":\"%s\",\"interaction\":\"%s\",\"time\":%lld%s%s}", ids++, type, interaction,
+               (long long)time_ms, *more ? "," : "", more);
+}
+
+/* Lets time go by: a step each 100 ms. */
+static void run(int64_t for_ms)
+{
+    for (int64_t until = hands.monotonic_ms + for_ms; hands.monotonic_ms < until; hands.monotonic_ms += 100, hands.wall_ms += 100)
+        for (int i = 0; i < 3; i++)
+            pipeline_step(pipeline);
+}
+
+static struct shard_counts counts(void)
+{
+    struct clock real = clock_real();
+    started_ms = clock_monotonic_ms(&real);
+    pipeline_start(pipeline); /* counts are posted by threads: start them, and stop at once */
+    pipeline_stop(pipeline, END_DRAIN, 500);
+    return pipeline_counts(pipeline).shards;
+}
+
+Test(pipeline, carries_an_event_from_source_to_sink)
+{
+    begin(PLAIN);
+    add(0, "interaction.offered", "i", T, "");
+    add(0, "interaction.answered", "i", T + 12 * S, "");
+    run(2 * S);
+    cr_expect_eq(store_measure(&store, HOUR("all"), "offered"), 1);
+    cr_expect_eq(store_measure(&store, HOUR("all"), "wait_ms"), 12000);
+    cr_expect_eq(store_measure(&store, "5m acme all", "offered"), 1);
+}
+
+Test(pipeline, corrects_what_it_has_published)
+{
+    begin(PLAIN);
+    add(0, "interaction.answered", "i", T, "");
+    add(0, "interaction.ended", "i", T + 60 * S, "");
+    run(20 * S);
+    cr_expect_eq(store_measure(&store, HOUR("all"), "handled"), 1);
+    add(0, "interaction.wrapped", "i", T + H, "");
+    hands.wall_ms += H;
+    run(20 * S);
+    cr_expect_eq(store_measure(&store, HOUR("all"), "handled"), 0);
+    cr_expect_eq(store_measure(&store, "hour acme all 1795359600000", "wrap_ms"), 3540 * S);
+}
+
+Test(pipeline, an_interaction_is_too_late_beyond_its_retention)
+{
+    begin(PLAIN);
+    add(0, "interaction.offered", "new", T, "");
+    run(S);
+    add(0, "interaction.offered", "on the edge", T - 10 * S - 7 * DAY, ""); /* out_of_order: 10 s */
+    add(0, "interaction.offered", "beyond", T - 10 * S - 7 * DAY - 1, "");
+    memory_add(&memory[0], 0, "{\"id\":\"x\",\"type\":\"survey.sent\",\"time\":%lld}", (long long)(T - 10 * S - 8 * DAY));
+    memory_add(&memory[0], 0, "{\"id\":\"y\",\"type\":\"survey.sent\",\"time\":%lld}", (long long)(T - 10 * S - 8 * DAY - 1));
+    run(S);
+    cr_expect_eq(letters, 2);
+    struct shard_counts sum = counts();
+    cr_expect_eq(sum.refused_by_reason[0][REFUSED_too_late], 2);
+    cr_expect_eq(sum.applied, 3);
+}
+
+Test(pipeline, what_is_too_new_is_refused_and_moves_no_watermark)
+{
+    begin(PLAIN);
+    add(0, "interaction.offered", "a", T + 5 * MIN, "");
+    add(0, "interaction.offered", "b", T + 5 * MIN + 1, "");
+    add(0, "interaction.offered", "c", T + 30 * DAY, "");
+    run(50);
+    add(0, "interaction.offered", "d", T - 6 * DAY, "");
+    run(S);
+    struct shard_counts sum = counts();
+    cr_expect_eq(sum.refused_by_reason[0][REFUSED_too_new], 2);
+    cr_expect_eq(sum.refused_by_reason[0][REFUSED_too_late], 0);
+    cr_expect_eq(sum.applied, 2);
+}
+
+Test(pipeline, in_replay_nothing_is_too_new)
+{
+    begin(PLAIN "time: {mode: replay}\n");
+    add(0, "interaction.offered", "a", T + 300 * DAY, "");
+    run(S);
+    cr_expect_eq(counts().applied, 1);
+}
+
+Test(pipeline, an_idle_input_holds_no_watermark_back)
+{
+    begin_with(PLAIN, 2, false);
+    add(0, "interaction.offered", "a", T, "");
+    run(S);
+    hands.wall_ms += 2 * H;
+    add(0, "interaction.offered", "b", T + 2 * H, "");
+    run(30 * S);
+    cr_expect(strstr(store_row(&store, HOUR("all"))->json, "\"final\":false"));
+    run(60 * S); /* idle_after: shard 1 has never said anything */
+    cr_expect(strstr(store_row(&store, HOUR("all"))->json, "\"final\":true"));
+}
+
+Test(pipeline, an_interaction_over_several_partitions_meets_at_its_owner)
+{
+    begin_with(PLAIN "kafka: {topics: [{name: events, keyed: false}]}\n", 4, true);
+    for (int n = 0; n < 50; n++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "i%d", n);
+        add(n % 4, "interaction.offered", name, T, "");
+        add((n + 1) % 4, "interaction.answered", name, T + 5 * S, "");
+        memory_add(&memory[(n + 2) % 4], 0, "%s", memory[n % 4].text[memory[n % 4].count - 1]); /* a duplicate, elsewhere */
+    }
+    run(15 * S); /* an hour's row comes every 12 s */
+    cr_expect_eq(store_measure(&store, HOUR("all"), "offered"), 50);
+    cr_expect_eq(store_measure(&store, HOUR("all"), "wait_ms"), 250 * S);
+    struct shard_counts sum = counts();
+    cr_expect_eq(sum.applied, 100);
+    cr_expect_eq(sum.duplicates, 50);
+}
+
+Test(pipeline, every_shard_knows_the_whole_roster)
+{
+    begin_with(PLAIN, 4, true);
+    memory_add(&memory[0], 0, "{\"id\":\"r\",\"tenant\":\"acme\",\"type\":\"agent.enrolled\",\"time\":%lld,\"agent\":\"anne\",\"team\":\"north\"}", (long long)(T - H));
+    run(S);
+    for (int n = 0; n < 40; n++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "i%d", n);
+        add(n % 4, "interaction.answered", name, T, "\"agent\":\"anne\"");
+    }
+    run(15 * S);
+    cr_expect_eq(store_measure(&store, HOUR("team=north"), "answered"), 40);
+}
+
+Test(pipeline, at_its_bound_of_interactions_it_waits)
+{
+    begin(PLAIN "limits: {interactions: 4, at_interactions: pause}\nretention: {interaction: 1h}\n");
+    for (int n = 0; n < 8; n++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "i%d", n);
+        add(0, "interaction.offered", name, T + n * S, "");
+    }
+    run(5 * S);
+    cr_expect_eq(store_measure(&store, HOUR("all"), "offered"), 5); /* limit / shards + 1 */
+    cr_expect_lt(memory[0].next, 8);
+    struct shard_counts sum = counts();
+    cr_expect_gt(sum.ledger_full, 0);
+    cr_expect_eq(sum.ledger.retired, 0);
+}
+
+Test(pipeline, or_retires_the_oldest_and_says_that_rows_are_inexact)
+{
+    begin(PLAIN "limits: {interactions: 4, at_interactions: retire}\n");
+    for (int n = 0; n < 8; n++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "i%d", n);
+        add(0, "interaction.offered", name, T + n * H / 10, "");
+    }
+    hands.wall_ms += H;
+    run(15 * S);
+    cr_expect_eq(store_measure(&store, HOUR("all"), "offered"), 8);
+    cr_expect(store_row(&store, HOUR("all"))->inexact);
+    cr_expect_eq(counts().ledger.retired, 3);
+}
+
+Test(pipeline, a_refused_event_that_finds_no_room_waits_and_is_counted_once)
+{
+    begin(PLAIN);
+    letters_full = true;
+    memory_add(&memory[0], 0, "rubbish");
+    add(0, "interaction.offered", "i", T, "");
+    run(S);
+    cr_expect_eq(store_measure(&store, HOUR("all"), "offered"), -1);
+    letters_full = false;
+    run(S);
+    cr_expect_eq(letters, 1);
+    cr_expect_eq(store_measure(&store, HOUR("all"), "offered"), 1);
+    cr_expect_eq(counts().refused, 1);
+}
+
+Test(pipeline, a_sink_without_room_gets_the_newest_figures_later)
+{
+    begin(PLAIN);
+    store.full = true;
+    for (int n = 0; n < 30; n++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "i%d", n);
+        add(0, "interaction.offered", name, T, "");
+        run(500);
+    }
+    cr_expect_eq(store.count, 0);
+    store.full = false;
+    run(15 * S);
+    cr_expect_eq(store_measure(&store, HOUR("all"), "offered"), 30);
+}
+
+Test(pipeline, a_reload_applies_to_what_is_derived_after_it)
+{
+    begin(PLAIN);
+    add(0, "interaction.offered", "a", T, "");
+    add(0, "interaction.answered", "a", T + 12 * S, "");
+    run(15 * S);
+    cr_expect_eq(store_measure(&store, HOUR("all"), "answered_in_sl"), 1);
+    pipeline_reload(pipeline, config_of(PLAIN "metrics: {service_level: {threshold: 10s}}\n"));
+    add(0, "interaction.offered", "b", T + 15 * S, "");
+    add(0, "interaction.answered", "b", T + 27 * S, "");
+    run(20 * S);
+    cr_expect_eq(store_measure(&store, HOUR("all"), "answered"), 2);
+    cr_expect_eq(store_measure(&store, HOUR("all"), "answered_in_sl"), 1);
+    add(0, "interaction.ended", "a", T + 30 * S, ""); /* derived again, under the new settings */
+    run(20 * S);
+    cr_expect_eq(store_measure(&store, HOUR("all"), "answered_in_sl"), 0);
+}
+
+Test(pipeline, forgets_interactions_after_their_retention)
+{
+    begin(PLAIN "retention: {interaction: 1h}\n");
+    add(0, "interaction.offered", "a", T, "");
+    run(S);
+    hands.wall_ms += 3 * H;
+    add(0, "interaction.offered", "b", T + 3 * H, "");
+    run(5 * S);
+    cr_expect_eq(store_measure(&store, HOUR("all"), "offered"), 1);
+    struct shard_counts sum = counts();
+    cr_expect_eq(sum.forgotten, 1);
+    cr_expect_eq(sum.ledger.records, 1);
+}
