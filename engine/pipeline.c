@@ -18,7 +18,8 @@
 #include "esteem/publisher.h"
 #include "esteem/ring.h"
 
-enum { FOLD_RING = 256, SHARD_RING = 4096, SHARD_WAIT_MS = 10, NAP_NS = 1000000, COUNTS_EVERY_MS = 200 };
+enum { FOLD_RING = 256, SHARD_RING = 4096, SHARD_WAIT_MS = 10, NAP_NS = 1000000, COUNTS_EVERY_MS = 200,
+       ROUNDS_MOST = 4096 /* batches a fold takes before it looks at the clock */ };
 
 enum stage { STAGE_RUN, STAGE_DRAIN, STAGE_FINISH, STAGE_STOP };
 
@@ -274,13 +275,17 @@ static int fold_agent_step(struct fold_agent *agent, int64_t clock_ms, int *good
         fold_reload(agent->fold, config);
         agent->config = config;
     }
-    int done = 0;
-    for (int s = 0; s < pipeline->setup.shards; s++)
-        for (struct batch *batch; done < FOLD_RING && (batch = ring_pop_spsc(&pipeline->shard[s].to_fold[agent->index])) != NULL; done++) {
-            fold_apply(agent->fold, batch);
-            *goodbyes += batch->drained;
-            batch_free(batch);
-        }
+    int done = 0, round;
+    do { /* until a whole round finds nothing: a watermark must not be acted on before batches that were sent before it */
+        round = 0;
+        for (int s = 0; s < pipeline->setup.shards; s++)
+            for (struct batch *batch; (batch = ring_pop_spsc(&pipeline->shard[s].to_fold[agent->index])) != NULL; round++) {
+                fold_apply(agent->fold, batch);
+                *goodbyes += batch->drained;
+                batch_free(batch);
+            }
+        done += round;
+    } while (round && done < ROUNDS_MOST);
     if (pipeline->setup.batch)
         return done;
     return done + fold_step(agent->fold, clock_ms);

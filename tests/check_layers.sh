@@ -8,7 +8,8 @@ base="clock command config err event intern log measure ring slab tally"
 allowed() {
     case $1 in
         engine/base/*) echo "clock err event intern log measure ring slab tally" ;;
-        engine/control/*) echo "$base calendar schema" ;;                       # checks that a zone can be read
+        engine/control/schema*) echo "$base schema metric row redis" ;;         # pages made of everybody's tables
+        engine/control/*) echo "$base calendar" ;;                              # checks that a zone can be read
         engine/decode/*) echo "$base mapping" ;;
         engine/ledger/*) echo "$base fact roster derive ledger" ;;
         engine/combine/*) echo "$base key batch combine derive" ;;              # takes what derive yields

@@ -92,6 +92,7 @@ static void roster_tell(struct shard *shard, uint32_t tenant, uint32_t agent, co
         struct parcel *parcel = calloc(1, sizeof *parcel + size);
         ensure(parcel != NULL, "the machine has memory left");
         parcel->kind = PARCEL_ROSTER;
+        parcel->from = shard->setup.index;
         parcel->roster.time_ms = entry->time_ms;
         parcel->roster.id_hash = entry->id_hash;
         parcel->roster.enrolled = entry->enrolled;
@@ -165,7 +166,9 @@ struct message parcel_message(const struct parcel *parcel)
 
 static bool hand_over(struct shard *shard, int owner, const struct message *message, const char *text, size_t length)
 {
-    shard_post(shard, OUTBOX_SHARD, owner, parcel_new(message, text, length));
+    struct parcel *parcel = parcel_new(message, text, length);
+    parcel->from = shard->setup.index;
+    shard_post(shard, OUTBOX_SHARD, owner, parcel);
     shard->counts.handed_over++;
     return true;
 }
@@ -207,7 +210,7 @@ static bool event(struct shard *shard, const struct message *message, const char
     struct event ev;
     const struct event_headers *headers = message->headers.given ? &message->headers : NULL;
     enum refusal reason = event_decode(shard->decoder, text, length, headers, &ev);
-    if (reason == REFUSED_NOT)
+    if (reason == REFUSED_NOT && !ours) /* what was handed over has been judged by the shard that read it */
         reason = judge_time(shard, &ev);
     if (reason != REFUSED_NOT)
         return refuse(shard, message, reason, decoder_field(shard->decoder), "");

@@ -23,6 +23,7 @@ struct input {
 
 struct parcel {
     enum { PARCEL_EVENT, PARCEL_ROSTER } kind;
+    int from; /* the shard that sent it */
     int topic, input;
     int32_t partition;
     int64_t offset;
@@ -48,6 +49,9 @@ struct shard {
     struct combine *combine;
     struct input input[SOURCE_INPUT_MAX];
     int64_t watermark_ms, newest_ms, tick_due_ms;
+    int64_t next_watermark_ms; /* to be told when parcels up to next_parcels are settled; INT64_MIN: none */
+    uint64_t parcels, next_parcels;                     /* sent so far; sent when next_watermark_ms was read */
+    uint64_t taken[SHARD_MAX], flushed[SHARD_MAX]; /* parcels taken from each shard, in the ledger; on their way to the folds */
     int64_t all_watermark_ms; /* the least over all shards: what is too late is judged by it */
     struct outgoing *outbox;
     uint32_t outbox_count, outbox_room;

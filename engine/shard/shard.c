@@ -54,7 +54,7 @@ int shard_new(const struct config *config, const struct shard_setup *setup, stru
     ensure(shard != NULL, "the machine has memory left");
     shard->config = config;
     shard->setup = *setup;
-    shard->watermark_ms = shard->newest_ms = shard->all_watermark_ms = INT64_MIN;
+    shard->watermark_ms = shard->newest_ms = shard->all_watermark_ms = shard->next_watermark_ms = INT64_MIN;
     for (int i = 0; i < SOURCE_INPUT_MAX; i++)
         shard->input[i].newest_ms = INT64_MIN;
     intern_init(&shard->strings);
@@ -119,6 +119,24 @@ void shard_post(struct shard *shard, int kind, int target, void *item)
         ensure(shard->outbox != NULL, "the machine has memory left");
     }
     shard->outbox[shard->outbox_count++] = (struct outgoing){kind, target, item};
+    shard->parcels += kind == OUTBOX_SHARD;
+}
+
+/* Tells the senders of parcels that their effect is in the folds' rings. */
+static void settle_parcels(struct shard *shard)
+{
+    for (int s = 0; s < shard->setup.shards; s++) {
+        if (shard->flushed[s] == 0)
+            continue;
+        /* release: the batches are in the rings; partner of parcels_settled's acquire */
+        atomic_fetch_add_explicit(&shard->setup.clocks->settled[s], shard->flushed[s], memory_order_release);
+        shard->flushed[s] = 0;
+    }
+}
+
+static bool parcels_settled(const struct shard *shard, uint64_t count)
+{
+    return atomic_load_explicit(&shard->setup.clocks->settled[shard->setup.index], memory_order_acquire) >= count;
 }
 
 /* Offers what waits, in order; what finds no room stays, and so does all that follows it to the same target. */
@@ -136,6 +154,8 @@ static int send_outbox(struct shard *shard)
         shard->outbox[kept++] = *out;
     }
     shard->outbox_count = kept;
+    if (full_folds == 0)
+        settle_parcels(shard);
     return (int)(count - kept);
 }
 
@@ -151,6 +171,23 @@ static bool input_idle(struct shard *shard, int input, int64_t monotonic_ms)
     }
     return shard->setup.source.at_end(shard->setup.source.state, input) && !shard->stuck &&
            monotonic_ms - one->heard_ms >= (shard->setup.batch ? 0 : shard->config->idle_after_ms);
+}
+
+/* The watermark follows its inputs, but not past what is still on its way to other shards. */
+static void advance_watermark(struct shard *shard, int64_t inputs_ms)
+{
+    if (shard->next_watermark_ms != INT64_MIN && parcels_settled(shard, shard->next_parcels)) {
+        shard->watermark_ms = shard->next_watermark_ms;
+        shard->next_watermark_ms = INT64_MIN;
+    }
+    if (shard->next_watermark_ms != INT64_MIN || inputs_ms <= shard->watermark_ms)
+        return;
+    if (parcels_settled(shard, shard->parcels)) {
+        shard->watermark_ms = inputs_ms;
+        return;
+    }
+    shard->next_watermark_ms = inputs_ms;
+    shard->next_parcels = shard->parcels;
 }
 
 static void read_inputs(struct shard *shard)
@@ -170,8 +207,8 @@ static void read_inputs(struct shard *shard)
     }
     if (idle && shard->newest_ms != INT64_MIN)
         least = shard->newest_ms - shard->config->out_of_order_ms;
-    if (least != INT64_MAX && least > shard->watermark_ms)
-        shard->watermark_ms = least;
+    advance_watermark(shard, least == INT64_MAX ? INT64_MIN : least);
+    idle = idle && parcels_settled(shard, shard->parcels);
     struct shard_clocks *clocks = shard->setup.clocks;
     /* relaxed: each value stands for itself; a stale one is only lower */
     atomic_store_explicit(&clocks->watermark_ms[shard->setup.index], shard->watermark_ms, memory_order_relaxed);
@@ -226,6 +263,10 @@ static void tick(struct shard *shard)
     read_clocks(shard);
     shard->counts.derived += ledger_flush(shard->ledger, emit, shard);
     post_batches(shard, false);
+    for (int s = 0; s < shard->setup.shards; s++) {
+        shard->flushed[s] += shard->taken[s];
+        shard->taken[s] = 0;
+    }
     if (!shard->setup.batch && shard->all_watermark_ms != INT64_MIN)
         shard->counts.forgotten += ledger_evict(shard->ledger, shard->all_watermark_ms, EVICT_MOST);
     if (shard->setup.source.commit && shard->counts.ticks % COMMIT_TICKS == 0)
@@ -257,6 +298,7 @@ static int take_parcels(struct shard *shard)
             shard->held = parcel;
             break;
         }
+        shard->taken[parcel->from]++;
         shard_parcel_free(parcel);
     }
     return count;

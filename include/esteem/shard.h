@@ -18,11 +18,13 @@
 
 enum { SHARD_MAX = 64 };
 
-/* Each shard's word on event time, for all to read: what is too late is judged by the least of them. */
+/* Each shard's word on event time, for all to read: what is too late is judged by the least of them. A shard's watermark does not
+ * pass what it has handed over until that has reached the folds. */
 struct shard_clocks {
     int count;
     _Atomic int64_t watermark_ms[SHARD_MAX]; /* INT64_MIN: none yet */
     _Atomic bool idle[SHARD_MAX];
+    _Atomic uint64_t settled[SHARD_MAX]; /* parcels of this shard whose effect has reached the folds' rings */
 };
 
 /* A refused event, on its way to the dead-letter topic. */

@@ -157,6 +157,9 @@ Test(combine, what_cancels_within_a_tick_leaves_nothing_to_add)
     add("q", NULL, 1000, -5);
     flush();
     cr_expect_eq(cell("acme", 1, &cells), 0);
+    add("q", NULL, 1000, 0);
+    flush();
+    cr_expect_eq(cell("acme", 1, &cells), 0);
     cr_expect_eq(cells, 0);
 }
 
