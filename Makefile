@@ -72,7 +72,7 @@ race-programs: $(RACE)
 
 # Seconds: for every change.
 check: $(B)/esteem unit-programs
-	BUILD=$(BUILD) tests/run layers unit golden reference-short
+	BUILD=$(BUILD) tests/run layers unit-short golden reference-short
 # Everything, on a machine that may have nothing yet.
 test:
 	deploy/install-deps.sh --test

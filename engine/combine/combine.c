@@ -306,8 +306,19 @@ uint32_t combine_cells(const struct combine *combine)
     return combine->cells;
 }
 
+/* By key, then by pane: the fold adds up what goes to one window before it looks the window up. */
+static int by_key_and_pane(const void *left, const void *right)
+{
+    const struct cell *a = left, *b = right;
+    if (a->key != b->key)
+        return a->key < b->key ? -1 : 1;
+    return (a->pane > b->pane) - (a->pane < b->pane);
+}
+
 void combine_flush(struct combine *combine, struct batch **batch)
 {
+    if (combine->cells)
+        qsort(combine->cell, combine->cells, sizeof *combine->cell, by_key_and_pane);
     for (uint32_t c = 0; c < combine->cells; c++) {
         struct cell *cell = &combine->cell[c];
         struct key *key = &combine->key[cell->key];

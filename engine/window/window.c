@@ -72,6 +72,13 @@ struct zone {
 
 enum { ZONES_MAX = 250 };
 
+struct group {
+    uint32_t key, windows, cells;
+    int64_t at_ms, start_ms, end_ms;
+    uint8_t *bytes;
+    uint32_t length, room;
+};
+
 struct fold {
     const struct config *config;
     struct fold_setup setup;
@@ -87,6 +94,7 @@ struct fold {
     uint64_t cells;
     struct bucket *bucket[CALENDAR_COUNT];
     int buckets[CALENDAR_COUNT], bucket_room[CALENDAR_COUNT];
+    struct group rolling, calendar; /* of the batch at hand */
     struct queue queue[OUTLET_MAX][QUEUES];
     uint64_t generation[OUTLET_MAX];
     int64_t budget_ms; /* when the row budget was last filled */
@@ -157,6 +165,8 @@ void fold_free(struct fold *fold)
     for (int o = 0; o < OUTLET_MAX; o++)
         for (int q = 0; q < QUEUES; q++)
             free(fold->queue[o][q].item);
+    free(fold->rolling.bytes);
+    free(fold->calendar.bytes);
     free(fold->shard);
     free(fold->key);
     free(fold->key_slot);
@@ -422,39 +432,123 @@ static void cell_drop(struct fold *fold, uint32_t c)
 
 /* ---- taking batches ---- */
 
-static void add_rolling(struct fold *fold, uint32_t k, int64_t at_ms, const uint8_t *runs, uint32_t length)
+/* Cells of a batch that go to the same windows, gathered: their runs are added up once, and the sum goes to each window. Cells come
+ * by key, then pane, so those of one hour, or of one set of rolling windows, follow one another. */
+static void group_put(struct group *group, const uint8_t *runs, uint32_t length)
 {
-    uint32_t in = pane_put(fold->ladder, k, at_ms, runs, length);
+    if (group->length + length > group->room) {
+        group->room = (group->length + length) * 2;
+        group->bytes = must(realloc(group->bytes, group->room));
+    }
+    memcpy(group->bytes + group->length, runs, length);
+    group->length += length;
+}
+
+/* Adds the group up into one run; empty again afterwards. */
+static struct tally group_take(struct fold *fold, struct group *group)
+{
+    struct tally sum = {0};
+    tally_dense_add(&fold->dense, group->bytes, group->length, 1);
+    tally_pack(&sum, &fold->slab, &fold->dense);
+    group->length = 0;
+    return sum;
+}
+
+static void flush_rolling(struct fold *fold)
+{
+    struct group *group = &fold->rolling;
+    if (group->length == 0)
+        return;
+    uint32_t k = group->key;
+    struct tally sum = group_take(fold, group);
     int before = 0;
     for (int w = 0; w < fold->rolling_count; w++) {
-        int now = in >> w & 1;
-        struct tally whole = {.bytes = (uint8_t *)(uintptr_t)runs, .length = length};
+        int now = group->windows >> w & 1;
         if (now != before)
-            tally_merge(&fold->key[k]->difference[w], &fold->slab, &fold->dense, &whole, now - before);
+            tally_merge(&fold->key[k]->difference[w], &fold->slab, &fold->dense, &sum, now - before);
         if (now)
             rolling_changed(fold, k, w);
         before = now;
     }
+    tally_free(&sum, &fold->slab);
 }
 
-static void add_calendar(struct fold *fold, uint32_t k, int window, int64_t at_ms, const uint8_t *runs, uint32_t length)
+static void add_rolling(struct fold *fold, uint32_t k, int64_t at_ms, const uint8_t *runs, uint32_t length)
 {
-    int64_t start_ms, end_ms;
-    calendar_bounds(fold->zone[fold->key[k]->zone].calendar, (enum calendar_window)window, at_ms, &start_ms, &end_ms);
+    uint32_t in = pane_put(fold->ladder, k, at_ms, runs, length);
+    struct group *group = &fold->rolling;
+    if (group->length && (group->key != k || group->windows != in))
+        flush_rolling(fold);
+    group->key = k;
+    group->windows = in;
+    if (in)
+        group_put(group, runs, length);
+}
+
+/* The cell of a window that holds an instant; NONE when it is beyond correction. */
+static uint32_t calendar_cell(struct fold *fold, uint32_t k, int window, int64_t start_ms, int64_t end_ms)
+{
     uint32_t c = fold->cell_slot[cell_slot(fold, k, window, start_ms)];
-    if (c == NONE) {
-        bool gone = !fold->setup.batch && fold->watermark_ms != INT64_MIN &&
-                    end_ms + fold->config->retention_correction_ms < fold->watermark_ms;
-        if (gone) {
-            fold->counts.beyond_correction++;
-            return;
+    if (c != NONE)
+        return c;
+    if (!fold->setup.batch && fold->watermark_ms != INT64_MIN &&
+        end_ms + fold->config->retention_correction_ms < fold->watermark_ms)
+        return NONE;
+    return cell_new(fold, k, window, start_ms, end_ms);
+}
+
+static void flush_calendar(struct fold *fold)
+{
+    struct group *group = &fold->calendar;
+    if (group->length == 0)
+        return;
+    struct calendar *calendar = fold->zone[fold->key[group->key]->zone].calendar;
+    uint32_t cells = group->cells;
+    struct tally sum = group_take(fold, group);
+    for (int window = 0; window < CALENDAR_COUNT; window++) {
+        int64_t start_ms, end_ms;
+        if (!(fold->config->calendar >> window & 1))
+            continue;
+        calendar_bounds(calendar, (enum calendar_window)window, group->at_ms, &start_ms, &end_ms);
+        uint32_t c = calendar_cell(fold, group->key, window, start_ms, end_ms);
+        if (c == NONE) {
+            fold->counts.beyond_correction += cells;
+            continue;
         }
-        c = cell_new(fold, k, window, start_ms, end_ms);
+        tally_add(&fold->cell[c].tally, &fold->slab, &fold->dense, sum.bytes, sum.length);
+        fold->cell[c].changed = true;
+        calendar_changed(fold, c, false);
     }
-    struct cell *cell = &fold->cell[c];
-    tally_add(&cell->tally, &fold->slab, &fold->dense, runs, length);
-    cell->changed = true;
-    calendar_changed(fold, c, false);
+    tally_free(&sum, &fold->slab);
+}
+
+/* Where one window of each kind holds all: hours nest in days nearly always, but a zone may do anything. */
+static void bound_group(struct fold *fold, struct group *group, int64_t at_ms)
+{
+    struct calendar *calendar = fold->zone[fold->key[group->key]->zone].calendar;
+    group->start_ms = INT64_MIN;
+    group->end_ms = INT64_MAX;
+    for (uint32_t left = fold->config->calendar; left; left &= left - 1) {
+        int64_t start_ms, end_ms;
+        calendar_bounds(calendar, (enum calendar_window)__builtin_ctz(left), at_ms, &start_ms, &end_ms);
+        group->start_ms = start_ms > group->start_ms ? start_ms : group->start_ms;
+        group->end_ms = end_ms < group->end_ms ? end_ms : group->end_ms;
+    }
+}
+
+static void add_calendar(struct fold *fold, uint32_t k, int64_t at_ms, const uint8_t *runs, uint32_t length)
+{
+    struct group *group = &fold->calendar;
+    if (group->length && (group->key != k || at_ms < group->start_ms || at_ms >= group->end_ms))
+        flush_calendar(fold);
+    if (group->length == 0) {
+        group->key = k;
+        group->at_ms = at_ms;
+        group->cells = 0;
+        bound_group(fold, group, at_ms);
+    }
+    group_put(group, runs, length);
+    group->cells++;
 }
 
 static void apply_cell(struct fold *fold, const struct shard_clock *shard, const struct batch_cell *cell)
@@ -462,10 +556,10 @@ static void apply_cell(struct fold *fold, const struct shard_clock *shard, const
     ensure(cell->number < shard->keys && shard->key[cell->number] != NONE, "a shard names a key before its first cell");
     uint32_t k = shard->key[cell->number];
     int64_t at_ms = cell->pane * fold->setup.pane_ms + fold->setup.pane_from_ms;
-    add_rolling(fold, k, at_ms, cell->runs, cell->length);
-    for (int window = 0; window < CALENDAR_COUNT; window++)
-        if (fold->config->calendar >> window & 1)
-            add_calendar(fold, k, window, at_ms, cell->runs, cell->length);
+    if (fold->rolling_count)
+        add_rolling(fold, k, at_ms, cell->runs, cell->length);
+    if (fold->config->calendar)
+        add_calendar(fold, k, at_ms, cell->runs, cell->length);
 }
 
 static void apply_key(struct fold *fold, struct shard_clock *shard, uint32_t number, const struct scope_key *key)
@@ -493,6 +587,8 @@ void fold_apply(struct fold *fold, struct batch *batch)
         else
             apply_cell(fold, shard, &cell);
     }
+    flush_rolling(fold);
+    flush_calendar(fold);
     shard->heard = true;
     shard->idle = batch->idle;
     if (batch->watermark_ms > shard->watermark_ms)

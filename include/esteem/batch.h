@@ -2,7 +2,7 @@
  * between threads and, in cluster mode, in a Kafka message. Written by one thread, then owned by the reader, who frees it.
  *
  *   'k' varint number, varint scope, tenant, values (each varint length, bytes)      a key of this shard gets its number
- *   'c' varint number, zigzag varint pane - previous pane, varint length, runs       integers to add
+ *   'c' varint number, zigzag varint pane - previous pane, varint length, runs       integers to add, by key, then pane
  */
 #ifndef ESTEEM_BATCH_H
 #define ESTEEM_BATCH_H
