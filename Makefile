@@ -35,6 +35,9 @@ all: $(B)/esteem
 $(B)/esteem: $(OBJ)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# main.o names the commit: it is made anew when that changes.
+$(shell mkdir -p $(B) && echo '$(COMMIT)' | cmp -s - $(B)/commit || echo '$(COMMIT)' > $(B)/commit)
+$(B)/engine/main.o: $(B)/commit
 $(B)/engine/main.o: CFLAGS += -DESTEEM_COMMIT='"$(COMMIT)"'
 
 $(B)/%.o: %.c

@@ -7,7 +7,7 @@ set -eu
 BUILD="gcc g++ make git pkg-config tzdata ca-certificates
     librdkafka-dev libhiredis-dev libyaml-dev libjq-dev libonig-dev libxxhash-dev libzstd-dev libsimdjson-dev
     redis-server"
-TEST="libcriterion-dev python3 jq kcat redis-tools maven clang curl"
+TEST="libcriterion-dev python3 python3-jsonschema python3-yaml jq kcat redis-tools maven clang curl"
 
 usage() {
     echo "usage: install-deps.sh [--test]"

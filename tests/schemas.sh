@@ -58,10 +58,14 @@ cat >"$work/events.jsonl" <<'EVENTS'
 EVENTS
 echo 'dimensions: [shift]' >"$work/esteem.yaml"
 
-if python3 -c 'import jsonschema; jsonschema.Draft202012Validator' 2>/dev/null; then
+python=
+for candidate in python3 /usr/bin/python3; do # a python of one's own may come first in PATH, without Debian's packages
+    [ -n "$python" ] || ! $candidate -c 'import jsonschema; jsonschema.Draft202012Validator' 2>/dev/null || python=$candidate
+done
+if [ -n "$python" ]; then
     "$esteem" compute --config "$work/esteem.yaml" --at 2026-11-22T15:00:00Z --refused "$work/refused.jsonl" "$work/events.jsonl" >"$work/rows.jsonl" 2>/dev/null
     "$esteem" check deploy/esteem.yaml >/dev/null && passed=$((passed + 1)) || failed=$((failed + 1))
-    python3 - "$work" >"$work/verdict" <<'PYTHON'
+    $python - "$work" >"$work/verdict" <<'PYTHON'
 import glob, json, sys
 from jsonschema import Draft202012Validator
 

@@ -61,12 +61,19 @@ static bool path_guess(const char *path, struct guess *guess)
     return word_near(last_part(path), guess->distance);
 }
 
+/* Whether `name` stands in "a, b, c". */
+static bool listed(const char *list, const char *name, size_t length)
+{
+    for (const char *at = list; *at; at += strcspn(at, ","), at += strspn(at, ", "))
+        if (strcspn(at, ",") == length && memcmp(at, name, length) == 0)
+            return true;
+    return false;
+}
+
 /* The names right below a section, each once, as far as they fit. */
 static void section_names(const char *section, char *out, size_t room)
 {
     size_t length = strlen(section), skip = length == 0 ? 0 : length + 1;
-    const char *before = "";
-    size_t before_length = 0;
     *out = '\0';
     for (int i = 0; i < key_count(); i++) {
         const char *path = key_path(i);
@@ -74,12 +81,8 @@ static void section_names(const char *section, char *out, size_t room)
             continue;
         const char *name = path + skip;
         size_t name_length = strcspn(name, "."), used = strlen(out);
-        if (name_length == before_length && memcmp(name, before, name_length) == 0)
-            continue;
-        if (used + name_length + 3 < room)
+        if (!listed(out, name, name_length) && used + name_length + 3 < room)
             snprintf(out + used, room - used, "%s%.*s", used == 0 ? "" : ", ", (int)name_length, name);
-        before = name;
-        before_length = name_length;
     }
 }
 

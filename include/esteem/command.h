@@ -1,9 +1,9 @@
 /* command: the commands of the binary. Each takes its own arguments (argv[0] is its name) and returns the exit code:
- * 0 done, 1 something of the world failed, 2 the command line or a configuration is wrong. */
+ * 0 done, 1 something of the world failed, 2 the command line or a configuration is wrong, 3 another instance has the place. */
 #ifndef ESTEEM_COMMAND_H
 #define ESTEEM_COMMAND_H
 
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_FENCED = 3 };
 
 int command_run(int argc, char **argv);
 int command_compute(int argc, char **argv);

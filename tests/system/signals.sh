@@ -72,7 +72,12 @@ printf '{"id":"x1","type":"survey.answered","time":1790000000000,"tenant":"acme"
 run_pid=$!
 key='esteem:v1:{acme}:queue=billing:hour'
 check "rows appear in Redis" within 20 field_is "$key" service_level 100
-check "a second instance is refused" sh -c "! '$esteem' run -c '$dir/esteem.yaml' >'$dir/second.log' 2>&1 && grep -q 'another esteem' '$dir/second.log'"
+second() {
+    code=0
+    timeout 20 "$esteem" run -c "$dir/esteem.yaml" >"$dir/second.log" 2>&1 || code=$?
+    [ $code -eq 3 ] && grep -q 'another esteem' "$dir/second.log"
+}
+check "a second instance is refused, with exit code 3" second
 
 echo "metrics: {service_level: {threshold: soon}}" >"$dir/bad.yaml"
 cp "$dir/esteem.yaml" "$dir/good.yaml"
