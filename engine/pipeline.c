@@ -174,7 +174,7 @@ static int build_fold(struct pipeline *pipeline, const struct config *config, in
     agent->config = config;
     pthread_mutex_init(&agent->counts_lock, NULL);
     struct fold_setup to = {.shards = setup->shards, .batch = setup->batch, .at_ms = setup->at_ms, .pane_ms = pane_ms(setup),
-                            .outlets = setup->sinks};
+                            .outlets = setup->sinks, .folds = setup->folds};
     for (int p = 0; p < setup->sinks; p++) {
         struct outlet_context *outlet = &pipeline->fold[f].outlet[p];
         *outlet = (struct outlet_context){&pipeline->publisher[p].publisher.ring[f], &pipeline->publisher[p].publisher};

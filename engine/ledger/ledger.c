@@ -43,6 +43,8 @@ struct ledger {
     uint32_t *touched, touched_count, touched_room;
     struct epoch epoch[EPOCHS_MAX];
     uint64_t epoch_users[EPOCHS_MAX];
+    struct epoch epoch_next; /* waits for a slot until the next flush */
+    bool epoch_waits;
     uint8_t epoch_now;
     struct fact *fact; /* scratch */
     uint32_t fact_room;
@@ -97,15 +99,46 @@ void ledger_free(struct ledger *ledger)
     free(ledger);
 }
 
+/* A slot that no record refers to; EPOCHS_MAX when there is none. */
+static int epoch_free(const struct ledger *ledger)
+{
+    int i = 0;
+    while (i < EPOCHS_MAX && (ledger->epoch_users[i] || (i == ledger->epoch_now && ledger->records)))
+        i++;
+    return i;
+}
+
+static void touch(struct ledger *ledger, uint32_t record);
+
+/* Has every record of the least used epoch derived anew, so that the next flush leaves its slot free. */
+static void epoch_vacate(struct ledger *ledger)
+{
+    int least = ledger->epoch_now == 0;
+    for (int i = 0; i < EPOCHS_MAX; i++)
+        if (i != ledger->epoch_now && ledger->epoch_users[i] < ledger->epoch_users[least])
+            least = i;
+    for (uint32_t record = 0; record < ledger->made; record++)
+        if (at(ledger, record)->flags & FLAG_USED && at(ledger, record)->epoch == least)
+            touch(ledger, record);
+}
+
 void ledger_set_epoch(struct ledger *ledger, const struct epoch *epoch)
 {
-    for (int i = 0; i < EPOCHS_MAX; i++)
-        if (ledger->epoch_users[i] == 0 && (i != ledger->epoch_now || ledger->records == 0)) {
-            ledger->epoch[i] = *epoch;
+    ledger->epoch_waits = false;
+    for (int i = 0; i < EPOCHS_MAX; i++) /* a reload that changes nothing here, or changes back, takes no slot */
+        if ((ledger->epoch_users[i] || i == ledger->epoch_now) && memcmp(&ledger->epoch[i], epoch, sizeof *epoch) == 0) {
             ledger->epoch_now = (uint8_t)i;
             return;
         }
-    ensure(false, "fewer than 256 settings epochs are in use at once");
+    int slot = epoch_free(ledger);
+    if (slot < EPOCHS_MAX) {
+        ledger->epoch[slot] = *epoch;
+        ledger->epoch_now = (uint8_t)slot;
+        return;
+    }
+    ledger->epoch_next = *epoch;
+    ledger->epoch_waits = true;
+    epoch_vacate(ledger);
 }
 
 /* ---- the index ---- */
@@ -369,6 +402,10 @@ uint32_t ledger_flush(struct ledger *ledger, ledger_emit *emit, void *context)
         flush_one(ledger, at(ledger, ledger->touched[i]), emit, context);
     }
     ledger->touched_count = 0;
+    if (ledger->epoch_waits) {
+        struct epoch next = ledger->epoch_next;
+        ledger_set_epoch(ledger, &next);
+    }
     return count;
 }
 

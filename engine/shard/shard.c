@@ -27,7 +27,9 @@ static int open_mappings(struct shard *shard)
 
 static void adopt(struct shard *shard, const struct config *config)
 {
-    struct epoch epoch = {.scopes = combine_scopes(shard->combine, config)};
+    struct epoch epoch;
+    memset(&epoch, 0, sizeof epoch); /* epochs are compared by their bytes */
+    epoch.scopes = combine_scopes(shard->combine, config);
     struct derive_settings *settings = &epoch.settings;
     settings->retention_ms = config->retention_interaction_ms;
     settings->sl_threshold_ms = config->sl_threshold_ms;

@@ -97,8 +97,8 @@ struct fold {
     struct group rolling, calendar; /* of the batch at hand */
     struct queue queue[OUTLET_MAX][QUEUES];
     uint64_t generation[OUTLET_MAX];
-    int64_t budget_ms; /* when the row budget was last filled */
-    int64_t budget;
+    int64_t budget_ms; /* when the row budgets were last filled */
+    int64_t budget[OUTLET_MAX];
     int64_t now_ms;       /* where rolling windows stand */
     int64_t watermark_ms; /* for finality */
     bool inexact, finished;
@@ -127,6 +127,7 @@ int fold_new(const struct config *config, const struct fold_setup *setup, struct
     struct fold *fold = must(calloc(1, sizeof *fold));
     fold->config = config;
     fold->setup = *setup;
+    ensure(setup->shards > 0 && setup->folds > 0, "a fold knows how many there are");
     fold->rolling_count = setup->batch && setup->at_ms == INT64_MIN ? 0 : config->rolling_count;
     fold->ladder = pane_ladder_new(config->rolling, fold->rolling_count, !setup->batch);
     if (setup->batch && fold->rolling_count)
@@ -756,25 +757,34 @@ static int64_t pace_ms(const struct fold *fold, int outlet, int which)
     return rolling && pace < least ? least : pace;
 }
 
-static uint64_t publish(struct fold *fold, int64_t clock_ms)
+/* Rows that each outlet may still have: publish.rows_per_second, gathered for a second at most. */
+static void fill_budgets(struct fold *fold, int64_t clock_ms)
 {
+    int64_t most = fold->config->publish_rows / fold->setup.folds + 1;
     if (fold->budget_ms == 0 || clock_ms - fold->budget_ms > 1000)
         fold->budget_ms = clock_ms - 1000;
-    fold->budget += (clock_ms - fold->budget_ms) * fold->config->publish_rows / 1000;
-    if (clock_ms > fold->budget_ms)
-        fold->budget_ms = clock_ms;
-    if (fold->budget > fold->config->publish_rows)
-        fold->budget = fold->config->publish_rows;
+    if (clock_ms <= fold->budget_ms)
+        return;
+    for (int o = 0; o < fold->setup.outlets; o++) {
+        fold->budget[o] += (clock_ms - fold->budget_ms) * most / 1000;
+        fold->budget[o] = fold->budget[o] > most ? most : fold->budget[o];
+    }
+    fold->budget_ms = clock_ms;
+}
+
+static uint64_t publish(struct fold *fold, int64_t clock_ms)
+{
     uint64_t done = 0;
     int64_t unbounded = INT64_MAX;
+    fill_budgets(fold, clock_ms);
     for (int o = 0; o < fold->setup.outlets; o++) {
         done += drain(fold, o, QUEUE_URGENT, &unbounded);
         for (int q = 0; q < QUEUE_URGENT; q++) {
             struct queue *queue = &fold->queue[o][q];
             if (queue->count == 0 || clock_ms < queue->due_ms)
                 continue;
-            done += drain(fold, o, q, &fold->budget);
-            if (queue->count == 0 || fold->budget > 0)
+            done += drain(fold, o, q, &fold->budget[o]);
+            if (queue->count == 0 || fold->budget[o] > 0)
                 queue->due_ms = clock_ms + pace_ms(fold, o, q);
         }
     }

@@ -24,6 +24,7 @@ struct outlet {
 
 struct fold_setup {
     int shards;        /* how many batches' clocks make the watermark */
+    int folds;         /* that share publish.rows_per_second */
     bool batch;        /* the batch command: windows never move, nothing expires */
     int64_t at_ms;     /* batch: where rolling windows end; INT64_MIN: no rolling windows */
     int64_t pane_ms, pane_from_ms; /* of the panes in batches */
