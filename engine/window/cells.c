@@ -1,0 +1,203 @@
+/* Calendar windows: cells of integers in a table, and in buckets by their bounds. A bucket goes through its phases as the clock and the
+ * watermark pass: future -> running -> ended (its row is the last one closed) -> final (it has a revision) -> gone, once it is
+ * beyond correction and every outlet has had it. */
+#include "fold_parts.h"
+
+/* ---- the table ---- */
+
+static uint32_t cell_hash(uint32_t key, int window, int64_t start_ms)
+{
+    uint64_t x = (uint64_t)start_ms * UINT64_C(0x9e3779b97f4a7c15) ^ ((uint64_t)key << 4 | (unsigned)window) * UINT64_C(0xc2b2ae3d27d4eb4f);
+    return (uint32_t)(x >> 32) ^ (uint32_t)x;
+}
+
+static uint32_t cell_slot(const struct fold *fold, uint32_t key, int window, int64_t start_ms)
+{
+    uint32_t mask = fold->cell_slots - 1, i = cell_hash(key, window, start_ms) & mask;
+    for (uint32_t c; (c = fold->cell_slot[i]) != NONE; i = (i + 1) & mask)
+        if (fold->cell[c].key == key && fold->cell[c].window == window && fold->cell[c].start_ms == start_ms)
+            break;
+    return i;
+}
+
+static void cell_slots_grow(struct fold *fold)
+{
+    free(fold->cell_slot);
+    fold->cell_slots *= 2;
+    fold->cell_slot = fold_slots(fold->cell_slots);
+    for (uint32_t c = 0; c < fold->cells_made; c++)
+        if (fold->cell[c].used)
+            fold->cell_slot[cell_slot(fold, fold->cell[c].key, fold->cell[c].window, fold->cell[c].start_ms)] = c;
+}
+
+static void cell_slot_remove(struct fold *fold, const struct cell *cell)
+{
+    uint32_t mask = fold->cell_slots - 1, i = cell_slot(fold, cell->key, cell->window, cell->start_ms);
+    fold->cell_slot[i] = NONE;
+    for (uint32_t j = (i + 1) & mask; fold->cell_slot[j] != NONE; j = (j + 1) & mask) {
+        const struct cell *other = &fold->cell[fold->cell_slot[j]];
+        uint32_t home = cell_hash(other->key, other->window, other->start_ms) & mask;
+        if (((j - home) & mask) < ((j - i) & mask))
+            continue;
+        fold->cell_slot[i] = fold->cell_slot[j];
+        fold->cell_slot[j] = NONE;
+        i = j;
+    }
+}
+
+/* ---- phases ---- */
+
+/* What a cell's bucket going into a phase means for the cell. */
+static void cell_phase(struct fold *fold, uint32_t c, enum phase phase)
+{
+    struct cell *cell = &fold->cell[c];
+    struct key *key = fold->key[cell->key];
+    uint32_t last = key->last[cell->window];
+    if (phase == PHASE_ENDED && (last == NONE || fold->cell[last].start_ms < cell->start_ms))
+        key->last[cell->window] = c;
+    if (phase == PHASE_FINAL) {
+        cell->final = true;
+        cell->changed = true;
+    }
+    outlets_calendar_changed(fold, c, true);
+}
+
+static struct bucket *bucket_of(struct fold *fold, int window, int64_t start_ms, int64_t end_ms)
+{
+    int at = fold->buckets[window];
+    for (int i = at; i-- > 0;)
+        if (fold->bucket[window][i].start_ms == start_ms && fold->bucket[window][i].end_ms == end_ms)
+            return &fold->bucket[window][i];
+    if (at == fold->bucket_room[window]) {
+        fold->bucket_room[window] = at ? at * 2 : 64;
+        fold->bucket[window] = fold_must(realloc(fold->bucket[window], (size_t)fold->bucket_room[window] * sizeof(struct bucket)));
+    }
+    fold->bucket[window][at] = (struct bucket){.start_ms = start_ms, .end_ms = end_ms, .first = NONE, .phase = PHASE_FUTURE};
+    fold->buckets[window]++;
+    return &fold->bucket[window][at];
+}
+
+static uint32_t cell_new(struct fold *fold, uint32_t key, int window, int64_t start_ms, int64_t end_ms)
+{
+    uint32_t c = fold->cell_free;
+    if (c != NONE) {
+        fold->cell_free = fold->cell[c].next;
+    } else {
+        if (fold->cells_made == fold->cell_room) {
+            fold->cell_room = fold->cell_room ? fold->cell_room + fold->cell_room / 2 : 1024;
+            fold->cell = fold_must(realloc(fold->cell, fold->cell_room * sizeof *fold->cell));
+        }
+        c = fold->cells_made++;
+    }
+    fold->cell[c] = (struct cell){.start_ms = start_ms, .end_ms = end_ms, .key = key, .next = NONE, .window = (uint8_t)window, .used = true};
+    if (++fold->cells * 2 >= fold->cell_slots)
+        cell_slots_grow(fold);
+    else
+        fold->cell_slot[cell_slot(fold, key, window, start_ms)] = c;
+    if (fold->setup.batch)
+        return c;
+    struct bucket *bucket = bucket_of(fold, window, start_ms, end_ms);
+    fold->cell[c].next = bucket->first;
+    bucket->first = c;
+    for (int phase = PHASE_RUNNING; phase <= (int)bucket->phase; phase++)
+        cell_phase(fold, c, (enum phase)phase);
+    return c;
+}
+
+static void cell_drop(struct fold *fold, uint32_t c)
+{
+    struct cell *cell = &fold->cell[c];
+    struct key *key = fold->key[cell->key];
+    if (key->last[cell->window] == c)
+        key->last[cell->window] = NONE;
+    cell_slot_remove(fold, cell);
+    tally_free(&cell->tally, &fold->slab);
+    fold->cells--;
+    cell->used = false;
+    cell->next = fold->cell_free;
+    fold->cell_free = c;
+}
+
+/* The cell of a window that holds an instant; NONE when it is beyond correction. */
+uint32_t cells_find(struct fold *fold, uint32_t k, int window, int64_t start_ms, int64_t end_ms)
+{
+    uint32_t c = fold->cell_slot[cell_slot(fold, k, window, start_ms)];
+    if (c != NONE)
+        return c;
+    if (!fold->setup.batch && fold->watermark_ms != INT64_MIN &&
+        end_ms + fold->config->retention_correction_ms < fold->watermark_ms)
+        return NONE;
+    return cell_new(fold, k, window, start_ms, end_ms);
+}
+
+/* A window has ended that had figures: the running one begins, empty so far, so that nobody takes the old row for the present. */
+static void begin_next(struct fold *fold, uint32_t c)
+{
+    struct cell cell = fold->cell[c];
+    int64_t start_ms, end_ms;
+    if (cell.end_ms > fold->now_ms || tally_is_zero(&fold->cell[c].tally, &fold->slab, &fold->dense))
+        return;
+    calendar_bounds(fold->zone[fold->key[cell.key]->zone].calendar, (enum calendar_window)cell.window, fold->now_ms, &start_ms, &end_ms);
+    uint32_t next = fold->cell_slot[cell_slot(fold, cell.key, cell.window, start_ms)];
+    if (next == NONE)
+        outlets_calendar_changed(fold, cell_new(fold, cell.key, cell.window, start_ms, end_ms), true);
+}
+
+static enum phase phase_of(const struct fold *fold, const struct bucket *bucket)
+{
+    if (fold->finished || (fold->watermark_ms != INT64_MIN && fold->watermark_ms >= bucket->end_ms + fold->config->lateness_ms))
+        return PHASE_FINAL;
+    return fold->now_ms < bucket->start_ms ? PHASE_FUTURE : fold->now_ms < bucket->end_ms ? PHASE_RUNNING : PHASE_ENDED;
+}
+
+static int advance_bucket(struct fold *fold, int window, int b)
+{
+    enum phase target = phase_of(fold, &fold->bucket[window][b]);
+    int moved = 0;
+    while (fold->bucket[window][b].phase < target) {
+        enum phase phase = ++fold->bucket[window][b].phase;
+        for (uint32_t c = fold->bucket[window][b].first; c != NONE; c = fold->cell[c].next, moved++) {
+            cell_phase(fold, c, phase);
+            if (phase == PHASE_ENDED)
+                begin_next(fold, c);
+        }
+    }
+    return moved;
+}
+
+/* What an outlet has not had yet stays, however old: nothing that was counted goes untold. */
+static void expire_bucket(struct fold *fold, int window, int b)
+{
+    for (uint32_t c = fold->bucket[window][b].first; c != NONE; c = fold->cell[c].next)
+        if (fold->cell[c].waits | fold->cell[c].urgent)
+            return;
+    for (uint32_t c = fold->bucket[window][b].first, next; c != NONE; c = next) {
+        next = fold->cell[c].next;
+        cell_drop(fold, c);
+    }
+    fold->bucket[window][b] = fold->bucket[window][--fold->buckets[window]];
+}
+
+int cells_advance(struct fold *fold)
+{
+    int moved = 0;
+    for (int window = 0; window < CALENDAR_COUNT; window++)
+        for (int b = fold->buckets[window]; b-- > 0;) {
+            moved += advance_bucket(fold, window, b);
+            const struct bucket *bucket = &fold->bucket[window][b];
+            if (bucket->phase == PHASE_FINAL && !fold->finished &&
+                bucket->end_ms + fold->config->retention_correction_ms < fold->watermark_ms)
+                expire_bucket(fold, window, b);
+        }
+    return moved;
+}
+
+void cells_close(struct fold *fold)
+{
+    for (uint32_t c = 0; c < fold->cells_made; c++)
+        tally_free(&fold->cell[c].tally, &fold->slab);
+    for (int window = 0; window < CALENDAR_COUNT; window++)
+        free(fold->bucket[window]);
+    free(fold->cell);
+    free(fold->cell_slot);
+}

@@ -1,0 +1,148 @@
+/* fold_parts: what the files of a fold share, and nobody else. All of it belongs to the fold's thread.
+ *
+ *   keys       one entry a scope key: its strings, D[w] of the rolling windows (pane.h), which of its rows wait for what outlet
+ *   calendars  (key, window, start) -> integers, revision; cells of one window and end hang in a bucket, so that the clock and
+ *              the watermark visit only the windows whose state they change: future -> running -> ended -> final -> gone
+ *   queues     an outlet and window: what has changed, oldest first */
+#ifndef ESTEEM_FOLD_PARTS_H
+#define ESTEEM_FOLD_PARTS_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "esteem/calendar.h"
+#include "esteem/err.h"
+#include "esteem/pane.h"
+#include "esteem/window.h"
+
+#define NONE UINT32_MAX
+enum { QUEUE_URGENT = CONFIG_ROLLING_MAX + CALENDAR_COUNT, QUEUES };
+
+struct key {
+    uint64_t hash;
+    char *text; /* one block: tenant, scope text, values */
+    const char *tenant, *scope;
+    const char *value[DIMENSION_MAX];
+    uint32_t mask;
+    uint32_t last[CALENDAR_COUNT]; /* the newest cell that has ended */
+    uint8_t count, dimension[DIMENSION_MAX];
+    uint8_t zone;
+    uint8_t waits[CONFIG_ROLLING_MAX];     /* bit: outlet whose queue holds this window */
+    uint8_t published[CONFIG_ROLLING_MAX]; /* bit: outlet that has had a row that was not empty */
+    struct tally difference[];             /* D[w]; rolling_count of them */
+};
+
+enum phase { PHASE_FUTURE, PHASE_RUNNING, PHASE_ENDED, PHASE_FINAL };
+
+struct cell {
+    int64_t start_ms, end_ms;
+    uint64_t final_hash; /* of the integers in the last final row */
+    uint32_t key, next;  /* next in its bucket, or in the free list */
+    uint32_t revision;
+    struct tally tally;
+    uint8_t window, waits, urgent, published; /* bits: outlets */
+    bool final, changed, used;
+};
+
+struct bucket {
+    int64_t start_ms, end_ms;
+    uint32_t first;
+    enum phase phase;
+};
+
+struct queue {
+    uint32_t *item; /* a ring: key for a rolling window, cell for a calendar one */
+    uint32_t first, count, room;
+    int64_t due_ms; /* by the clock */
+};
+
+struct shard_clock {
+    int64_t watermark_ms, newest_ms;
+    bool idle, heard;
+    uint32_t *key; /* the shard's key number -> ours */
+    uint32_t keys;
+};
+
+struct zone {
+    const char *name;
+    struct calendar *calendar;
+};
+
+enum { ZONES_MAX = 250 };
+
+struct group {
+    uint32_t key, windows, cells;
+    int64_t at_ms, start_ms, end_ms;
+    uint8_t *bytes;
+    uint32_t length, room;
+};
+
+struct fold {
+    const struct config *config;
+    struct fold_setup setup;
+    int rolling_count;
+    struct pane_ladder *ladder;
+    struct shard_clock *shard;
+    struct zone zone[ZONES_MAX];
+    int zones;
+    struct key **key;
+    uint32_t keys, key_room, *key_slot, key_slots;
+    struct cell *cell;
+    uint32_t cells_made, cell_room, cell_free, *cell_slot, cell_slots;
+    uint64_t cells;
+    struct bucket *bucket[CALENDAR_COUNT];
+    int buckets[CALENDAR_COUNT], bucket_room[CALENDAR_COUNT];
+    struct group rolling, calendar; /* of the batch at hand */
+    struct queue queue[OUTLET_MAX][QUEUES];
+    uint64_t generation[OUTLET_MAX];
+    int64_t budget_ms; /* when the row budgets were last filled */
+    int64_t budget[OUTLET_MAX];
+    int64_t now_ms;       /* where rolling windows stand */
+    int64_t watermark_ms; /* for finality */
+    bool inexact, finished;
+    struct slab slab;
+    struct tally_dense dense;
+    struct fold_counts counts;
+};
+
+/* ---- keys.c ---- */
+
+uint32_t fold_key(struct fold *fold, const struct scope_key *text); /* makes it when it is new */
+void keys_close(struct fold *fold);
+
+/* ---- cells.c: calendar windows ---- */
+
+/* The cell of a window that begins at start_ms, made when it is new; NONE when it is beyond correction. */
+uint32_t cells_find(struct fold *fold, uint32_t key, int window, int64_t start_ms, int64_t end_ms);
+/* Brings every cell into the phase that the clock and the watermark say. Returns cells moved. */
+int cells_advance(struct fold *fold);
+void cells_close(struct fold *fold);
+
+/* ---- outlets.c: what has changed, and the rows that tell it ---- */
+
+void outlets_rolling_changed(struct fold *fold, uint32_t key, int window);
+void outlets_calendar_changed(struct fold *fold, uint32_t cell, bool urgent);
+/* Everything goes to this outlet once more. */
+void outlets_again(struct fold *fold, int outlet);
+/* Hands out what is due; returns rows. */
+uint64_t outlets_publish(struct fold *fold, int64_t clock_ms);
+void outlets_close(struct fold *fold);
+struct row *fold_rolling_row(struct fold *fold, uint32_t key, int window, bool *empty);
+struct row *fold_calendar_row(struct fold *fold, uint32_t cell);
+
+/* ---- what all use ---- */
+
+static inline void *fold_must(void *block)
+{
+    ensure(block != NULL, "the machine has memory left");
+    return block;
+}
+
+static inline uint32_t *fold_slots(uint32_t count)
+{
+    uint32_t *slots = fold_must(malloc(count * sizeof *slots));
+    memset(slots, 0xff, count * sizeof *slots);
+    return slots;
+}
+
+#endif

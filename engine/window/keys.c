@@ -1,0 +1,108 @@
+/* A fold's scope keys: found by their strings, kept for good (limits.keys bounds them), each with its tenant's zone. */
+#include "fold_parts.h"
+
+/* A tenant's zone; one that cannot be read has been refused with the configuration, so UTC stands in for a vanished file. */
+static uint8_t fold_zone(struct fold *fold, const char *tenant)
+{
+    const char *name = config_timezone(fold->config, tenant);
+    int z = 0;
+    while (z < fold->zones && strcmp(fold->zone[z].name, name) != 0)
+        z++;
+    if (z < fold->zones)
+        return (uint8_t)z;
+    ensure(z < ZONES_MAX, "fewer than 250 zones are in use");
+    if (calendar_new(name, &fold->zone[z].calendar) != 0)
+        ensure(calendar_new("UTC", &fold->zone[z].calendar) == 0, "the machine has tzdata");
+    fold->zone[z].name = name;
+    fold->zones++;
+    return (uint8_t)z;
+}
+
+static uint32_t key_slot(const struct fold *fold, uint64_t hash, const struct scope_key *key)
+{
+    uint32_t mask = fold->key_slots - 1, i = (uint32_t)hash & mask;
+    for (uint32_t k; (k = fold->key_slot[i]) != NONE; i = (i + 1) & mask) {
+        const struct key *other = fold->key[k];
+        bool same = other->hash == hash && other->mask == key->scope && strcmp(other->tenant, key->tenant) == 0;
+        for (int v = 0; same && v < key->count; v++)
+            same = strcmp(other->value[v], key->value[v]) == 0;
+        if (same)
+            break;
+    }
+    return i;
+}
+
+static const char *put_text(char **at, const char *text)
+{
+    const char *start = *at;
+    size_t length = strlen(text) + 1;
+    memcpy(*at, text, length);
+    *at += length;
+    return start;
+}
+
+static struct key *key_new(struct fold *fold, const struct scope_key *text)
+{
+    char scope[ROW_SCOPE_MAX];
+    size_t size = strlen(text->tenant) + 1;
+    size += row_scope_text(fold->config, text->dimension, text->value, text->count, scope, sizeof scope) + 1;
+    for (int v = 0; v < text->count; v++)
+        size += strlen(text->value[v]) + 1;
+    struct key *key = fold_must(calloc(1, sizeof *key + (size_t)fold->rolling_count * sizeof key->difference[0]));
+    char *at = key->text = fold_must(malloc(size));
+    key->tenant = put_text(&at, text->tenant);
+    key->scope = put_text(&at, scope);
+    for (int v = 0; v < text->count; v++)
+        key->value[v] = put_text(&at, text->value[v]);
+    key->mask = text->scope;
+    key->count = text->count;
+    memcpy(key->dimension, text->dimension, sizeof key->dimension);
+    key->zone = fold_zone(fold, text->tenant);
+    memset(key->last, 0xff, sizeof key->last);
+    return key;
+}
+
+static void key_slots_grow(struct fold *fold)
+{
+    free(fold->key_slot);
+    fold->key_slots *= 2;
+    fold->key_slot = fold_slots(fold->key_slots);
+    for (uint32_t k = 0; k < fold->keys; k++) {
+        uint32_t i = (uint32_t)fold->key[k]->hash & (fold->key_slots - 1);
+        while (fold->key_slot[i] != NONE)
+            i = (i + 1) & (fold->key_slots - 1);
+        fold->key_slot[i] = k;
+    }
+}
+
+uint32_t fold_key(struct fold *fold, const struct scope_key *text)
+{
+    uint64_t hash = key_hash(text);
+    uint32_t slot = key_slot(fold, hash, text);
+    if (fold->key_slot[slot] != NONE)
+        return fold->key_slot[slot];
+    if (fold->keys == fold->key_room) {
+        fold->key_room = fold->key_room ? fold->key_room * 2 : 256;
+        fold->key = fold_must(realloc(fold->key, fold->key_room * sizeof(struct key *)));
+    }
+    fold->key[fold->keys] = key_new(fold, text);
+    fold->key[fold->keys]->hash = hash;
+    fold->key_slot[slot] = fold->keys++;
+    if (fold->keys * 2 >= fold->key_slots)
+        key_slots_grow(fold);
+    return fold->keys - 1;
+}
+
+void keys_close(struct fold *fold)
+{
+    for (uint32_t k = 0; k < fold->keys; k++) {
+        for (int w = 0; w < fold->rolling_count; w++)
+            tally_free(&fold->key[k]->difference[w], &fold->slab);
+        free(fold->key[k]->text);
+        free(fold->key[k]);
+    }
+    for (int z = 0; z < fold->zones; z++)
+        calendar_free(fold->zone[z].calendar);
+    free(fold->key);
+    free(fold->key_slot);
+}

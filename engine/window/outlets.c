@@ -1,0 +1,288 @@
+/* What has changed waits in a queue an outlet and window, each item once, oldest first. A row is made when it goes out, so it is always
+ * the newest; where an outlet has no room, items stay where they are. */
+#include "fold_parts.h"
+
+#include <xxhash.h>
+
+enum { PACE_LEAST_MS = 1000, PACE_MOST_MS = 60000, PACE_SHARE = 300,
+       TICK_WINDOW_MS = 300000 /* windows up to this are published each tick */ };
+
+/* ---- queues ---- */
+
+static void queue_put(struct queue *queue, uint32_t item)
+{
+    if (queue->count == queue->room) {
+        uint32_t room = queue->room ? queue->room * 2 : 64;
+        uint32_t *ring = fold_must(malloc(room * sizeof *ring));
+        for (uint32_t i = 0; i < queue->count; i++)
+            ring[i] = queue->item[(queue->first + i) & (queue->room - 1)];
+        free(queue->item);
+        queue->item = ring;
+        queue->room = room;
+        queue->first = 0;
+    }
+    queue->item[(queue->first + queue->count++) & (queue->room - 1)] = item;
+}
+
+static uint32_t queue_take(struct queue *queue)
+{
+    uint32_t item = queue->item[queue->first];
+    queue->first = (queue->first + 1) & (queue->room - 1);
+    queue->count--;
+    return item;
+}
+
+void outlets_rolling_changed(struct fold *fold, uint32_t k, int window)
+{
+    struct key *key = fold->key[k];
+    for (int o = 0; o < fold->setup.outlets; o++)
+        if (!(key->waits[window] >> o & 1)) {
+            key->waits[window] |= (uint8_t)(1u << o);
+            queue_put(&fold->queue[o][window], k);
+        }
+}
+
+void outlets_calendar_changed(struct fold *fold, uint32_t c, bool urgent)
+{
+    struct cell *cell = &fold->cell[c];
+    for (int o = 0; o < fold->setup.outlets; o++) {
+        uint8_t *waits = urgent ? &cell->urgent : &cell->waits;
+        if (*waits >> o & 1)
+            continue;
+        *waits |= (uint8_t)(1u << o);
+        queue_put(&fold->queue[o][urgent ? QUEUE_URGENT : CONFIG_ROLLING_MAX + cell->window], c);
+    }
+}
+
+/* ---- rows ---- */
+
+static struct row row_head(const struct fold *fold, const struct key *key)
+{
+    struct row row = {.config = fold->config, .tenant = key->tenant, .scope = key->scope, .value_count = key->count, .inexact = fold->inexact};
+    memcpy(row.value_dimension, key->dimension, sizeof row.value_dimension);
+    memcpy(row.value, key->value, sizeof row.value);
+    return row;
+}
+
+/* The window's sum is that of the differences up to it; packed into `sum`. */
+static void rolling_sum(struct fold *fold, const struct key *key, int window, struct tally *sum)
+{
+    for (int w = 0; w <= window; w++)
+        tally_dense_add(&fold->dense, key->difference[w].bytes, key->difference[w].length, 1);
+    tally_pack(sum, &fold->slab, &fold->dense);
+}
+
+struct row *fold_rolling_row(struct fold *fold, uint32_t k, int window, bool *empty)
+{
+    const struct key *key = fold->key[k];
+    const struct pane_edges *edges = pane_edges(fold->ladder, window);
+    struct tally sum = {0};
+    rolling_sum(fold, key, window, &sum);
+    *empty = sum.length == 0;
+    struct row head = row_head(fold, key);
+    head.start_ms = edges->left_ms;
+    head.end_ms = edges->right_ms;
+    head.rolling = true;
+    head.partial = !fold->setup.batch;
+    head.window = (uint8_t)window;
+    head.window_name = fold->config->rolling[window].name;
+    struct row *row = row_new(&head, sum.bytes, sum.length);
+    tally_free(&sum, &fold->slab);
+    return row;
+}
+
+struct row *fold_calendar_row(struct fold *fold, uint32_t c)
+{
+    struct cell *cell = &fold->cell[c];
+    const struct key *key = fold->key[cell->key];
+    tally_settle(&cell->tally, &fold->slab, &fold->dense);
+    struct row head = row_head(fold, key);
+    head.start_ms = cell->start_ms;
+    head.end_ms = cell->end_ms;
+    head.final = cell->final;
+    head.revision = cell->revision;
+    head.running = !fold->setup.batch && cell->start_ms <= fold->now_ms && fold->now_ms < cell->end_ms;
+    head.last = key->last[cell->window] == c;
+    head.window = cell->window;
+    head.window_name = calendar_names[cell->window];
+    return row_new(&head, cell->tally.bytes, cell->tally.length);
+}
+
+/* Before a final row goes out: a new revision if its integers are not those of the last one. False: nothing new to say. */
+static bool revise(struct fold *fold, struct cell *cell)
+{
+    if (!cell->final || !cell->changed)
+        return true;
+    tally_settle(&cell->tally, &fold->slab, &fold->dense);
+    uint64_t hash = XXH3_64bits(cell->tally.bytes, cell->tally.length);
+    cell->changed = false;
+    if (cell->revision && hash == cell->final_hash)
+        return false;
+    cell->final_hash = hash;
+    cell->revision++;
+    return true;
+}
+
+/* ---- publishing ---- */
+
+static bool give(struct fold *fold, int outlet, struct row *row)
+{
+    if (fold->setup.outlet[outlet].put(fold->setup.outlet[outlet].context, row)) {
+        fold->counts.rows++;
+        return true;
+    }
+    row_free(row);
+    return false;
+}
+
+static bool publish_rolling(struct fold *fold, int outlet, int window, uint32_t k)
+{
+    struct key *key = fold->key[k];
+    uint8_t bit = (uint8_t)(1u << outlet);
+    bool empty;
+    struct row *row = fold_rolling_row(fold, k, window, &empty);
+    if (empty && !(key->published[window] & bit)) {
+        row_free(row);
+        return true;
+    }
+    if (!give(fold, outlet, row))
+        return false;
+    key->published[window] = empty ? key->published[window] & (uint8_t)~bit : key->published[window] | bit;
+    return true;
+}
+
+static bool publish_calendar(struct fold *fold, int outlet, uint32_t c)
+{
+    struct cell *cell = &fold->cell[c];
+    uint8_t bit = (uint8_t)(1u << outlet);
+    if (!revise(fold, cell) && cell->published & bit)
+        return true;
+    if (tally_is_zero(&cell->tally, &fold->slab, &fold->dense) && !(cell->published & bit) && cell->start_ms > fold->now_ms)
+        return true;
+    if (!give(fold, outlet, fold_calendar_row(fold, c)))
+        return false;
+    cell->published |= bit;
+    return true;
+}
+
+static void let_go(struct fold *fold, int queue, int outlet, uint32_t item)
+{
+    uint8_t keep = (uint8_t)~(1u << outlet);
+    if (queue < CONFIG_ROLLING_MAX) {
+        fold->key[item]->waits[queue] &= keep;
+        return;
+    }
+    struct cell *cell = &fold->cell[item];
+    if (queue == QUEUE_URGENT)
+        cell->urgent &= keep;
+    else
+        cell->waits &= keep;
+}
+
+/* Publishes a queue's items, oldest first, while there is room and budget. */
+static uint64_t drain(struct fold *fold, int outlet, int which, int64_t *budget)
+{
+    struct queue *queue = &fold->queue[outlet][which];
+    uint64_t done = 0;
+    for (uint32_t left = queue->count; left > 0 && *budget > 0; left--) {
+        uint32_t item = queue->item[queue->first];
+        bool out = which < CONFIG_ROLLING_MAX ? publish_rolling(fold, outlet, which, item) : publish_calendar(fold, outlet, item);
+        if (!out)
+            break;
+        queue_take(queue);
+        let_go(fold, which, outlet, item);
+        --*budget;
+        done++;
+    }
+    return done;
+}
+
+/* How often a window is published: up to 5 minutes each tick, longer ones W/300 within 1 to 60 s. */
+static int64_t pace_ms(const struct fold *fold, int outlet, int which)
+{
+    static const int64_t calendar_ms[CALENDAR_COUNT] = {900000, 1800000, 3600000, 86400000, 604800000, 2592000000};
+    if (which == QUEUE_URGENT)
+        return 0;
+    bool rolling = which < CONFIG_ROLLING_MAX;
+    int64_t length_ms = rolling ? fold->config->rolling[which].length_ms : calendar_ms[which - CONFIG_ROLLING_MAX];
+    int64_t pace = length_ms / PACE_SHARE;
+    pace = length_ms <= TICK_WINDOW_MS ? fold->config->publish_tick_ms : pace < PACE_LEAST_MS ? PACE_LEAST_MS : pace;
+    pace = pace > PACE_MOST_MS ? PACE_MOST_MS : pace;
+    int64_t least = fold->setup.outlet[outlet].rolling_least_ms;
+    return rolling && pace < least ? least : pace;
+}
+
+/* Rows that each outlet may still have: publish.rows_per_second, gathered for a second at most. */
+static void fill_budgets(struct fold *fold, int64_t clock_ms)
+{
+    int64_t most = fold->config->publish_rows / fold->setup.folds + 1;
+    if (fold->budget_ms == 0 || clock_ms - fold->budget_ms > 1000)
+        fold->budget_ms = clock_ms - 1000;
+    if (clock_ms <= fold->budget_ms)
+        return;
+    for (int o = 0; o < fold->setup.outlets; o++) {
+        fold->budget[o] += (clock_ms - fold->budget_ms) * most / 1000;
+        fold->budget[o] = fold->budget[o] > most ? most : fold->budget[o];
+    }
+    fold->budget_ms = clock_ms;
+}
+
+uint64_t outlets_publish(struct fold *fold, int64_t clock_ms)
+{
+    uint64_t done = 0;
+    int64_t unbounded = INT64_MAX;
+    fill_budgets(fold, clock_ms);
+    for (int o = 0; o < fold->setup.outlets; o++) {
+        done += drain(fold, o, QUEUE_URGENT, &unbounded);
+        for (int q = 0; q < QUEUE_URGENT; q++) {
+            struct queue *queue = &fold->queue[o][q];
+            if (queue->count == 0 || clock_ms < queue->due_ms)
+                continue;
+            done += drain(fold, o, q, &fold->budget[o]);
+            if (queue->count == 0 || fold->budget[o] > 0)
+                queue->due_ms = clock_ms + pace_ms(fold, o, q);
+        }
+    }
+    return done;
+}
+
+void outlets_again(struct fold *fold, int outlet)
+{
+    uint8_t bit = (uint8_t)(1u << outlet);
+    for (uint32_t k = 0; k < fold->keys; k++)
+        for (int w = 0; w < fold->rolling_count; w++)
+            if (!(fold->key[k]->waits[w] & bit)) {
+                fold->key[k]->waits[w] |= bit;
+                queue_put(&fold->queue[outlet][w], k);
+            }
+    for (uint32_t c = 0; c < fold->cells_made; c++) {
+        struct cell *cell = &fold->cell[c];
+        cell->published &= (uint8_t)~bit; /* also of one that waits: a change that came to nothing must not hold it back */
+        if (!cell->used || cell->waits & bit)
+            continue;
+        cell->waits |= bit;
+        queue_put(&fold->queue[outlet][CONFIG_ROLLING_MAX + cell->window], c);
+    }
+}
+
+uint64_t fold_flush(struct fold *fold, bool all)
+{
+    uint64_t left = 0;
+    int64_t unbounded = INT64_MAX;
+    for (int o = 0; o < fold->setup.outlets; o++) {
+        if (all)
+            outlets_again(fold, o);
+        for (int q = 0; q < QUEUES; q++) {
+            drain(fold, o, q, &unbounded);
+            left += fold->queue[o][q].count;
+        }
+    }
+    return left;
+}
+
+void outlets_close(struct fold *fold)
+{
+    for (int o = 0; o < OUTLET_MAX; o++)
+        for (int q = 0; q < QUEUES; q++)
+            free(fold->queue[o][q].item);
+}
