@@ -66,5 +66,5 @@ YAML
     per_cpu "$events" $build/esteem run -c "$dir/run.yaml" --until-end >"$dir/figures"; row run
     grep -E "bytes each|applied" "$dir/out" | sed 's/^/        /'
     per_cpu "$events" $build/esteem compute --config "$dir/run.yaml" "$dir/feed.jsonl" >"$dir/figures"; row compute
-    grep -aE "^[0-9]+ interactions open" "$dir/out" | sed 's/^/        /'
+    grep -aE "^[0-9]+ interactions kept" "$dir/out" | sed 's/^/        /'
 done

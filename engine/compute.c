@@ -16,10 +16,10 @@ static const char help[] =
     "Reads whole files (JSON Lines, or CSV by the name's end; - is standard input) and prints each calendar window's row\n"
     "once, and with --at the rolling windows' rows at that instant: JSON Lines ordered by window, start, scope.\n"
     "\n"
-    "  --config FILE    the configuration\n"
-    "  --at TIME        RFC 3339 with zone, or epoch milliseconds\n"
-    "  --mapping NAME   jq program of the folder `mappings` for the files; default: that of the configuration's only topic\n"
-    "  --refused FILE   write refused events there, a JSON line each: file, line, reason, field\n";
+    "  -c, --config FILE  the configuration\n"
+    "  --at TIME          RFC 3339 with zone, or epoch milliseconds\n"
+    "  --mapping NAME     jq program of the folder `mappings` for the files; default: that of the configuration's only topic\n"
+    "  --refused FILE     write refused events there, a JSON line each: file, line, reason, field\n";
 
 static void take_row(void *context, struct row *row)
 {
@@ -148,7 +148,7 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
             break;
         case 'a':
             if (!event_time_parse(optarg, strlen(optarg), &arguments->at_ms))
-                return command_usage("compute", "--at %s: not a time; write 2026-11-22T14:00:00Z or epoch milliseconds", optarg);
+                return command_usage("compute", "--at %s: no time of the years 1973 to 2199; write 2026-11-22T14:00:00Z or epoch milliseconds", optarg);
             break;
         case 'm':
             arguments->mapping = optarg;
@@ -179,6 +179,10 @@ int command_compute(int argc, char **argv)
         return code < 0 ? EXIT_DONE : code;
     if (config_load(arguments.config, stderr, &config) != 0)
         return EXIT_USAGE;
+    if (config->calendar == 0 && arguments.at_ms == INT64_MIN) {
+        config_free(config);
+        return command_usage("compute", "%s has rolling windows only: add --at TIME", arguments.config);
+    }
     set_topic(config, arguments.mapping);
     FILE *refused = NULL;
     if (arguments.refused && (refused = fopen(arguments.refused, "w")) == NULL) {

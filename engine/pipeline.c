@@ -501,8 +501,8 @@ int pipeline_stop(struct pipeline *pipeline, enum pipeline_end end, int64_t with
         pthread_join(pipeline->fold[f].thread, NULL);
     for (int p = 0; p < pipeline->setup.sinks; p++)
         pthread_join(pipeline->publisher[p].thread, NULL);
-    return whole ? 0 : err_set(ERR_IO, "not everything could be published within %lld s: Redis or the broker is away; start again to catch up",
-                               (long long)(within_ms / 1000));
+    return whole ? 0 : err_set(ERR_IO, "not everything could be published within %lld s: Redis or the broker is away, or limits.interactions holds"
+                               " the sources up; start again to catch up", (long long)(within_ms / 1000));
 }
 
 bool pipeline_idle(const struct pipeline *pipeline)
@@ -591,7 +591,7 @@ void pipeline_summary(const struct pipeline_counts *counts, const struct config 
             }
     fprintf(out, "%s\n", shards->refused ? ")" : "");
     uint64_t records = shards->ledger.records, keys = counts->folds.keys;
-    fprintf(out, "%llu interactions open, %llu bytes each; %llu scope keys, %llu bytes each; %llu panes, %llu calendar windows\n",
+    fprintf(out, "%llu interactions kept, %llu bytes each; %llu scope keys, %llu bytes each; %llu panes, %llu calendar windows\n",
             (unsigned long long)records,
             (unsigned long long)(records ? (shards->ledger.fact_bytes + shards->ledger.index_bytes) / records : 0),
             (unsigned long long)keys, (unsigned long long)(keys ? counts->folds.bytes / keys : 0),

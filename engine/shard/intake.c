@@ -181,7 +181,9 @@ static bool keep(struct shard *shard, const struct event *ev, struct ledger_key 
     switch (ledger_put(shard->ledger, key, tenant, ev->interaction.length == 0, &fact)) {
     case LEDGER_FULL:
         shard->counts.ledger_full++;
-        log_warn("ledger.full", "limits.interactions is reached: sources wait until interactions are forgotten");
+        shard->full = true;
+        if (shard->config->at_interactions == AT_BOUND_PAUSE)
+            log_error("ledger.full", "limits.interactions is reached and sources are paused: raise it, or set limits.at_interactions: retire");
         return false;
     case LEDGER_DUPLICATE:
         shard->counts.duplicates++;

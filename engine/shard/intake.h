@@ -54,7 +54,8 @@ struct shard {
     uint64_t taken[SHARD_MAX], flushed[SHARD_MAX]; /* parcels taken from each shard, in the ledger; on their way to the folds */
     int64_t all_watermark_ms; /* the least over all shards: what is too late is judged by it */
     struct outgoing *outbox;
-    uint32_t outbox_count, outbox_room;
+    uint32_t outbox_count, outbox_room, outbox_batches; /* of which batches */
+    bool full;      /* the ledger had no room for the event at hand */
     struct parcel *stuck; /* a message of the source that could not be finished: it comes before any other */
     bool inexact;
     bool goodbye, stopped;

@@ -122,6 +122,7 @@ void shard_post(struct shard *shard, int kind, int target, void *item)
     }
     shard->outbox[shard->outbox_count++] = (struct outgoing){kind, target, item};
     shard->parcels += kind == OUTBOX_SHARD;
+    shard->outbox_batches += kind == OUTBOX_FOLD;
 }
 
 /* Tells the senders of parcels that their effect is in the folds' rings. */
@@ -150,8 +151,10 @@ static int send_outbox(struct shard *shard)
         struct outgoing *out = &shard->outbox[i];
         uint64_t *full = out->kind == OUTBOX_FOLD ? &full_folds : &full_shards, bit = UINT64_C(1) << out->target;
         if (!(*full & bit) && (out->kind == OUTBOX_FOLD ? shard->setup.to_fold(shard->setup.context, out->target, out->item)
-                                                        : shard->setup.to_shard(shard->setup.context, out->target, out->item)))
+                                                        : shard->setup.to_shard(shard->setup.context, out->target, out->item))) {
+            shard->outbox_batches -= out->kind == OUTBOX_FOLD;
             continue;
+        }
         *full |= bit;
         shard->outbox[kept++] = *out;
     }
@@ -285,13 +288,26 @@ static bool take_message(void *context, const struct message *message)
         shard->stuck = parcel_new(message, message->at, message->length);
         return false;
     }
-    return ledger_touched(shard->ledger) < TOUCHED_MOST && shard->outbox_count < POLL_MOST;
+    return (shard->setup.batch || ledger_touched(shard->ledger) < TOUCHED_MOST) && shard->outbox_count < POLL_MOST;
+}
+
+/* After the ledger was full: by config the oldest interaction goes. What is held up for other reasons just waits. */
+static void make_room(struct shard *shard)
+{
+    if (!shard->full)
+        return;
+    shard->full = false;
+    shard->counts.derived += ledger_flush(shard->ledger, emit, shard);
+    if (shard->config->at_interactions == AT_BOUND_RETIRE && ledger_retire_oldest(shard->ledger))
+        shard->inexact = true;
 }
 
 static int take_parcels(struct shard *shard)
 {
     int count = 0;
-    for (; count < PARCELS_MOST && ledger_touched(shard->ledger) < 2 * TOUCHED_MOST; count++) {
+    if (shard->held)
+        make_room(shard);
+    for (; count < PARCELS_MOST && (shard->setup.batch || ledger_touched(shard->ledger) < 2 * TOUCHED_MOST); count++) {
         struct parcel *parcel = shard->held ? shard->held : shard->setup.from_shards(shard->setup.context);
         shard->held = NULL;
         if (parcel == NULL)
@@ -304,13 +320,6 @@ static int take_parcels(struct shard *shard)
         shard_parcel_free(parcel);
     }
     return count;
-}
-
-static void make_room(struct shard *shard)
-{
-    shard->counts.derived += ledger_flush(shard->ledger, emit, shard);
-    if (shard->config->at_interactions == AT_BOUND_RETIRE && ledger_retire_oldest(shard->ledger))
-        shard->inexact = true;
 }
 
 static bool retry(struct shard *shard)
@@ -350,7 +359,7 @@ int shard_step(struct shard *shard, int wait_ms, bool flush)
     int64_t now_ms = clock_monotonic_ms(&shard->setup.clock);
     bool full = ledger_touched(shard->ledger) >= TOUCHED_MOST || combine_cells(shard->combine) >= CELLS_MOST;
     bool due = !shard->setup.batch && now_ms >= shard->tick_due_ms;
-    bool room = shard->outbox_count < (uint32_t)shard->setup.folds; /* else keep adding up: newer differences join the older */
+    bool room = shard->outbox_batches < (uint32_t)shard->setup.folds; /* else keep adding up: newer differences join the older */
     if (flush || ((full || due) && room && !(full && shard->setup.batch))) {
         tick(shard);
         shard->tick_due_ms = now_ms + shard->config->publish_tick_ms;

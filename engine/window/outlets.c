@@ -4,7 +4,7 @@
 
 #include <xxhash.h>
 
-enum { PACE_LEAST_MS = 1000, PACE_MOST_MS = 60000, PACE_SHARE = 300,
+enum { PACE_LEAST_MS = 1000, PACE_MOST_MS = 60000, PACE_SHARE = 300, PACE_LONGEST_MS = 3600000 /* topics.every at most */,
        TICK_WINDOW_MS = 300000 /* windows up to this are published each tick */ };
 
 /* ---- queues ---- */
@@ -216,10 +216,10 @@ static int64_t pace_ms(const struct fold *fold, int outlet, int which)
 static void fill_budgets(struct fold *fold, int64_t clock_ms)
 {
     int64_t most = fold->config->publish_rows / fold->setup.folds + 1;
-    if (fold->budget_ms == 0 || clock_ms - fold->budget_ms > 1000)
+    if (fold->budget_ms > clock_ms || clock_ms - fold->budget_ms > 1000) /* the first time, or the clock was set */
         fold->budget_ms = clock_ms - 1000;
-    if (clock_ms <= fold->budget_ms)
-        return;
+    if ((clock_ms - fold->budget_ms) * most < 1000)
+        return; /* less than a row so far */
     for (int o = 0; o < fold->setup.outlets; o++) {
         fold->budget[o] += (clock_ms - fold->budget_ms) * most / 1000;
         fold->budget[o] = fold->budget[o] > most ? most : fold->budget[o];
@@ -236,7 +236,8 @@ uint64_t outlets_publish(struct fold *fold, int64_t clock_ms)
         done += drain(fold, o, QUEUE_URGENT, &unbounded);
         for (int q = 0; q < QUEUE_URGENT; q++) {
             struct queue *queue = &fold->queue[o][q];
-            if (queue->count == 0 || clock_ms < queue->due_ms)
+            bool early = clock_ms < queue->due_ms && queue->due_ms - clock_ms <= PACE_LONGEST_MS; /* else the clock was set back */
+            if (queue->count == 0 || early)
                 continue;
             done += drain(fold, o, q, &fold->budget[o]);
             if (queue->count == 0 || fold->budget[o] > 0)

@@ -84,6 +84,19 @@ Test(derive, resumed_at_an_instant_comes_before_held_when_a_hold_was_open)
     cr_expect_eq(total(MEASURE_hold_ms), 16 * S);
 }
 
+Test(derive, a_second_resumed_at_an_instant_owes_no_hold_its_end)
+{
+    a_contact();
+    given(EVENT_HELD, T + 20 * S);
+    given(EVENT_RESUMED, T + 30 * S);
+    given(EVENT_RESUMED, T + 30 * S);
+    given(EVENT_HELD, T + 30 * S);
+    given(EVENT_RESUMED, T + 36 * S);
+    when_derived();
+    cr_expect_eq(total(MEASURE_holds), 2);
+    cr_expect_eq(total(MEASURE_hold_ms), 16 * S);
+}
+
 Test(derive, a_transfer_closes_the_segment_and_the_next_answer_opens_another)
 {
     a_contact();

@@ -129,6 +129,11 @@ Test(ledger, new_settings_retract_what_was_sent_under_the_old_ones)
         cr_expect_eq(held[0][id], 0, "%u", id); /* all that the old scopes had is taken back */
     cr_expect_eq(held[1][MEASURE_answered], 1);
     cr_expect_eq(held[1][MEASURE_answered_in_sl], 0);
+    put(1, given(EVENT_WRAPPED, T + 25 * S)); /* from now on, old is what was derived under the new ones */
+    flush();
+    cr_expect_eq(held[0][MEASURE_answered], 0);
+    cr_expect_eq(held[1][MEASURE_answered], 1);
+    cr_expect_eq(held[1][MEASURE_handled], 1);
 }
 
 Test(ledger, an_epoch_is_free_again_when_no_record_refers_to_it)
@@ -156,6 +161,9 @@ Test(ledger, a_roster_change_applies_to_what_is_derived_after_it)
     put(1, given(EVENT_HELD, T - S));
     flush();
     cr_expect_eq(emitted, 2); /* without the team taken back, with it added */
+    put(1, given(EVENT_HELD, T - 2 * S));
+    flush();
+    cr_expect_eq(emitted, 0); /* old is now what was derived with it */
     cr_expect_eq(held[0][MEASURE_closed], 1);
 }
 
