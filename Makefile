@@ -4,8 +4,12 @@ MODE     ?= release
 BUILD    ?= build
 B        := $(BUILD)/$(MODE)
 PREFIX   ?= /usr/local
-CC       ?= gcc
-CXX      ?= g++
+ifeq ($(origin CC),default)
+CC       := gcc
+endif
+ifeq ($(origin CXX),default)
+CXX      := g++
+endif
 
 COMMIT   := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)$(shell git diff --quiet HEAD 2>/dev/null || echo -dirty)
 WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
