@@ -1,10 +1,10 @@
 /* From facts to contributions (SEMANTICS 2 and 3). Read from the bottom: derive() sorts and splits the facts into records;
- * record() makes out one record (who, when, which segments); contribute_*() turn it into integers.
+ * record.c makes out one record (who, when, which segments); contribute_*() turn it into integers.
  *
  *   facts ──sort, split by gaps──> record: versions ──> dimensions, segments, times ──> blocks (dims, instant, integers)
  *
  * Nothing here knows of windows, threads, or what was sent before. */
-#include "esteem/derive.h"
+#include "record.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,6 @@
 
 #include "esteem/err.h"
 
-#define NEVER INT64_MIN /* a time that is not known */
 enum { DAY_MS = 86400000 };
 
 /* ---- blocks ---- */
@@ -52,371 +51,6 @@ static void block_put(struct derivation *out, const struct dims *dims, int64_t a
     memcpy(out->bytes + out->used, run->bytes, run->length);
     out->used += run->length;
     block->hash = XXH3_64bits_withSeed(run->bytes, run->length, (uint64_t)anchor_ms) ^ XXH3_64bits(dims, sizeof *dims);
-}
-
-/* ---- dimensions ---- */
-
-/* A tuple under construction, with what tells who named the agent, and when. */
-struct named {
-    struct dims dims;
-    int64_t agent_ms; /* time of the fact that names the agent */
-};
-
-enum { CLASS_OTHER, CLASS_WRAPPED, CLASS_INTERACTION, CLASS_COUNT };
-
-static int class_of(enum event_type type)
-{
-    return type == EVENT_WRAPPED ? CLASS_WRAPPED : type <= EVENT_INTERACTION_LAST ? CLASS_INTERACTION : CLASS_OTHER;
-}
-
-/* The latest fact that names a dimension wins within its class; interaction.* before wrapped before others. A resolver takes
- * facts in order, one at a time, so that the state before any fact can be read off. */
-struct resolver {
-    struct named by_class[CLASS_COUNT];
-};
-
-static void resolver_take(struct resolver *resolver, const struct fact *fact)
-{
-    struct named *named = &resolver->by_class[class_of(fact->type)];
-    for (uint32_t left = fact->dimensions; left; left &= left - 1) {
-        int i = __builtin_ctz(left);
-        named->dims.id[i] = fact->dimension[i];
-    }
-    if (fact->dimensions >> DIMENSION_agent & 1)
-        named->agent_ms = fact->time_ms;
-}
-
-static struct named resolver_read(const struct resolver *resolver)
-{
-    struct named out = resolver->by_class[CLASS_INTERACTION];
-    for (int class = CLASS_WRAPPED; class >= CLASS_OTHER; class--) {
-        const struct named *lower = &resolver->by_class[class];
-        if (out.dims.id[DIMENSION_agent] == 0)
-            out.agent_ms = lower->agent_ms;
-        for (int i = 0; i < DIMENSION_MAX; i++)
-            if (out.dims.id[i] == 0)
-                out.dims.id[i] = lower->dims.id[i];
-    }
-    return out;
-}
-
-static struct named named_by(const struct fact *fact)
-{
-    struct named out = {.agent_ms = fact->time_ms};
-    for (uint32_t left = fact->dimensions; left; left &= left - 1) {
-        int i = __builtin_ctz(left);
-        out.dims.id[i] = fact->dimension[i];
-    }
-    return out;
-}
-
-/* ---- a record ---- */
-
-struct segment {
-    int64_t start_ms, end_ms, wrapped_ms; /* NEVER: open; not wrapped yet */
-    int64_t talk_ms, hold_ms, wrap_ms, holds;
-    struct dims dims;
-    uint32_t agent; /* as the `answered` names it, else the interaction's */
-};
-
-struct record {
-    const struct fact *fact; /* in order, replaced versions left out */
-    uint32_t count;
-    const struct fact *completed; /* NULL when there is none */
-    const struct derive_settings *settings;
-    const struct roster *roster;
-    uint32_t tenant, as_of;
-    bool joined; /* has an interaction.* fact */
-
-    struct dims dims, entry;
-    int64_t offered_ms, answered_ms, abandoned_ms, ended_ms; /* NEVER: did not happen, or is not known */
-    bool answered, abandoned, wait_known, used, missed, converted;
-    int64_t wait_ms, conversation_ms;
-    uint32_t closed_segments;
-    struct segment *segment; /* shared scratch */
-    uint32_t segments;
-    struct derivation *out;
-};
-
-static int64_t duration(struct record *record, int64_t ms)
-{
-    if (ms >= 0 && ms <= DURATION_MAX_MS)
-        return ms;
-    record->out->skewed = true;
-    return ms < 0 ? 0 : DURATION_MAX_MS;
-}
-
-static struct roster_place place(const struct record *record, uint32_t agent, int64_t at_ms)
-{
-    return roster_find(record->roster, record->tenant, agent, at_ms, record->as_of);
-}
-
-/* Team and site where they are not named: from the roster by the agent; then, when `fallback` is given and has the same agent
- * or there is none, from it. Other dimensions that are not named come from `fallback` too. */
-static struct dims filled(const struct record *record, struct named own, const struct dims *fallback)
-{
-    uint32_t *id = own.dims.id, agent = id[DIMENSION_agent];
-    if (id[DIMENSION_team] == 0 || id[DIMENSION_site] == 0) {
-        struct roster_place at = place(record, agent, own.agent_ms);
-        id[DIMENSION_team] = id[DIMENSION_team] ? id[DIMENSION_team] : at.team;
-        id[DIMENSION_site] = id[DIMENSION_site] ? id[DIMENSION_site] : at.site;
-    }
-    if (fallback == NULL)
-        return own.dims;
-    bool same_agent = agent == 0 || agent == fallback->id[DIMENSION_agent];
-    for (int i = 0; i < DIMENSION_MAX; i++)
-        if (id[i] == 0 && (same_agent || (i != DIMENSION_team && i != DIMENSION_site)))
-            id[i] = fallback->id[i];
-    return own.dims;
-}
-
-static bool gives(const struct record *record, enum field field)
-{
-    return record->completed != NULL && fact_has(record->completed, field);
-}
-
-static void resolve_dimensions(struct record *record)
-{
-    struct resolver all = {0};
-    for (uint32_t i = 0; i < record->count; i++)
-        resolver_take(&all, &record->fact[i]);
-    record->dims = filled(record, resolver_read(&all), NULL);
-}
-
-/* Of the facts up to the first answer (or, if abandoned, the first abandonment); of the completed record alone where there
- * is one; what those leave out is the interaction's. */
-static void resolve_entry(struct record *record)
-{
-    if (record->completed) {
-        record->entry = filled(record, named_by(record->completed), &record->dims);
-        return;
-    }
-    enum event_type last = record->abandoned ? EVENT_ABANDONED : EVENT_ANSWERED;
-    struct resolver until = {0};
-    for (uint32_t i = 0; i < record->count; i++) {
-        resolver_take(&until, &record->fact[i]);
-        if (record->fact[i].type == last)
-            break;
-    }
-    record->entry = filled(record, resolver_read(&until), &record->dims);
-}
-
-/* ---- segments from lifecycle facts ---- */
-
-/* Where a walk through the facts stands. */
-struct walk {
-    struct segment *open;
-    int64_t held_ms;   /* the hold that is open since then, or NEVER */
-    int64_t resumed_ms; /* instant at which a `resumed` ended a hold that was open before: further ones there do nothing */
-    int64_t owed_ms;    /* instant at which a `resumed` came with no hold open: it ends the hold that begins there */
-    int64_t zero_ms;    /* instant at which such a hold of 0 ms was counted: further `held` there change nothing */
-};
-
-static void hold_end(struct walk *walk, int64_t at_ms)
-{
-    if (walk->held_ms == NEVER)
-        return;
-    walk->open->hold_ms += at_ms - walk->held_ms;
-    walk->held_ms = NEVER;
-}
-
-static void segment_close(struct record *record, struct walk *walk, int64_t at_ms)
-{
-    struct segment *segment = walk->open;
-    if (segment == NULL)
-        return;
-    hold_end(walk, at_ms);
-    segment->end_ms = at_ms;
-    segment->talk_ms = duration(record, at_ms - segment->start_ms - segment->hold_ms);
-    segment->hold_ms = duration(record, segment->hold_ms);
-    record->closed_segments++;
-    walk->open = NULL;
-}
-
-static void segment_open(struct record *record, struct walk *walk, const struct fact *fact)
-{
-    segment_close(record, walk, fact->time_ms);
-    struct segment *segment = &record->segment[record->segments++];
-    *segment = (struct segment){.start_ms = fact->time_ms, .end_ms = NEVER, .wrapped_ms = NEVER};
-    segment->dims = filled(record, named_by(fact), &record->dims);
-    segment->agent = segment->dims.id[DIMENSION_agent];
-    walk->open = segment;
-}
-
-static void hold_begin(struct walk *walk, int64_t at_ms)
-{
-    if (walk->open == NULL || walk->held_ms != NEVER || walk->zero_ms == at_ms)
-        return;
-    walk->open->holds++;
-    if (walk->owed_ms == at_ms)
-        walk->zero_ms = at_ms;
-    else
-        walk->held_ms = at_ms;
-}
-
-static void hold_resume(struct walk *walk, int64_t at_ms)
-{
-    if (walk->held_ms != NEVER) {
-        hold_end(walk, at_ms);
-        walk->resumed_ms = at_ms;
-    } else if (walk->resumed_ms != at_ms) {
-        walk->owed_ms = at_ms;
-    }
-}
-
-static void wrap(struct record *record, const struct fact *fact)
-{
-    uint32_t agent = fact->dimensions >> DIMENSION_agent & 1 ? fact->dimension[DIMENSION_agent] : 0;
-    for (uint32_t i = record->segments; i-- > 0;) {
-        struct segment *segment = &record->segment[i];
-        if (segment->end_ms == NEVER || (agent && segment->agent != agent))
-            continue;
-        segment->wrapped_ms = fact->time_ms;
-        segment->wrap_ms = duration(record, fact->time_ms - segment->end_ms);
-        return;
-    }
-}
-
-static void lifecycle_segments(struct record *record)
-{
-    struct walk walk = {.held_ms = NEVER, .resumed_ms = NEVER, .owed_ms = NEVER, .zero_ms = NEVER};
-    for (uint32_t i = 0; i < record->count; i++) {
-        const struct fact *fact = &record->fact[i];
-        switch (fact->type) {
-        case EVENT_ANSWERED:
-            segment_open(record, &walk, fact);
-            break;
-        case EVENT_TRANSFERRED:
-        case EVENT_ENDED:
-        case EVENT_ABANDONED:
-            segment_close(record, &walk, fact->time_ms);
-            break;
-        case EVENT_HELD:
-            hold_begin(&walk, fact->time_ms);
-            break;
-        case EVENT_RESUMED:
-            hold_resume(&walk, fact->time_ms);
-            break;
-        case EVENT_WRAPPED:
-            wrap(record, fact);
-            break;
-        default:
-            break;
-        }
-    }
-}
-
-/* ---- times and states ---- */
-
-static int64_t first_of(const struct record *record, enum event_type type)
-{
-    for (uint32_t i = 0; i < record->count; i++)
-        if (record->fact[i].type == type)
-            return record->fact[i].time_ms;
-    return NEVER;
-}
-
-static int64_t count_of(const struct record *record, enum event_type type)
-{
-    int64_t count = 0;
-    for (uint32_t i = 0; i < record->count; i++)
-        count += record->fact[i].type == type;
-    return count;
-}
-
-/* The completed record's own segment: exactly one, with no lifecycle figure in it. */
-static void completed_segment(struct record *record)
-{
-    const struct fact *completed = record->completed;
-    struct segment *segment = &record->segment[record->segments++];
-    *segment = (struct segment){.end_ms = record->ended_ms, .wrapped_ms = NEVER};
-    if (gives(record, FIELD_answered_at))
-        record->answered_ms = completed->field[FIELD_answered_at];
-    else if (record->offered_ms != NEVER && gives(record, FIELD_wait_ms))
-        record->answered_ms = record->offered_ms + completed->field[FIELD_wait_ms];
-    else {
-        record->answered_ms = record->ended_ms;
-        record->wait_known = false;
-    }
-    segment->start_ms = record->answered_ms;
-    segment->hold_ms = gives(record, FIELD_hold_ms) ? completed->field[FIELD_hold_ms] : 0;
-    segment->holds = gives(record, FIELD_holds) ? completed->field[FIELD_holds] : 0;
-    segment->talk_ms = gives(record, FIELD_talk_ms)
-                           ? completed->field[FIELD_talk_ms]
-                           : duration(record, segment->end_ms - segment->start_ms - segment->hold_ms);
-    if (gives(record, FIELD_wrapped_at))
-        segment->wrapped_ms = completed->field[FIELD_wrapped_at];
-    if (gives(record, FIELD_wrap_ms))
-        segment->wrap_ms = completed->field[FIELD_wrap_ms];
-    else if (gives(record, FIELD_wrapped_at))
-        segment->wrap_ms = duration(record, segment->wrapped_ms - segment->end_ms);
-    segment->dims = filled(record, named_by(completed), &record->dims);
-    segment->agent = segment->dims.id[DIMENSION_agent];
-    record->closed_segments = 1;
-}
-
-static void abandonment(struct record *record)
-{
-    int64_t first = first_of(record, EVENT_ABANDONED);
-    bool said = gives(record, FIELD_abandoned) ? record->completed->field[FIELD_abandoned] != 0 : first != NEVER;
-    record->abandoned = said && record->segments == 0;
-    if (!record->abandoned)
-        return;
-    if (record->completed == NULL)
-        record->abandoned_ms = first;
-    else if (gives(record, FIELD_ended_at))
-        record->abandoned_ms = record->completed->field[FIELD_ended_at];
-    else if (record->offered_ms != NEVER && gives(record, FIELD_wait_ms))
-        record->abandoned_ms = record->offered_ms + record->completed->field[FIELD_wait_ms];
-    else
-        record->abandoned_ms = first != NEVER ? first : record->completed->time_ms;
-}
-
-static void wait(struct record *record)
-{
-    int64_t until_ms = record->answered ? record->answered_ms : record->abandoned_ms;
-    if (gives(record, FIELD_wait_ms)) {
-        record->wait_ms = record->completed->field[FIELD_wait_ms];
-        record->wait_known = true;
-    } else if (record->wait_known && record->offered_ms != NEVER && until_ms != NEVER) {
-        record->wait_ms = duration(record, until_ms - record->offered_ms);
-    } else {
-        record->wait_known = false;
-    }
-}
-
-static void make_out(struct record *record)
-{
-    resolve_dimensions(record);
-    record->offered_ms = gives(record, FIELD_offered_at) ? record->completed->field[FIELD_offered_at]
-                                                         : first_of(record, EVENT_OFFERED);
-    for (uint32_t i = 0; i < record->count; i++)
-        if (record->fact[i].type == EVENT_ENDED || record->fact[i].type == EVENT_ABANDONED)
-            record->ended_ms = record->fact[i].time_ms;
-    if (gives(record, FIELD_ended_at))
-        record->ended_ms = record->completed->field[FIELD_ended_at];
-    else if (record->completed && record->ended_ms == NEVER)
-        record->ended_ms = record->completed->time_ms;
-
-    bool gives_abandoned = gives(record, FIELD_abandoned) && record->completed->field[FIELD_abandoned];
-    if ((gives(record, FIELD_answered_at) || gives(record, FIELD_talk_ms)) && !gives_abandoned) {
-        completed_segment(record);
-        record->answered = true;
-    } else if (!gives_abandoned) {
-        lifecycle_segments(record);
-        record->answered = record->segments > 0;
-        if (record->answered)
-            record->answered_ms = record->segment[0].start_ms;
-    }
-    abandonment(record);
-    wait(record);
-    resolve_entry(record);
-    for (uint32_t i = 0; i < record->segments; i++)
-        if (record->segment[i].end_ms != NEVER)
-            record->conversation_ms += record->segment[i].talk_ms + record->segment[i].hold_ms + record->segment[i].wrap_ms;
-    record->used = count_of(record, EVENT_PROGRAM_USED) > 0;
-    record->missed = !record->used && count_of(record, EVENT_OPPORTUNITY_SEEN) > 0;
-    record->converted = count_of(record, EVENT_CONVERSION_MADE) > 0;
 }
 
 /* ---- contributions ---- */
@@ -489,7 +123,7 @@ static void contribute_segments(struct record *record)
 /* What the completed record gives, else the latest `ended` that names it; -1 when none does. */
 static int64_t said(const struct record *record, enum field field)
 {
-    if (gives(record, field))
+    if (record_gives(record, field))
         return record->completed->field[field];
     int64_t value = -1;
     for (uint32_t i = 0; i < record->count; i++)
@@ -500,7 +134,7 @@ static int64_t said(const struct record *record, enum field field)
 
 static int64_t counted(const struct record *record, enum field field, enum event_type type)
 {
-    return gives(record, field) ? record->completed->field[field] : count_of(record, type);
+    return record_gives(record, field) ? record->completed->field[field] : record_count(record, type);
 }
 
 static void contribute_closed(struct record *record)
@@ -685,7 +319,7 @@ static void contribute_event(struct record *record, const struct fact *fact)
     default:
         return;
     }
-    struct dims dims = filled(record, named_by(fact), record->joined ? &record->dims : NULL);
+    struct dims dims = record_filled(record, named_by(fact), record->joined ? &record->dims : NULL);
     block_put(record->out, &dims, anchor_ms, &run);
 }
 
@@ -701,7 +335,7 @@ static void contribute_legs(struct record *record)
         struct tally_run run;
         tally_run_begin(&run);
         if (open_ms != NEVER && fact->type == EVENT_ANSWERED) {
-            int64_t wait_ms = duration(record, fact->time_ms - open_ms);
+            int64_t wait_ms = record_duration(record, fact->time_ms - open_ms);
             PUT(&run, leg_answered, 1);
             PUT(&run, leg_wait_ms, wait_ms);
             PUT(&run, leg_in_sl, wait_ms <= threshold_ms(record, &dims));
@@ -715,7 +349,7 @@ static void contribute_legs(struct record *record)
             open_ms = NEVER;
         } else if (fact->type == EVENT_OFFERED) {
             struct dims earlier = resolver_read(&before).dims;
-            dims = filled(record, named_by(fact), NULL);
+            dims = record_filled(record, named_by(fact), NULL);
             for (int d = 0; d < DIMENSION_MAX; d++)
                 if (dims.id[d] == 0 && d != DIMENSION_agent && d != DIMENSION_team && d != DIMENSION_site)
                     dims.id[d] = earlier.id[d];
@@ -774,7 +408,7 @@ static void record(struct record *record, struct fact *fact, uint32_t count, boo
     record->offered_ms = record->answered_ms = record->abandoned_ms = record->ended_ms = NEVER;
     record->wait_known = true;
     if (record->joined) {
-        make_out(record);
+        record_make_out(record);
         contribute_entry(record);
         contribute_segments(record);
         contribute_closed(record);
