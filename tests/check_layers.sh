@@ -4,10 +4,10 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-base="clock command config err event intern log measure ring slab tally"
+base="clock command config err event intern log measure ring slab tally varint"
 allowed() {
     case $1 in
-        engine/base/*) echo "clock err event intern log measure ring slab tally" ;;
+        engine/base/*) echo "clock err event intern log measure ring slab tally varint" ;;
         engine/control/schema*) echo "$base schema metric row redis" ;;         # pages made of everybody's tables
         engine/control/*) echo "$base calendar" ;;                              # checks that a zone can be read
         engine/decode/*) echo "$base mapping" ;;

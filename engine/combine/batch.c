@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "esteem/err.h"
+#include "esteem/varint.h"
 
 enum { BATCH_FIRST = 4096 };
 
@@ -37,20 +38,10 @@ static uint8_t *reserve(struct batch *batch, uint32_t length)
     return batch->bytes + batch->length;
 }
 
-static uint8_t *put_varint(uint8_t *at, uint64_t value)
-{
-    while (value >= 0x80) {
-        *at++ = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    *at++ = (uint8_t)value;
-    return at;
-}
-
 static uint8_t *put_text(uint8_t *at, const char *text)
 {
     size_t length = strlen(text);
-    at = put_varint(at, length);
+    at = varint_put(at, length);
     memcpy(at, text, length);
     return at + length;
 }
@@ -59,8 +50,8 @@ void batch_put_key(struct batch *batch, uint32_t number, const struct scope_key 
 {
     uint8_t *at = reserve(batch, BATCH_KEY_TEXT_MAX + 32);
     *at++ = 'k';
-    at = put_varint(at, number);
-    at = put_varint(at, key->scope);
+    at = varint_put(at, number);
+    at = varint_put(at, key->scope);
     at = put_text(at, key->tenant);
     for (int i = 0; i < key->count; i++)
         at = put_text(at, key->value[i]);
@@ -72,9 +63,9 @@ void batch_put_cell(struct batch *batch, uint32_t number, int64_t pane, const ui
     uint8_t *at = reserve(batch, length + 32);
     int64_t step = pane - batch->pane;
     *at++ = 'c';
-    at = put_varint(at, number);
-    at = put_varint(at, ((uint64_t)step << 1) ^ (uint64_t)(step >> 63));
-    at = put_varint(at, length);
+    at = varint_put(at, number);
+    at = varint_put(at, zigzag(step));
+    at = varint_put(at, length);
     memcpy(at, runs, length);
     batch->pane = pane;
     batch->length = (uint32_t)(at + length - batch->bytes);
@@ -128,7 +119,7 @@ static bool get_cell(struct batch *batch, uint32_t *cursor, struct batch_cell *c
     if (!get_varint(batch, cursor, &number) || !get_varint(batch, cursor, &step) || !get_varint(batch, cursor, &length) ||
         length > batch->length - *cursor)
         return false;
-    batch->pane += (int64_t)(step >> 1) ^ -(int64_t)(step & 1);
+    batch->pane += unzigzag(step);
     *cell = (struct batch_cell){(uint32_t)number, batch->pane, batch->bytes + *cursor, (uint32_t)length};
     *cursor += (uint32_t)length;
     return true;

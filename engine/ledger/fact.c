@@ -6,32 +6,12 @@
 
 #include <string.h>
 
+#include "esteem/varint.h"
+
 enum { TYPE_MASK = 31, FLAG_COMMENT = 32, FLAG_CUSTOMER = 64, FLAG_SURVEY = 128, AT_TYPE = 2, AT_ID = 3, AT_TIME = 11, AT_REST = 17 };
 _Static_assert((int)EVENT_COUNT <= (int)TYPE_MASK, "a type fits five bits");
 
 static const uint32_t time_fields = 1u << FIELD_offered_at | 1u << FIELD_answered_at | 1u << FIELD_ended_at | 1u << FIELD_wrapped_at;
-
-static uint8_t *put_varint(uint8_t *at, uint64_t value)
-{
-    while (value >= 0x80) {
-        *at++ = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    *at++ = (uint8_t)value;
-    return at;
-}
-
-static const uint8_t *get_varint(const uint8_t *at, uint64_t *value)
-{
-    uint64_t v = 0;
-    for (unsigned shift = 0;; shift += 7) {
-        v |= (uint64_t)(*at & 0x7f) << shift;
-        if (*at++ < 0x80)
-            break;
-    }
-    *value = v;
-    return at;
-}
 
 uint32_t fact_pack(const struct fact *fact, uint8_t *out)
 {
@@ -40,14 +20,14 @@ uint32_t fact_pack(const struct fact *fact, uint8_t *out)
                              (survey ? FLAG_SURVEY : 0u));
     memcpy(out + AT_ID, &fact->id_hash, 8);
     memcpy(out + AT_TIME, &fact->time_ms, 6); /* little endian: the low 48 bits, enough to the year 10889 */
-    uint8_t *at = put_varint(out + AT_REST, fact->dimensions);
+    uint8_t *at = varint_put(out + AT_REST, fact->dimensions);
     for (uint32_t left = fact->dimensions; left; left &= left - 1)
-        at = put_varint(at, fact->dimension[__builtin_ctz(left)]);
-    at = put_varint(at, fact->fields);
+        at = varint_put(at, fact->dimension[__builtin_ctz(left)]);
+    at = varint_put(at, fact->fields);
     for (uint32_t left = fact->fields; left; left &= left - 1) {
         int field = __builtin_ctz(left);
         int64_t value = fact->field[field] - (time_fields >> field & 1 ? fact->time_ms : 0);
-        at = put_varint(at, ((uint64_t)value << 1) ^ (uint64_t)(value >> 63));
+        at = varint_put(at, zigzag(value));
     }
     if (fact->customer) {
         memcpy(at, &fact->customer, 8);
@@ -77,18 +57,18 @@ uint32_t fact_unpack(const uint8_t *packed, struct fact *fact)
     memcpy(&fact->id_hash, packed + AT_ID, 8);
     fact->time_ms = 0;
     memcpy(&fact->time_ms, packed + AT_TIME, 6);
-    const uint8_t *at = get_varint(packed + AT_REST, &value);
+    const uint8_t *at = varint_get(packed + AT_REST, &value);
     fact->dimensions = (uint32_t)value;
     for (uint32_t left = fact->dimensions; left; left &= left - 1) {
-        at = get_varint(at, &value);
+        at = varint_get(at, &value);
         fact->dimension[__builtin_ctz(left)] = (uint32_t)value;
     }
-    at = get_varint(at, &value);
+    at = varint_get(at, &value);
     fact->fields = (uint32_t)value;
     for (uint32_t left = fact->fields; left; left &= left - 1) {
         int field = __builtin_ctz(left);
-        at = get_varint(at, &value);
-        fact->field[field] = ((int64_t)(value >> 1) ^ -(int64_t)(value & 1)) + (time_fields >> field & 1 ? fact->time_ms : 0);
+        at = varint_get(at, &value);
+        fact->field[field] = unzigzag(value) + (time_fields >> field & 1 ? fact->time_ms : 0);
     }
     fact->customer = 0;
     fact->survey_hash = fact->id_hash;
