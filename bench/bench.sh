@@ -52,6 +52,7 @@ for feed in $feeds; do
     $build/bench/feed --feed "$feed" --events "$events" >"$dir/feed.jsonl" 2>/dev/null
     cat >"$dir/run.yaml" <<YAML
 kafka: {brokers: "127.0.0.1:$port", group: bench$feed, topics: [$topic]}
+state: {folder: "$dir/state$feed", start: clean}
 redis: {socket: $dir/redis.sock}
 topics: {enabled: false, deadletter: ""}
 time: {mode: replay, idle_after: 0s}

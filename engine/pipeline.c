@@ -5,77 +5,16 @@
  *
  * Every arrow is a ring with one writer and one reader. Agents share nothing else but shard_clocks (atomics), the key registry
  * (a mutex, once a new key) and the configuration (read-only; swapped by each agent at its own step). */
-#include "esteem/pipeline.h"
+#include "pipeline_parts.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "esteem/err.h"
 #include "esteem/log.h"
-#include "esteem/publisher.h"
-#include "esteem/ring.h"
 
-enum { FOLD_RING = 256, SHARD_RING = 4096, SHARD_WAIT_MS = 10, NAP_NS = 1000000, COUNTS_EVERY_MS = 200,
-       ROUNDS_MOST = 4096 /* batches a fold takes before it looks at the clock */ };
-
-enum stage { STAGE_RUN, STAGE_DRAIN, STAGE_FINISH, STAGE_STOP };
-
-struct shard_agent {
-    struct pipeline *pipeline;
-    struct shard *shard;
-    struct ring *to_fold;  /* one a fold */
-    struct ring *to_shard; /* one a shard; its own is not used */
-    int next_inbound;
-    const struct config *config; /* the one it works under */
-    pthread_t thread;
-    _Atomic uint64_t rounds, work; /* draining: steps taken, and work done in them */
-    _Atomic bool done;  /* has said goodbye */
-    pthread_mutex_t counts_lock; /* protects counts */
-    struct shard_counts counts;
-};
-
-/* From one fold to one publisher. */
-struct outlet_context {
-    struct ring *ring;
-    struct publisher *publisher;
-};
-
-struct fold_agent {
-    struct pipeline *pipeline;
-    struct fold *fold;
-    int index;
-    struct outlet_context outlet[OUTLET_MAX];
-    const struct config *config;
-    pthread_t thread;
-    _Atomic bool done;
-    pthread_mutex_t counts_lock;
-    struct fold_counts counts;
-};
-
-struct publisher_agent {
-    struct pipeline *pipeline;
-    struct publisher publisher;
-    pthread_t thread;
-    _Atomic bool done;
-};
-
-struct pipeline {
-    struct pipeline_setup setup;
-    struct config **reloaded; /* configurations taken over, the newest last; freed at the end */
-    int reloads;
-    _Atomic(const struct config *) config;
-    struct shard_clocks clocks;
-    struct key_registry *registry;
-    struct shard_agent *shard;
-    struct fold_agent *fold;
-    struct publisher_agent *publisher;
-    _Atomic int stage; /* of the shards; folds and publishers follow when those before them are done */
-    enum pipeline_end end; /* set before STAGE_DRAIN */
-    int64_t end_wall_ms;   /* likewise: the one instant at which all folds end */
-};
+enum { LAST_CHECKPOINT_MS = 15000 };
 
 /* ---- the shards' arrows ---- */
 
@@ -91,18 +30,11 @@ static bool to_shard(void *context, int shard, void *parcel)
     return ring_push_spsc(&agent->to_shard[shard], parcel);
 }
 
-static void *from_shards(void *context)
+static void *from_shard(void *context, int shard)
 {
     struct shard_agent *agent = context;
     struct pipeline *pipeline = agent->pipeline;
-    int self = (int)(agent - pipeline->shard);
-    for (int i = 0; i < pipeline->setup.shards; i++) {
-        int from = agent->next_inbound = (agent->next_inbound + 1) % pipeline->setup.shards;
-        void *parcel = from == self ? NULL : ring_pop_spsc(&pipeline->shard[from].to_shard[self]);
-        if (parcel)
-            return parcel;
-    }
-    return NULL;
+    return ring_pop_spsc(&pipeline->shard[shard].to_shard[agent - pipeline->shard]);
 }
 
 static bool dead_letter(void *context, const struct refused *refused)
@@ -160,7 +92,7 @@ static int build_shard(struct pipeline *pipeline, const struct config *config, i
     struct shard_setup to = {.index = s, .shards = setup->shards, .folds = setup->folds, .batch = setup->batch,
                              .route = setup->route, .pane_ms = pane_ms(setup), .clock = setup->clock, .source = setup->source[s],
                              .clocks = &pipeline->clocks, .registry = pipeline->registry, .context = agent, .to_fold = to_fold,
-                             .to_shard = to_shard, .from_shards = from_shards, .dead_letter = dead_letter};
+                             .to_shard = to_shard, .from_shard = from_shard, .dead_letter = dead_letter};
     return shard_new(config, &to, &agent->shard);
 }
 
@@ -211,6 +143,9 @@ int pipeline_new(const struct config *config, const struct pipeline_setup *setup
         pipeline_free(pipeline);
         return result;
     }
+    bool full;
+    for (int s = 0; s < setup->shards && setup->checkpoint; s++)
+        pipeline->shard[s].epoch = checkpoint_wanted(setup->checkpoint, s, &full);
     *out = pipeline;
     return 0;
 }
@@ -230,6 +165,12 @@ static void free_batch(void *batch)
     batch_free(batch);
 }
 
+static void pipeline_fold_free(struct fold_agent *agent)
+{
+    slice_drop(&agent->out);
+    fold_free(agent->fold);
+}
+
 void pipeline_free(struct pipeline *pipeline)
 {
     if (pipeline == NULL)
@@ -241,7 +182,7 @@ void pipeline_free(struct pipeline *pipeline)
         rings_free(agent->to_shard, pipeline->setup.shards, shard_parcel_free);
     }
     for (int f = 0; f < pipeline->setup.folds; f++)
-        fold_free(pipeline->fold[f].fold);
+        pipeline_fold_free(&pipeline->fold[f]);
     for (int p = 0; p < pipeline->setup.sinks; p++)
         publisher_close(&pipeline->publisher[p].publisher);
     free(pipeline->shard);
@@ -251,6 +192,9 @@ void pipeline_free(struct pipeline *pipeline)
     for (int i = 0; i < pipeline->reloads; i++)
         config_free(pipeline->reloaded[i]);
     free(pipeline->reloaded);
+    for (int i = 0; i < pipeline->restored_count; i++)
+        free(pipeline->restored[i].topic);
+    free(pipeline->restored);
     free(pipeline);
 }
 
@@ -264,7 +208,8 @@ static int shard_agent_step(struct shard_agent *agent, int wait_ms, bool flush)
         shard_reload(agent->shard, config);
         agent->config = config;
     }
-    return shard_step(agent->shard, wait_ms, flush);
+    int done = shard_agent_state(agent);
+    return done + shard_step(agent->shard, done ? 0 : wait_ms, flush);
 }
 
 static int fold_agent_step(struct fold_agent *agent, int64_t clock_ms, int *goodbyes)
@@ -279,16 +224,17 @@ static int fold_agent_step(struct fold_agent *agent, int64_t clock_ms, int *good
     do { /* until a whole round finds nothing: a watermark must not be acted on before batches that were sent before it */
         round = 0;
         for (int s = 0; s < pipeline->setup.shards; s++)
-            for (struct batch *batch; (batch = ring_pop_spsc(&pipeline->shard[s].to_fold[agent->index])) != NULL; round++) {
+            for (struct batch *batch; !agent->arrived[s] && (batch = ring_pop_spsc(&pipeline->shard[s].to_fold[agent->index])) != NULL; round++) {
                 fold_apply(agent->fold, batch);
                 *goodbyes += batch->drained;
+                fold_agent_barrier(agent, s, batch->barrier);
                 batch_free(batch);
             }
         done += round;
     } while (round && done < ROUNDS_MOST);
     if (pipeline->setup.batch)
         return done;
-    return done + fold_step(agent->fold, clock_ms);
+    return done + fold_agent_state(agent) + fold_step(agent->fold, clock_ms);
 }
 
 /* ---- in one thread ---- */
@@ -303,6 +249,8 @@ int pipeline_step(struct pipeline *pipeline)
         done += fold_agent_step(&pipeline->fold[f], wall_ms, &goodbyes);
     for (int p = 0; p < pipeline->setup.sinks; p++)
         done += publisher_step(&pipeline->publisher[p].publisher, monotonic_ms);
+    if (pipeline->setup.checkpoint)
+        done += checkpoint_step(pipeline->setup.checkpoint);
     return done;
 }
 
@@ -324,6 +272,33 @@ void pipeline_run_batch(struct pipeline *pipeline)
         ;
 }
 
+void pipeline_finish(struct pipeline *pipeline)
+{
+    bool quiet;
+    do {
+        while (pipeline_step(pipeline) > 0)
+            ;
+        quiet = true;
+        for (int s = 0; s < pipeline->setup.shards; s++) {
+            quiet &= shard_empty(pipeline->shard[s].shard);
+            shard_step(pipeline->shard[s].shard, 0, true);
+        }
+    } while (!quiet);
+    while (pipeline_step(pipeline) > 0)
+        ;
+    int64_t wall_ms = clock_wall_ms(&pipeline->setup.clock), monotonic_ms = clock_monotonic_ms(&pipeline->setup.clock);
+    for (int f = 0; f < pipeline->setup.folds; f++) {
+        fold_finish(pipeline->fold[f].fold);
+        fold_step(pipeline->fold[f].fold, wall_ms);
+        for (bool all = true; fold_flush(pipeline->fold[f].fold, all) > 0; all = false)
+            for (int p = 0; p < pipeline->setup.sinks; p++)
+                publisher_step(&pipeline->publisher[p].publisher, monotonic_ms);
+    }
+    for (int p = 0; p < pipeline->setup.sinks; p++)
+        while (publisher_step(&pipeline->publisher[p].publisher, monotonic_ms) > 0)
+            ;
+}
+
 void pipeline_rows(struct pipeline *pipeline, fold_each *each, void *context)
 {
     for (int f = 0; f < pipeline->setup.folds; f++)
@@ -332,7 +307,7 @@ void pipeline_rows(struct pipeline *pipeline, fold_each *each, void *context)
 
 /* ---- threads ---- */
 
-static void nap(void)
+void pipeline_nap(void)
 {
     nanosleep(&(struct timespec){0, NAP_NS}, NULL);
 }
@@ -340,22 +315,6 @@ static void nap(void)
 static int stage_of(struct pipeline *pipeline)
 {
     return atomic_load_explicit(&pipeline->stage, memory_order_acquire);
-}
-
-static void post_shard_counts(struct shard_agent *agent)
-{
-    struct shard_counts counts = shard_counts(agent->shard);
-    pthread_mutex_lock(&agent->counts_lock);
-    agent->counts = counts;
-    pthread_mutex_unlock(&agent->counts_lock);
-}
-
-static void post_fold_counts(struct fold_agent *agent)
-{
-    struct fold_counts counts = fold_counts(agent->fold);
-    pthread_mutex_lock(&agent->counts_lock);
-    agent->counts = counts;
-    pthread_mutex_unlock(&agent->counts_lock);
 }
 
 static void *shard_thread(void *context)
@@ -368,26 +327,28 @@ static void *shard_thread(void *context)
         int64_t now_ms = clock_monotonic_ms(&pipeline->setup.clock);
         if (now_ms < counts_due_ms)
             continue;
-        post_shard_counts(agent);
+        shard_agent_post_counts(agent);
         counts_due_ms = now_ms + COUNTS_EVERY_MS;
     }
     /* Drain: nothing more is read; what others hand over is still taken until all are quiet. */
     shard_stop_reading(agent->shard);
     while (stage_of(pipeline) < STAGE_FINISH) {
+        (void)shard_agent_state(agent);
         int done = shard_step(agent->shard, 0, !shard_empty(agent->shard)) + !shard_empty(agent->shard);
         /* release: pipeline_stop sees this round's work with its number */
         atomic_fetch_add_explicit(&agent->work, (uint64_t)done, memory_order_relaxed);
         atomic_fetch_add_explicit(&agent->rounds, 1, memory_order_release);
         if (done == 0)
-            nap();
+            pipeline_nap();
     }
     while (stage_of(pipeline) < STAGE_STOP) {
+        (void)shard_agent_state(agent);
         shard_step(agent->shard, 0, !shard_empty(agent->shard));
         if (shard_empty(agent->shard) && shard_say_goodbye(agent->shard))
             break;
-        nap();
+        pipeline_nap();
     }
-    post_shard_counts(agent);
+    shard_agent_post_counts(agent);
     atomic_store_explicit(&agent->done, true, memory_order_release);
     return NULL;
 }
@@ -400,19 +361,19 @@ static void *fold_thread(void *context)
     int64_t counts_due_ms = 0;
     while (goodbyes < pipeline->setup.shards && stage_of(pipeline) < STAGE_STOP) {
         if (fold_agent_step(agent, clock_wall_ms(&pipeline->setup.clock), &goodbyes) == 0)
-            nap();
+            pipeline_nap();
         int64_t now_ms = clock_monotonic_ms(&pipeline->setup.clock);
         if (now_ms < counts_due_ms)
             continue;
-        post_fold_counts(agent);
+        fold_agent_post_counts(agent);
         counts_due_ms = now_ms + COUNTS_EVERY_MS;
     }
     if (pipeline->end == END_FINISH)
         fold_finish(agent->fold);
     fold_step(agent->fold, pipeline->end_wall_ms);
     for (bool all = pipeline->end != END_DRAIN; fold_flush(agent->fold, all) > 0 && stage_of(pipeline) < STAGE_STOP; all = false)
-        nap();
-    post_fold_counts(agent);
+        pipeline_nap();
+    fold_agent_post_counts(agent);
     atomic_store_explicit(&agent->done, true, memory_order_release);
     return NULL;
 }
@@ -435,7 +396,7 @@ static void *publisher_thread(void *context)
             continue;
         if ((last && publisher_empty(&agent->publisher)) || stage_of(pipeline) == STAGE_STOP)
             break;
-        nap();
+        pipeline_nap();
     }
     atomic_store_explicit(&agent->done, true, memory_order_release);
     return NULL;
@@ -450,6 +411,8 @@ int pipeline_start(struct pipeline *pipeline)
         failed |= pthread_create(&pipeline->fold[f].thread, NULL, fold_thread, &pipeline->fold[f]);
     for (int s = 0; s < pipeline->setup.shards; s++)
         failed |= pthread_create(&pipeline->shard[s].thread, NULL, shard_thread, &pipeline->shard[s]);
+    if (pipeline->setup.checkpoint)
+        failed |= pthread_create(&pipeline->state, NULL, state_thread, pipeline);
     ensure(!failed, "the machine grants a thread an agent");
     return 0;
 }
@@ -471,7 +434,7 @@ static void wait_until_quiet(struct pipeline *pipeline, int64_t until_ms)
             for (int s = 0; s < pipeline->setup.shards; s++)
                 rounds[s] = atomic_load_explicit(&pipeline->shard[s].rounds, memory_order_acquire);
         work = now;
-        nap();
+        pipeline_nap();
     }
 }
 
@@ -486,13 +449,17 @@ static bool all_done(struct pipeline *pipeline)
 int pipeline_stop(struct pipeline *pipeline, enum pipeline_end end, int64_t within_ms)
 {
     int64_t until_ms = clock_monotonic_ms(&pipeline->setup.clock) + within_ms;
+    if (pipeline->setup.checkpoint)
+        checkpoint_end(pipeline->setup.checkpoint);
+    if (within_ms > 0 && !pipeline_checkpoint(pipeline, within_ms < LAST_CHECKPOINT_MS ? within_ms : LAST_CHECKPOINT_MS))
+        log_warn("checkpoint.late", "no last checkpoint could be made; the next start reads on from the one before");
     pipeline->end = end;
     pipeline->end_wall_ms = clock_wall_ms(&pipeline->setup.clock) + 1000; /* no fold has stepped beyond it */
     atomic_store_explicit(&pipeline->stage, STAGE_DRAIN, memory_order_release);
     wait_until_quiet(pipeline, until_ms);
     atomic_store_explicit(&pipeline->stage, STAGE_FINISH, memory_order_release);
     while (!all_done(pipeline) && clock_monotonic_ms(&pipeline->setup.clock) < until_ms)
-        nap();
+        pipeline_nap();
     bool whole = all_done(pipeline);
     atomic_store_explicit(&pipeline->stage, STAGE_STOP, memory_order_release);
     for (int s = 0; s < pipeline->setup.shards; s++)
@@ -501,6 +468,9 @@ int pipeline_stop(struct pipeline *pipeline, enum pipeline_end end, int64_t with
         pthread_join(pipeline->fold[f].thread, NULL);
     for (int p = 0; p < pipeline->setup.sinks; p++)
         pthread_join(pipeline->publisher[p].thread, NULL);
+    atomic_store_explicit(&pipeline->state_stop, true, memory_order_relaxed);
+    if (pipeline->setup.checkpoint)
+        pthread_join(pipeline->state, NULL);
     return whole ? 0 : err_set(ERR_IO, "not everything could be published within %lld s: Redis or the broker is away, or limits.interactions holds"
                                " the sources up; start again to catch up", (long long)(within_ms / 1000));
 }
@@ -513,7 +483,7 @@ bool pipeline_idle(const struct pipeline *pipeline)
     return true;
 }
 
-/* ---- configuration and counts ---- */
+/* ---- configuration ---- */
 
 void pipeline_reload(struct pipeline *pipeline, struct config *config)
 {
@@ -522,78 +492,4 @@ void pipeline_reload(struct pipeline *pipeline, struct config *config)
     pipeline->reloaded = realloc(pipeline->reloaded, (size_t)(pipeline->reloads + 1) * sizeof(struct config *));
     ensure(pipeline->reloaded != NULL, "the machine has memory left");
     pipeline->reloaded[pipeline->reloads++] = config;
-}
-
-static void add_counts(struct pipeline_counts *sum, const struct shard_counts *one)
-{
-#define COUNTER(name, help) sum->shards.name += one->name;
-#include "esteem/counters.def"
-#undef COUNTER
-    for (int i = 0; i < EVENT_COUNT; i++)
-        sum->shards.applied_by_type[i] += one->applied_by_type[i];
-    for (int t = 0; t < CONFIG_TOPIC_MAX; t++)
-        for (int i = 0; i < REFUSAL_COUNT; i++)
-            sum->shards.refused_by_reason[t][i] += one->refused_by_reason[t][i];
-    sum->shards.ledger.records += one->ledger.records;
-    sum->shards.ledger.skewed += one->ledger.skewed;
-    sum->shards.ledger.unjoined += one->ledger.unjoined;
-    sum->shards.ledger.retired += one->ledger.retired;
-    sum->shards.ledger.fact_bytes += one->ledger.fact_bytes;
-    sum->shards.ledger.index_bytes += one->ledger.index_bytes;
-}
-
-struct pipeline_counts pipeline_counts(struct pipeline *pipeline)
-{
-    struct pipeline_counts sum = {0};
-    sum.folds.watermark_ms = INT64_MAX;
-    for (int s = 0; s < pipeline->setup.shards; s++) {
-        struct shard_agent *agent = &pipeline->shard[s];
-        if (pipeline->setup.batch)
-            post_shard_counts(agent);
-        pthread_mutex_lock(&agent->counts_lock);
-        add_counts(&sum, &agent->counts);
-        pthread_mutex_unlock(&agent->counts_lock);
-    }
-    for (int f = 0; f < pipeline->setup.folds; f++) {
-        struct fold_agent *agent = &pipeline->fold[f];
-        if (pipeline->setup.batch)
-            post_fold_counts(agent);
-        pthread_mutex_lock(&agent->counts_lock);
-        sum.folds.keys += agent->counts.keys;
-        sum.folds.panes += agent->counts.panes;
-        sum.folds.calendar_windows += agent->counts.calendar_windows;
-        sum.folds.bytes += agent->counts.bytes;
-        sum.folds.rows += agent->counts.rows;
-        sum.folds.beyond_correction += agent->counts.beyond_correction;
-        sum.folds.saturated += agent->counts.saturated;
-        if (agent->counts.watermark_ms < sum.folds.watermark_ms)
-            sum.folds.watermark_ms = agent->counts.watermark_ms;
-        pthread_mutex_unlock(&agent->counts_lock);
-    }
-    if (pipeline->registry)
-        sum.keys_refused = key_registry_refused(pipeline->registry);
-    return sum;
-}
-
-void pipeline_summary(const struct pipeline_counts *counts, const struct config *config, FILE *out)
-{
-    int topics = config->topic_count;
-    const struct shard_counts *shards = &counts->shards;
-    fprintf(out, "%llu applied, %llu duplicate, %llu refused", (unsigned long long)shards->applied,
-            (unsigned long long)shards->duplicates, (unsigned long long)shards->refused);
-    const char *before = " (";
-    for (int t = 0; t < CONFIG_TOPIC_MAX; t++)
-        for (int i = 0; i < REFUSAL_COUNT; i++)
-            if (shards->refused_by_reason[t][i]) {
-                fprintf(out, "%s%s%s%s %llu", before, topics > 1 ? config->topic[t].name : "", topics > 1 ? " " : "", refusal_names[i],
-                        (unsigned long long)shards->refused_by_reason[t][i]);
-                before = ", ";
-            }
-    fprintf(out, "%s\n", shards->refused ? ")" : "");
-    uint64_t records = shards->ledger.records, keys = counts->folds.keys;
-    fprintf(out, "%llu interactions kept, %llu bytes each; %llu scope keys, %llu bytes each; %llu panes, %llu calendar windows\n",
-            (unsigned long long)records,
-            (unsigned long long)(records ? (shards->ledger.fact_bytes + shards->ledger.index_bytes) / records : 0),
-            (unsigned long long)keys, (unsigned long long)(keys ? counts->folds.bytes / keys : 0),
-            (unsigned long long)counts->folds.panes, (unsigned long long)counts->folds.calendar_windows);
 }

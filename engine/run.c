@@ -19,7 +19,7 @@
 #include "esteem/redis.h"
 #include "esteem/topics.h"
 
-enum { STATUS_EVERY_S = 10, DRAIN_MS = 30000, LOOK_MS = 50 };
+enum { STATUS_EVERY_S = 10, DRAIN_MS = 30000, LOOK_MS = 50, SETTLE_TRIES = 200 /* of 5 ms */ };
 
 static const char help[] =
     "usage: esteem run -c FILE [--until-end]\n"
@@ -40,17 +40,33 @@ struct run {
     bool redis_open, topics_open;
     struct deadletter *deadletter;
     struct clock clock;
+    struct checkpoint *checkpoint;
+    int settle_tries;       /* state thread */
+    _Atomic bool hold_letters; /* a checkpoint waits until all dead letters are delivered */
 };
 
 static bool dead_letter(void *context, const struct refused *refused)
 {
     struct run *run = context;
     const struct message *message = refused->message;
+    if (atomic_load_explicit(&run->hold_letters, memory_order_relaxed))
+        return false;
     struct deadletter_message letter = {.bytes = message->at, .length = message->length, .topic = run->config->topic[message->topic].name,
                                         .partition = message->partition, .offset = message->offset,
                                         .reason = refusal_names[refused->reason], .field = refused->field,
                                         .config_id = run->config->id, .text = refused->text};
     return deadletter_put(run->deadletter, &letter) == DEADLETTER_TAKEN;
+}
+
+/* Runs on: the state thread. Offsets become real only when what was refused before them has been delivered. Where letters come without end,
+ * the shards wait with new ones for a moment. */
+static bool letters_settled(void *context)
+{
+    struct run *run = context;
+    bool settled = run->deadletter == NULL || deadletter_counts(run->deadletter).pending == 0;
+    run->settle_tries = settled ? 0 : run->settle_tries + 1;
+    atomic_store_explicit(&run->hold_letters, run->settle_tries > SETTLE_TRIES, memory_order_relaxed);
+    return settled;
 }
 
 static int open_sinks(struct run *run, struct pipeline_setup *setup)
@@ -85,6 +101,7 @@ static void count_threads(struct run *run)
 static void close_all(struct run *run)
 {
     pipeline_free(run->pipeline);
+    checkpoint_free(run->checkpoint);
     for (int s = 0; s < run->shards; s++)
         if (run->source[s].close)
             run->source[s].close(run->source[s].state);
@@ -94,6 +111,57 @@ static void close_all(struct run *run)
         topics_sink_close(&run->topics);
     deadletter_close(run->deadletter);
     free(run);
+}
+
+static int64_t restored_offset(void *context, const char *topic, int32_t partition)
+{
+    int64_t offset = pipeline_restored_offset(context, topic, partition);
+    return offset < 0 ? KAFKA_FROM_START : offset;
+}
+
+/* The pipeline, restored from the newest checkpoint that can be read. */
+static int restore(struct run *run, const struct pipeline_setup *setup)
+{
+    const struct config *config = run->config;
+    uint64_t before = UINT64_MAX;
+    int64_t begun_ms = clock_monotonic_ms(&run->clock);
+    for (;;) {
+        int result = pipeline_new(config, setup, &run->pipeline);
+        if (result != 0 || run->checkpoint == NULL || config->state_start == STATE_CLEAN)
+            return result;
+        int64_t epoch = pipeline_restore(run->pipeline, config->state_folder, &before);
+        if (epoch > 0)
+            log_info("checkpoint.restored", "epoch %lld of %s, in %lld ms", (long long)epoch, config->state_folder,
+                     (long long)(clock_monotonic_ms(&run->clock) - begun_ms));
+        if (epoch >= 0)
+            return 0;
+        pipeline_free(run->pipeline); /* half of it may be there */
+        run->pipeline = NULL;
+        if (before > 0) {
+            log_error("checkpoint.damaged", "%s; the one before is tried", err_text());
+            continue;
+        }
+        if (config->state_start == STATE_RESTORE)
+            return err_note("no checkpoint in %s can be used; mend it, or begin anew from kafka.start with state.start: restore_or_clean", config->state_folder);
+        log_error("checkpoint.lost", "%s; begun anew from kafka.start", err_text());
+        err_clear();
+        return pipeline_new(config, setup, &run->pipeline);
+    }
+}
+
+static int open_state(struct run *run, struct pipeline_setup *setup)
+{
+    const struct config *config = run->config;
+    if (config->state_folder[0]) {
+        struct checkpoint_setup state = {.folder = config->state_folder, .group = config->kafka_group, .config_id = config->id,
+                                         .every_ms = config->state_every_ms, .shards = run->shards, .folds = run->folds, .clock = run->clock,
+                                         .disk = disk_real(), .context = run, .settled = letters_settled};
+        int result = checkpoint_new(&state, &run->checkpoint);
+        if (result != 0)
+            return result;
+        setup->checkpoint = run->checkpoint;
+    }
+    return restore(run, setup);
 }
 
 int run_start(const struct config *config, struct run **out)
@@ -109,11 +177,13 @@ int run_start(const struct config *config, struct run **out)
     for (int s = 0; s < run->shards && result == 0; s++)
         result = kafka_source_open(config, s, run->shards, &run->source[s]);
     if (result == 0)
-        result = pipeline_new(config, &setup, &run->pipeline);
+        result = open_state(run, &setup);
     if (result != 0) {
         close_all(run);
         return result;
     }
+    for (int s = 0; s < run->shards; s++)
+        kafka_source_begin(&run->source[s], restored_offset, run->pipeline);
     log_info("run.started", "%d shards, %d folds, config %s", run->shards, run->folds, config->id);
     *out = run;
     return pipeline_start(run->pipeline);

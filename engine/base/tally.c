@@ -78,6 +78,24 @@ void tally_dense_add(struct tally_dense *dense, const uint8_t *at, uint32_t leng
     }
 }
 
+void tally_dense_add_mapped(struct tally_dense *dense, const uint8_t *at, uint32_t length, const uint16_t *map)
+{
+    const uint8_t *end = at + length;
+    while (at < end) {
+        uint32_t id = 0;
+        for (uint64_t step, value; *at; id += (uint32_t)step) {
+            at = varint_get(at, &step);
+            at = varint_get(at, &value);
+            uint16_t which = map[id + (uint32_t)step - 1];
+            if (which == UINT16_MAX)
+                continue;
+            dense->touched[which / 64] |= UINT64_C(1) << which % 64;
+            dense->value[which] = add_checked(dense, dense->value[which], unzigzag(value));
+        }
+        at++;
+    }
+}
+
 void tally_dense_clear(struct tally_dense *dense)
 {
     TALLY_DENSE_EACH(dense, id)

@@ -99,25 +99,35 @@ void combine_free(struct combine *combine)
     free(combine);
 }
 
-uint32_t combine_scopes(struct combine *combine, const struct config *config)
+uint32_t combine_scopes_of(struct combine *combine, const uint32_t *masks, int count)
 {
     uint32_t n = combine->lists;
-    for (uint32_t i = 0; i < n; i++) { /* a list that is known already keeps its number */
-        bool same = combine->list[i].count == config->scope_count;
-        for (int s = 0; same && s < config->scope_count; s++)
-            same = combine->list[i].scope[s] == config->scope[s].dimensions;
-        if (same)
+    for (uint32_t i = 0; i < n; i++) /* a list that is known already keeps its number */
+        if (combine->list[i].count == count && memcmp(combine->list[i].scope, masks, (size_t)count * sizeof *masks) == 0)
             return i;
-    }
     ensure(n < SCOPE_LISTS_MAX, "fewer than 256 lists of scopes were configured in one run");
-    combine->list[n].count = config->scope_count;
+    combine->list[n].count = count;
     combine->list[n].used = 0;
-    for (int s = 0; s < config->scope_count; s++) {
-        combine->list[n].scope[s] = config->scope[s].dimensions;
-        combine->list[n].used |= config->scope[s].dimensions;
+    for (int s = 0; s < count; s++) {
+        combine->list[n].scope[s] = masks[s];
+        combine->list[n].used |= masks[s];
     }
     combine->lists++;
     return n;
+}
+
+uint32_t combine_scopes(struct combine *combine, const struct config *config)
+{
+    uint32_t masks[CONFIG_SCOPE_MAX];
+    for (int s = 0; s < config->scope_count; s++)
+        masks[s] = config->scope[s].dimensions;
+    return combine_scopes_of(combine, masks, config->scope_count);
+}
+
+int combine_scopes_read(const struct combine *combine, uint32_t scopes, uint32_t *masks)
+{
+    memcpy(masks, combine->list[scopes].scope, (size_t)combine->list[scopes].count * sizeof *masks);
+    return combine->list[scopes].count;
 }
 
 /* ---- keys ---- */
@@ -176,7 +186,7 @@ static uint32_t key_number(struct combine *combine, struct key key)
         combine->key = realloc(combine->key, combine->key_room * sizeof *combine->key);
         ensure(combine->key != NULL, "the machine has memory left");
     }
-    key.fold = (uint32_t)(key_hash(&text) >> 32) % (uint32_t)combine->folds;
+    key.fold = key_fold(&text, combine->folds);
     combine->key[combine->keys] = key;
     combine->key_slot[slot] = combine->keys;
     return combine->keys++;

@@ -15,6 +15,11 @@ uint64_t key_hash(const struct scope_key *key)
     return hash ? hash : 1;
 }
 
+uint32_t key_fold(const struct scope_key *key, int folds)
+{
+    return (uint32_t)(key_hash(key) >> 32) % (uint32_t)folds;
+}
+
 enum { SCOPES_MAX = 256 };
 
 struct key_registry {
@@ -83,16 +88,14 @@ static uint64_t *scope_count(struct key_registry *registry, uint32_t scope)
     return &registry->scope[i].keys;
 }
 
-int key_registry_admit(struct key_registry *registry, const struct scope_key *key)
+static int admit(struct key_registry *registry, const struct scope_key *key, uint64_t limit)
 {
-    if (registry == NULL)
-        return 1;
     uint64_t hash = key_hash(key);
     pthread_mutex_lock(&registry->lock);
     if (registry->count * 2 >= registry->slots)
         grow(registry);
     uint64_t *slot = place(registry, hash), *keys = scope_count(registry, key->scope);
-    int admitted = *slot == hash || *keys < registry->limit;
+    int admitted = *slot == hash || *keys < limit;
     if (!admitted)
         registry->refused++;
     else if (*slot != hash) {
@@ -102,6 +105,20 @@ int key_registry_admit(struct key_registry *registry, const struct scope_key *ke
     }
     pthread_mutex_unlock(&registry->lock);
     return admitted;
+}
+
+int key_registry_admit(struct key_registry *registry, const struct scope_key *key)
+{
+    return registry == NULL || admit(registry, key, registry->limit);
+}
+
+void key_registry_restore(struct key_registry *registry, const struct scope_key *key)
+{
+    bool other = key->count > 0;
+    for (int v = 0; v < key->count; v++)
+        other &= strcmp(key->value[v], KEY_OTHER) == 0;
+    if (registry && !other)
+        (void)admit(registry, key, UINT64_MAX);
 }
 
 uint64_t key_registry_refused(struct key_registry *registry)

@@ -129,6 +129,7 @@ static int write_config(struct demo *demo)
     fprintf(file,
             "# made by esteem demo\n"
             "kafka: {brokers: \"%s\", group: demo-%d, topics: [contacts]}\n"
+            "state: {folder: \"\"}\n"
             "redis: {socket: %s}\n"
             "time: {out_of_order: 2s, lateness: 1m, idle_after: 5s}\n"
             "metrics: {service_level: {threshold: 20s, short_abandon: 5s}}\n"

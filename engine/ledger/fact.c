@@ -81,6 +81,17 @@ uint32_t fact_unpack(const uint8_t *packed, struct fact *fact)
     return fact_length(packed);
 }
 
+uint32_t fact_agent(const uint8_t *packed)
+{
+    uint64_t mask, value = 0;
+    const uint8_t *at = varint_get(packed + AT_REST, &mask);
+    if (!(mask >> DIMENSION_agent & 1))
+        return 0;
+    for (int before = __builtin_popcountll(mask & ((1u << DIMENSION_agent) - 1)); before >= 0; before--)
+        at = varint_get(at, &value);
+    return (uint32_t)value;
+}
+
 bool fact_same_event(const uint8_t *at, const struct fact *fact)
 {
     if (memcmp(at + AT_ID, &fact->id_hash, 8) != 0)
@@ -91,6 +102,51 @@ bool fact_same_event(const uint8_t *at, const struct fact *fact)
     struct fact other;
     fact_unpack(at, &other);
     return fact_version(&other) == fact_version(fact);
+}
+
+/* A varint and its end; NULL when it does not end in time. */
+static const uint8_t *checked(const uint8_t *at, const uint8_t *end, uint64_t *value)
+{
+    *value = 0;
+    for (unsigned shift = 0; at && at < end && shift < 64; shift += 7) {
+        uint64_t byte = *at++;
+        *value |= (byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return at;
+    }
+    return NULL;
+}
+
+static bool fact_valid(const uint8_t *packed, uint32_t length)
+{
+    const uint8_t *end = packed + length;
+    uint64_t mask, value;
+    if ((packed[AT_TYPE] & TYPE_MASK) >= EVENT_COUNT)
+        return false;
+    const uint8_t *at = checked(packed + AT_REST, end, &mask);
+    if (mask >> DIMENSION_MAX)
+        return false;
+    for (int left = __builtin_popcountll(mask); left > 0; left--)
+        at = checked(at, end, &value);
+    at = checked(at, end, &mask);
+    if (mask >> FIELD_COUNT)
+        return false;
+    for (int left = __builtin_popcountll(mask); left > 0; left--)
+        at = checked(at, end, &value);
+    int hashes = (packed[AT_TYPE] & FLAG_CUSTOMER ? 1 : 0) + (packed[AT_TYPE] & FLAG_SURVEY ? 1 : 0);
+    return at != NULL && end - at == 8 * hashes;
+}
+
+bool fact_log_valid(const uint8_t *log, uint32_t length)
+{
+    uint32_t at = 0;
+    while (length - at > AT_REST) {
+        uint32_t one = fact_length(log + at);
+        if (one <= AT_REST || one > FACT_BYTES_MAX || one > length - at || !fact_valid(log + at, one))
+            return false;
+        at += one;
+    }
+    return at == length;
 }
 
 static int compare(int64_t a, int64_t b)

@@ -1,56 +1,12 @@
 /* Storage: an index of 4 bytes a slot (open addressing by the key's low half) over records of 64 bytes in pages, and each
  * record's log in the slab. Records wait for their eviction in a ring of lists by the time of their last fact, so that
  * moving the watermark touches what is due and little else. */
-#include "esteem/ledger.h"
+#include "ledger_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "esteem/err.h"
-#include "esteem/slab.h"
-
-enum {
-    PAGE_RECORDS = 4096, INDEX_FIRST = 8192, LISTS = 1024, EPOCHS_MAX = 256,
-    FLAG_TOUCHED = 1, FLAG_ALONE = 2, FLAG_USED = 4,
-};
-#define NONE UINT32_MAX
-
-struct interaction {
-    struct ledger_key key;
-    int64_t last_ms;          /* time of its latest fact */
-    uint8_t *log;             /* packed facts, in order of arrival */
-    uint32_t length, sent;    /* bytes; up to `sent` the windows know them */
-    uint32_t roster_sequence; /* under which it was last derived */
-    uint32_t tenant;
-    uint32_t before, after;   /* in its eviction list */
-    uint32_t room;            /* bytes of the log's block */
-    uint8_t epoch;            /* under which it was last derived */
-    uint8_t flags;
-};
-_Static_assert(sizeof(struct interaction) <= 64, "a record stays within one cache line");
-
-struct ledger {
-    struct ledger_bounds bounds;
-    struct roster *roster;
-    struct slab slab;
-    uint32_t *index;
-    uint32_t index_slots;
-    struct interaction **page;
-    uint32_t pages, made, free_first; /* free records are chained by `after` */
-    uint64_t records;
-    uint32_t list[LISTS];  /* heads, by last_ms / list_ms */
-    int64_t list_ms, swept[2]; /* the ring has been swept up to this list number: for interactions, for events alone */
-    uint32_t *touched, touched_count, touched_room;
-    struct epoch epoch[EPOCHS_MAX];
-    uint64_t epoch_users[EPOCHS_MAX];
-    struct epoch epoch_next; /* waits for a slot until the next flush */
-    bool epoch_waits;
-    uint8_t epoch_now;
-    struct fact *fact; /* scratch */
-    uint32_t fact_room;
-    struct derivation before, after;
-    struct ledger_counts counts;
-};
 
 struct ledger *ledger_new(const struct ledger_bounds *bounds, struct roster *roster)
 {
@@ -75,23 +31,20 @@ struct ledger *ledger_new(const struct ledger_bounds *bounds, struct roster *ros
     return ledger;
 }
 
-static struct interaction *at(const struct ledger *ledger, uint32_t record)
-{
-    return &ledger->page[record / PAGE_RECORDS][record % PAGE_RECORDS];
-}
-
 void ledger_free(struct ledger *ledger)
 {
     if (ledger == NULL)
         return;
     for (uint32_t i = 0; i < ledger->made; i++)
-        if (at(ledger, i)->flags & FLAG_USED)
-            slab_give(&ledger->slab, at(ledger, i)->log, at(ledger, i)->room);
+        if (ledger_at(ledger, i)->flags & FLAG_USED)
+            slab_give(&ledger->slab, ledger_at(ledger, i)->log, ledger_at(ledger, i)->room);
     for (uint32_t i = 0; i < ledger->pages; i++)
         free(ledger->page[i]);
     free(ledger->page);
     free(ledger->index);
     free(ledger->touched);
+    free(ledger->gone);
+    track_close(&ledger->track);
     free(ledger->fact);
     derivation_close(&ledger->before);
     derivation_close(&ledger->after);
@@ -100,7 +53,7 @@ void ledger_free(struct ledger *ledger)
 }
 
 /* A slot that no record refers to; EPOCHS_MAX when there is none. */
-static int epoch_free(const struct ledger *ledger)
+int ledger_epoch_free(const struct ledger *ledger)
 {
     int i = 0;
     while (i < EPOCHS_MAX && (ledger->epoch_users[i] || (i == ledger->epoch_now && ledger->records)))
@@ -118,7 +71,7 @@ static void epoch_vacate(struct ledger *ledger)
         if (i != ledger->epoch_now && ledger->epoch_users[i] < ledger->epoch_users[least])
             least = i;
     for (uint32_t record = 0; record < ledger->made; record++)
-        if (at(ledger, record)->flags & FLAG_USED && at(ledger, record)->epoch == least)
+        if (ledger_at(ledger, record)->flags & FLAG_USED && ledger_at(ledger, record)->epoch == least)
             touch(ledger, record);
 }
 
@@ -130,7 +83,7 @@ void ledger_set_epoch(struct ledger *ledger, const struct epoch *epoch)
             ledger->epoch_now = (uint8_t)i;
             return;
         }
-    int slot = epoch_free(ledger);
+    int slot = ledger_epoch_free(ledger);
     if (slot < EPOCHS_MAX) {
         ledger->epoch[slot] = *epoch;
         ledger->epoch_now = (uint8_t)slot;
@@ -147,7 +100,7 @@ static uint32_t slot_of(const struct ledger *ledger, struct ledger_key key)
 {
     uint32_t i = (uint32_t)key.low & (ledger->index_slots - 1);
     for (uint32_t record; (record = ledger->index[i]) != NONE; i = (i + 1) & (ledger->index_slots - 1)) {
-        const struct ledger_key *other = &at(ledger, record)->key;
+        const struct ledger_key *other = &ledger_at(ledger, record)->key;
         if (other->low == key.low && other->high == key.high)
             break;
     }
@@ -164,7 +117,7 @@ static void index_grow(struct ledger *ledger)
         uint32_t record = ledger->index[old];
         if (record == NONE)
             continue;
-        uint32_t i = (uint32_t)at(ledger, record)->key.low & (slots - 1);
+        uint32_t i = (uint32_t)ledger_at(ledger, record)->key.low & (slots - 1);
         while (index[i] != NONE)
             i = (i + 1) & (slots - 1);
         index[i] = record;
@@ -180,7 +133,7 @@ static void index_remove(struct ledger *ledger, uint32_t i)
     uint32_t mask = ledger->index_slots - 1;
     ledger->index[i] = NONE;
     for (uint32_t j = (i + 1) & mask; ledger->index[j] != NONE; j = (j + 1) & mask) {
-        uint32_t home = (uint32_t)at(ledger, ledger->index[j])->key.low & mask;
+        uint32_t home = (uint32_t)ledger_at(ledger, ledger->index[j])->key.low & mask;
         if (((j - home) & mask) < ((j - i) & mask))
             continue;
         ledger->index[i] = ledger->index[j];
@@ -198,22 +151,22 @@ static uint32_t *list_of(struct ledger *ledger, int64_t last_ms)
 
 static void list_enter(struct ledger *ledger, uint32_t record)
 {
-    struct interaction *one = at(ledger, record);
+    struct interaction *one = ledger_at(ledger, record);
     uint32_t *head = list_of(ledger, one->last_ms);
     one->before = NONE;
     one->after = *head;
     if (*head != NONE)
-        at(ledger, *head)->before = record;
+        ledger_at(ledger, *head)->before = record;
     *head = record;
 }
 
 static void list_leave(struct ledger *ledger, uint32_t record)
 {
-    struct interaction *one = at(ledger, record);
+    struct interaction *one = ledger_at(ledger, record);
     if (one->after != NONE)
-        at(ledger, one->after)->before = one->before;
+        ledger_at(ledger, one->after)->before = one->before;
     if (one->before != NONE)
-        at(ledger, one->before)->after = one->after;
+        ledger_at(ledger, one->before)->after = one->after;
     else
         *list_of(ledger, one->last_ms) = one->after;
 }
@@ -224,7 +177,7 @@ static uint32_t record_make(struct ledger *ledger)
 {
     uint32_t record = ledger->free_first;
     if (record != NONE) {
-        ledger->free_first = at(ledger, record)->after;
+        ledger->free_first = ledger_at(ledger, record)->after;
         return record;
     }
     if (ledger->made == ledger->pages * PAGE_RECORDS) {
@@ -239,9 +192,10 @@ static uint32_t record_make(struct ledger *ledger)
 
 static void touch(struct ledger *ledger, uint32_t record)
 {
-    struct interaction *one = at(ledger, record);
+    struct interaction *one = ledger_at(ledger, record);
     if (one->flags & FLAG_TOUCHED)
         return;
+    ledger_keep_for_checkpoint(ledger, record);
     one->flags |= FLAG_TOUCHED;
     if (ledger->touched_count == ledger->touched_room) {
         ledger->touched_room = ledger->touched_room ? ledger->touched_room * 2 : 1024;
@@ -277,27 +231,39 @@ static void append(struct ledger *ledger, struct interaction *one, const struct 
     one->length += length;
 }
 
+uint32_t ledger_find(const struct ledger *ledger, struct ledger_key key)
+{
+    return ledger->index[slot_of(ledger, key)];
+}
+
+uint32_t ledger_make(struct ledger *ledger, struct ledger_key key, uint32_t tenant, bool alone, int64_t last_ms, uint8_t epoch)
+{
+    if (ledger->records + 1 > ledger->index_slots / 2)
+        index_grow(ledger);
+    uint32_t record = record_make(ledger);
+    struct interaction *one = ledger_at(ledger, record);
+    *one = (struct interaction){.key = key, .last_ms = last_ms, .tenant = tenant, .epoch = epoch,
+                                .flags = (uint8_t)(FLAG_USED | (alone ? FLAG_ALONE : 0))};
+    ledger->index[slot_of(ledger, key)] = record;
+    ledger->records++;
+    ledger->epoch_users[epoch]++;
+    list_enter(ledger, record);
+    track_new(&ledger->track, record, &one->mark);
+    return record;
+}
+
 enum ledger_result ledger_put(struct ledger *ledger, struct ledger_key key, uint32_t tenant, bool alone, const struct fact *fact)
 {
-    uint32_t slot = slot_of(ledger, key), record = ledger->index[slot];
-    if (record != NONE && known(at(ledger, record), fact))
+    uint32_t record = ledger_find(ledger, key);
+    if (record != NONE && known(ledger_at(ledger, record), fact))
         return LEDGER_DUPLICATE;
     if (record == NONE) {
         if (ledger->records >= ledger->bounds.interactions)
             return LEDGER_FULL;
-        if (ledger->records + 1 > ledger->index_slots / 2) {
-            index_grow(ledger);
-            slot = slot_of(ledger, key);
-        }
-        record = record_make(ledger);
-        *at(ledger, record) = (struct interaction){.key = key, .last_ms = fact->time_ms, .tenant = tenant, .epoch = ledger->epoch_now,
-                                                   .flags = (uint8_t)(FLAG_USED | (alone ? FLAG_ALONE : 0))};
-        ledger->index[slot] = record;
-        ledger->records++;
-        ledger->epoch_users[ledger->epoch_now]++;
-        list_enter(ledger, record);
+        record = ledger_make(ledger, key, tenant, alone, fact->time_ms, ledger->epoch_now);
     }
-    struct interaction *one = at(ledger, record);
+    touch(ledger, record);
+    struct interaction *one = ledger_at(ledger, record);
     append(ledger, one, fact);
     if (fact->time_ms > one->last_ms) {
         bool moves = fact->time_ms / ledger->list_ms != one->last_ms / ledger->list_ms;
@@ -307,7 +273,6 @@ enum ledger_result ledger_put(struct ledger *ledger, struct ledger_key key, uint
         if (moves)
             list_enter(ledger, record);
     }
-    touch(ledger, record);
     return LEDGER_APPLIED;
 }
 
@@ -371,14 +336,14 @@ static void emit_difference(struct ledger *ledger, const struct interaction *one
     }
 }
 
-static void flush_one(struct ledger *ledger, struct interaction *one, ledger_emit *emit, void *context)
+void ledger_bring_up(struct ledger *ledger, struct interaction *one, const struct roster *then, ledger_emit *emit, void *context)
 {
     bool alone = one->flags & FLAG_ALONE;
     const struct epoch *old = &ledger->epoch[one->epoch], *now = &ledger->epoch[ledger->epoch_now];
     ledger->before.count = 0;
     if (one->sent)
-        derive(ledger->fact, unpack(ledger, one, one->sent), alone, &old->settings, ledger->roster, one->tenant,
-               one->roster_sequence, &ledger->before);
+        derive(ledger->fact, unpack(ledger, one, one->sent), alone, &old->settings, then, one->tenant, one->roster_sequence,
+               &ledger->before);
     uint32_t sequence = roster_sequence(ledger->roster);
     derive(ledger->fact, unpack(ledger, one, one->length), alone, &now->settings, ledger->roster, one->tenant, sequence,
            &ledger->after);
@@ -390,7 +355,7 @@ static void flush_one(struct ledger *ledger, struct interaction *one, ledger_emi
     one->epoch = ledger->epoch_now;
     one->roster_sequence = sequence;
     one->sent = one->length;
-    one->flags &= (uint8_t)~FLAG_TOUCHED;
+    one->flags &= (uint8_t)~(FLAG_TOUCHED | FLAG_STALE);
 }
 
 uint32_t ledger_flush(struct ledger *ledger, ledger_emit *emit, void *context)
@@ -398,8 +363,8 @@ uint32_t ledger_flush(struct ledger *ledger, ledger_emit *emit, void *context)
     uint32_t count = ledger->touched_count;
     for (uint32_t i = 0; i < count; i++) {
         if (i + 4 < count)
-            __builtin_prefetch(at(ledger, ledger->touched[i + 4]));
-        flush_one(ledger, at(ledger, ledger->touched[i]), emit, context);
+            __builtin_prefetch(ledger_at(ledger, ledger->touched[i + 4]));
+        ledger_bring_up(ledger, ledger_at(ledger, ledger->touched[i]), ledger->roster, emit, context);
     }
     ledger->touched_count = 0;
     if (ledger->epoch_waits) {
@@ -414,12 +379,51 @@ uint32_t ledger_touched(const struct ledger *ledger)
     return ledger->touched_count;
 }
 
+/* ---- the roster has changed ---- */
+
+static bool concerned(const struct ledger *ledger, const struct interaction *one)
+{
+    for (const uint8_t *packed = one->log, *end = one->log + one->length; packed < end; packed += fact_length(packed)) {
+        uint32_t agent = fact_agent(packed);
+        if (agent && roster_changed(ledger->roster, one->tenant, agent) > one->roster_sequence)
+            return true;
+    }
+    return false;
+}
+
+bool ledger_follows_roster(const struct ledger *ledger)
+{
+    return ledger->search_left > 0 || ledger->search_sequence != roster_sequence(ledger->roster);
+}
+
+uint32_t ledger_follow_roster(struct ledger *ledger, uint32_t most)
+{
+    uint32_t sequence = roster_sequence(ledger->roster), looked = 0;
+    if (sequence != ledger->search_sequence) { /* once around, from where it stands */
+        ledger->search_sequence = sequence;
+        ledger->search_left = ledger->made;
+    }
+    for (; looked < most && ledger->search_left > 0; looked++, ledger->search_left--) {
+        uint32_t record = ledger->search_next = (ledger->search_next + 1) % ledger->made;
+        struct interaction *one = ledger_at(ledger, record);
+        if (!(one->flags & FLAG_USED) || one->flags & FLAG_TOUCHED || one->roster_sequence == sequence)
+            continue;
+        if (concerned(ledger, one))
+            touch(ledger, record);
+        else
+            one->roster_sequence = sequence;
+    }
+    return looked;
+}
+
 /* ---- forgetting ---- */
 
-static void forget(struct ledger *ledger, uint32_t record)
+void ledger_forget(struct ledger *ledger, uint32_t record)
 {
-    struct interaction *one = at(ledger, record);
+    struct interaction *one = ledger_at(ledger, record);
     ensure(!(one->flags & FLAG_TOUCHED), "a record is flushed before it is forgotten");
+    ledger_keep_for_checkpoint(ledger, record);
+    ledger_note_gone(ledger, record);
     list_leave(ledger, record);
     index_remove(ledger, slot_of(ledger, one->key));
     slab_give(&ledger->slab, one->log, one->room);
@@ -446,10 +450,10 @@ static uint32_t sweep(struct ledger *ledger, int64_t *swept, int64_t retention_m
     uint32_t forgotten = 0;
     for (uint32_t looked = 0; *swept < until && looked < most; ++*swept)
         for (uint32_t record = ledger->list[(uint64_t)*swept % LISTS], next; record != NONE; record = next, looked++) {
-            next = at(ledger, record)->after;
-            if (!due(ledger, at(ledger, record), watermark_ms))
+            next = ledger_at(ledger, record)->after;
+            if (!due(ledger, ledger_at(ledger, record), watermark_ms))
                 continue;
-            forget(ledger, record);
+            ledger_forget(ledger, record);
             forgotten++;
         }
     return forgotten;
@@ -465,11 +469,11 @@ bool ledger_retire_oldest(struct ledger *ledger)
 {
     uint32_t oldest = NONE;
     for (uint32_t i = 0; i < LISTS; i++)
-        if (ledger->list[i] != NONE && (oldest == NONE || at(ledger, ledger->list[i])->last_ms < at(ledger, oldest)->last_ms))
+        if (ledger->list[i] != NONE && (oldest == NONE || ledger_at(ledger, ledger->list[i])->last_ms < ledger_at(ledger, oldest)->last_ms))
             oldest = ledger->list[i];
     if (oldest == NONE)
         return false;
-    forget(ledger, oldest);
+    ledger_forget(ledger, oldest);
     ledger->counts.retired++;
     return true;
 }

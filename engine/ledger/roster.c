@@ -9,6 +9,7 @@
 struct person {
     uint32_t tenant, agent; /* agent 0: an empty slot */
     uint32_t count, room;
+    uint32_t newest; /* number of the newest change */
     struct roster_entry *entry;
 };
 
@@ -94,13 +95,44 @@ bool roster_put(struct roster *roster, uint32_t tenant, uint32_t agent, const st
     for (; at > 0 && before(entry, &person->entry[at - 1]); at--)
         person->entry[at] = person->entry[at - 1];
     person->entry[at] = *entry;
-    person->entry[at].sequence = ++roster->sequence;
+    person->entry[at].sequence = person->newest = ++roster->sequence;
     return true;
 }
 
 uint32_t roster_sequence(const struct roster *roster)
 {
     return roster->sequence;
+}
+
+uint32_t roster_changed(const struct roster *roster, uint32_t tenant, uint32_t agent)
+{
+    return find(roster, tenant, agent)->newest;
+}
+
+struct change {
+    uint32_t tenant, agent;
+    const struct roster_entry *entry;
+};
+
+static int by_sequence(const void *left, const void *right)
+{
+    const struct change *a = left, *b = right;
+    return (a->entry->sequence > b->entry->sequence) - (a->entry->sequence < b->entry->sequence);
+}
+
+void roster_since(const struct roster *roster, uint32_t since, roster_each *each, void *context)
+{
+    uint32_t count = 0;
+    struct change *change = malloc((roster->sequence - since + 1) * sizeof *change);
+    ensure(change != NULL, "the machine has memory left");
+    for (uint32_t i = 0; i < roster->slots && roster->sequence > since; i++)
+        for (uint32_t e = 0; e < roster->slot[i].count; e++)
+            if (roster->slot[i].entry[e].sequence > since)
+                change[count++] = (struct change){roster->slot[i].tenant, roster->slot[i].agent, &roster->slot[i].entry[e]};
+    qsort(change, count, sizeof *change, by_sequence);
+    for (uint32_t i = 0; i < count; i++)
+        each(context, change[i].tenant, change[i].agent, change[i].entry);
+    free(change);
 }
 
 /* What an entry says: an enrolment its own place, a removal that of the enrolment before it. */

@@ -22,7 +22,7 @@ struct input {
 };
 
 struct parcel {
-    enum { PARCEL_EVENT, PARCEL_ROSTER } kind;
+    enum { PARCEL_EVENT, PARCEL_ROSTER, PARCEL_BARRIER } kind;
     int from; /* the shard that sent it */
     int topic, input;
     int32_t partition;
@@ -55,6 +55,7 @@ struct shard {
     int64_t all_watermark_ms; /* the least over all shards: what is too late is judged by it */
     struct outgoing *outbox;
     uint32_t outbox_count, outbox_room, outbox_batches; /* of which batches */
+    int next_from;  /* the shard whose parcel was taken last */
     bool full;      /* the ledger had no room for the event at hand */
     struct parcel *stuck; /* a message of the source that could not be finished: it comes before any other */
     bool inexact;
@@ -63,6 +64,20 @@ struct shard {
     struct parcel *held;   /* handed over, and held up by a full ledger */
     uint64_t customer_seed;
     struct shard_counts counts;
+
+    /* checkpoints: shard_state.c */
+    uint64_t barrier;         /* waits for the barriers of the other shards; 0: none is on its way */
+    bool barrier_full;
+    bool arrived[SHARD_MAX];  /* a shard's barrier is here: what follows it stays in its ring */
+    bool dumping;
+    uint64_t dumped;          /* the epoch that was written last */
+    struct slice_out out;
+    uint32_t strings_saved, roster_saved; /* what the files of the chain have */
+    int64_t *offsets; /* by input: as of the last barrier */
+    int offset_count;
+    const struct shard_input *restored;
+    int restored_count;
+    bool *restored_taken;     /* that partition has come up as an input */
 };
 
 /* Takes one message of the source. False: not finished for lack of room; offer the same message again. */
@@ -73,5 +88,19 @@ struct message parcel_message(const struct parcel *parcel);
 /* Takes what another shard handed over. False: offer it again. */
 bool intake_parcel(struct shard *shard, struct parcel *parcel);
 void shard_post(struct shard *shard, int kind, int target, void *item);
+/* Flushes what was taken so far to the folds; `barrier`: of the checkpoint that it is the last of, or 0. */
+void shard_tick(struct shard *shard, uint64_t barrier);
+void shard_post_batches(struct shard *shard, bool drained, uint64_t barrier);
+void shard_emit(void *context, uint32_t tenant, uint32_t scopes, const struct block *block, const uint8_t *runs, uint32_t length);
+
+/* ---- shard_state.c ---- */
+
+/* Goes on with what is under way; returns work done. */
+int shard_state_step(struct shard *shard);
+/* Commits where the inputs stand. */
+void shard_commit(struct shard *shard);
+/* An input is seen for the first time: what the checkpoint knows of it. */
+void shard_input_seen(struct shard *shard, int input);
+void shard_state_close(struct shard *shard);
 
 #endif

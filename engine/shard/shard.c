@@ -10,8 +10,8 @@
 #include "esteem/mapping.h"
 #include "intake.h"
 
-enum { POLL_MOST = 4096, PARCELS_MOST = 4096, TOUCHED_MOST = 65536, CELLS_MOST = 65536, EVICT_MOST = 4096,
-       COMMIT_TICKS = 50 /* offsets, for lag tools only */ };
+enum { POLL_MOST = 4096, PARCELS_MOST = 4096, TOUCHED_MOST = 65536, CELLS_MOST = 65536, EVICT_MOST = 4096, SEARCH_MOST = 32768,
+       COMMIT_TICKS = 50 /* offsets, for lag tools only, without checkpoints */ };
 
 /* ---- life ---- */
 
@@ -98,6 +98,7 @@ void shard_free(struct shard *shard)
     for (int t = 0; t < CONFIG_TOPIC_MAX; t++)
         if (shard->mapping[t])
             mapping_free(shard->mapping[t]);
+    shard_state_close(shard);
     decoder_free(shard->decoder);
     combine_free(shard->combine);
     ledger_free(shard->ledger);
@@ -173,6 +174,7 @@ static bool input_idle(struct shard *shard, int input, int64_t monotonic_ms)
     if (!one->seen) {
         one->seen = true;
         one->heard_ms = monotonic_ms;
+        shard_input_seen(shard, input);
     }
     return shard->setup.source.at_end(shard->setup.source.state, input) && !shard->stuck &&
            monotonic_ms - one->heard_ms >= (shard->setup.batch ? 0 : shard->config->idle_after_ms);
@@ -236,7 +238,7 @@ static void read_clocks(struct shard *shard)
 
 /* ---- the tick ---- */
 
-static void post_batches(struct shard *shard, bool drained)
+void shard_post_batches(struct shard *shard, bool drained, uint64_t barrier)
 {
     struct batch *batch[SHARD_MAX];
     for (int f = 0; f < shard->setup.folds; f++)
@@ -248,34 +250,37 @@ static void post_batches(struct shard *shard, bool drained)
         batch[f]->newest_ms = shard->newest_ms;
         batch[f]->idle = idle;
         batch[f]->drained = drained;
+        batch[f]->barrier = barrier;
         batch[f]->inexact = shard->inexact;
         shard_post(shard, OUTBOX_FOLD, f, batch[f]);
         shard->counts.batches++;
     }
 }
 
-static void emit(void *context, uint32_t tenant, uint32_t scopes, const struct block *block, const uint8_t *runs, uint32_t length)
+void shard_emit(void *context, uint32_t tenant, uint32_t scopes, const struct block *block, const uint8_t *runs, uint32_t length)
 {
     struct shard *shard = context;
     combine_add(shard->combine, tenant, scopes, &block->dims, block->anchor_ms, runs, length);
     if (combine_cells(shard->combine) >= 2 * CELLS_MOST)
-        post_batches(shard, false);
+        shard_post_batches(shard, false, 0);
 }
 
-static void tick(struct shard *shard)
+void shard_tick(struct shard *shard, uint64_t barrier)
 {
     read_inputs(shard);
     read_clocks(shard);
-    shard->counts.derived += ledger_flush(shard->ledger, emit, shard);
-    post_batches(shard, false);
+    if (!shard->setup.batch) /* which derives once, at its end */
+        (void)ledger_follow_roster(shard->ledger, SEARCH_MOST);
+    shard->counts.derived += ledger_flush(shard->ledger, shard_emit, shard);
+    shard_post_batches(shard, false, barrier);
     for (int s = 0; s < shard->setup.shards; s++) {
         shard->flushed[s] += shard->taken[s];
         shard->taken[s] = 0;
     }
     if (!shard->setup.batch && shard->all_watermark_ms != INT64_MIN)
         shard->counts.forgotten += ledger_evict(shard->ledger, shard->all_watermark_ms, EVICT_MOST);
-    if (shard->setup.source.commit && shard->counts.ticks % COMMIT_TICKS == 0)
-        shard->setup.source.commit(shard->setup.source.state);
+    if (shard->setup.source.commit && !shard->config->state_folder[0] && shard->counts.ticks % COMMIT_TICKS == 0)
+        shard_commit(shard);
     shard->counts.ticks++;
 }
 
@@ -297,9 +302,21 @@ static void make_room(struct shard *shard)
     if (!shard->full)
         return;
     shard->full = false;
-    shard->counts.derived += ledger_flush(shard->ledger, emit, shard);
+    shard->counts.derived += ledger_flush(shard->ledger, shard_emit, shard);
     if (shard->config->at_interactions == AT_BOUND_RETIRE && ledger_retire_oldest(shard->ledger))
         shard->inexact = true;
+}
+
+/* Round about; a shard whose barrier is here waits until all are. */
+static struct parcel *next_parcel(struct shard *shard)
+{
+    for (int i = 0; i < shard->setup.shards; i++) {
+        int from = shard->next_from = (shard->next_from + 1) % shard->setup.shards;
+        struct parcel *parcel = from == shard->setup.index || shard->arrived[from] ? NULL : shard->setup.from_shard(shard->setup.context, from);
+        if (parcel)
+            return parcel;
+    }
+    return NULL;
 }
 
 static int take_parcels(struct shard *shard)
@@ -308,11 +325,13 @@ static int take_parcels(struct shard *shard)
     if (shard->held)
         make_room(shard);
     for (; count < PARCELS_MOST && (shard->setup.batch || ledger_touched(shard->ledger) < 2 * TOUCHED_MOST); count++) {
-        struct parcel *parcel = shard->held ? shard->held : shard->setup.from_shards(shard->setup.context);
+        struct parcel *parcel = shard->held ? shard->held : next_parcel(shard);
         shard->held = NULL;
         if (parcel == NULL)
             break;
-        if (!intake_parcel(shard, parcel)) {
+        if (parcel->kind == PARCEL_BARRIER)
+            shard->arrived[parcel->from] = true;
+        else if (!intake_parcel(shard, parcel)) {
             shard->held = parcel;
             break;
         }
@@ -341,7 +360,7 @@ static int read_source(struct shard *shard, int wait_ms)
         shard->counts.waits++;
         return 0;
     }
-    if ((shard->stuck && !retry(shard)) || shard->stopped)
+    if (shard->barrier || (shard->stuck && !retry(shard)) || shard->stopped)
         return 0;
     int count = shard->setup.source.poll(shard->setup.source.state, POLL_MOST, wait_ms, take_message, shard);
     if (count >= 0)
@@ -355,13 +374,14 @@ int shard_step(struct shard *shard, int wait_ms, bool flush)
 {
     int done = send_outbox(shard);
     done += take_parcels(shard);
+    done += shard_state_step(shard);
     done += read_source(shard, done || flush ? 0 : wait_ms);
     int64_t now_ms = clock_monotonic_ms(&shard->setup.clock);
     bool full = ledger_touched(shard->ledger) >= TOUCHED_MOST || combine_cells(shard->combine) >= CELLS_MOST;
     bool due = !shard->setup.batch && now_ms >= shard->tick_due_ms;
     bool room = shard->outbox_batches < (uint32_t)shard->setup.folds; /* else keep adding up: newer differences join the older */
     if (flush || ((full || due) && room && !(full && shard->setup.batch))) {
-        tick(shard);
+        shard_tick(shard, 0);
         shard->tick_due_ms = now_ms + shard->config->publish_tick_ms;
         done += send_outbox(shard);
     }
@@ -375,7 +395,7 @@ void shard_stop_reading(struct shard *shard)
 
 bool shard_empty(const struct shard *shard)
 {
-    return shard->outbox_count == 0 && ledger_touched(shard->ledger) == 0 && combine_cells(shard->combine) == 0 && shard->held == NULL &&
+    return shard->outbox_count == 0 && !shard->barrier && (shard->setup.batch || !ledger_follows_roster(shard->ledger)) && ledger_touched(shard->ledger) == 0 && combine_cells(shard->combine) == 0 && shard->held == NULL &&
            !shard->stuck;
 }
 
@@ -387,7 +407,7 @@ bool shard_idle(const struct shard *shard)
 bool shard_say_goodbye(struct shard *shard)
 {
     if (!shard->goodbye)
-        post_batches(shard, true);
+        shard_post_batches(shard, true, 0);
     shard->goodbye = true;
     send_outbox(shard);
     return shard->outbox_count == 0;

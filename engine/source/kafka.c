@@ -414,10 +414,11 @@ static int topic_take(struct kafka_source *source, struct topic *topic, rd_kafka
             return err_set(ERR_KAFKA, "more than %d partitions in one shard; use more shards", SOURCE_INPUT_MAX);
         }
         const char *name = source->config->topic[topic->index].name;
-        rd_kafka_topic_partition_list_add(list, name, partition)->offset = begin_offset(source, topic, partition);
+        int64_t begin = begin_offset(source, topic, partition);
+        rd_kafka_topic_partition_list_add(list, name, partition)->offset = begin;
         topic->input[partition] = source->input_count;
         source->input[source->input_count++] =
-            (struct input){.topic = topic->index, .partition = partition, .next = -1, .committed = -1};
+            (struct input){.topic = topic->index, .partition = partition, .next = begin >= 0 ? begin : -1, .committed = -1};
     }
     topic->begun = topic->begun || found != FOUND_NOT_YET;
     return 0;
@@ -607,20 +608,26 @@ static void commit_come(rd_kafka_t *rk, rd_kafka_resp_err_t error, rd_kafka_topi
     }
 }
 
+static void kafka_position(void *state, int i, struct source_position *position)
+{
+    const struct kafka_source *source = state;
+    *position = (struct source_position){source->input[i].topic, source->input[i].partition, source->input[i].next};
+}
+
 /* One commit at a time: the next one has the newer offsets. */
-static void kafka_commit(void *state)
+static void kafka_commit(void *state, const int64_t *next, int count)
 {
     struct kafka_source *source = state;
     if (source->committing) {
         return;
     }
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
-    for (int i = 0; i < source->input_count; i++) {
+    for (int i = 0; i < count; i++) {
         struct input *input = &source->input[i];
-        if (input->next > input->committed) {
+        if (next[i] > input->committed) {
             const char *name = source->config->topic[input->topic].name;
-            rd_kafka_topic_partition_list_add(list, name, input->partition)->offset = input->next;
-            input->committed = input->next;
+            rd_kafka_topic_partition_list_add(list, name, input->partition)->offset = next[i];
+            input->committed = next[i];
         }
     }
     if (list->cnt) {
@@ -673,7 +680,7 @@ int kafka_source_open(const struct config *config, int shard, int shards, struct
         return error;
     }
     *source = (struct source){.state = state, .poll = kafka_poll, .ready = kafka_ready, .inputs = kafka_inputs, .at_end = kafka_at_end,
-                              .pause = kafka_pause, .commit = kafka_commit, .close = kafka_close};
+                              .pause = kafka_pause, .position = kafka_position, .commit = kafka_commit, .close = kafka_close};
     return 0;
 }
 

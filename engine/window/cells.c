@@ -56,6 +56,7 @@ static void cell_phase(struct fold *fold, uint32_t c, enum phase phase)
     if (phase == PHASE_ENDED && (last == NONE || fold->cell[last].start_ms < cell->start_ms))
         key->last[cell->window] = c;
     if (phase == PHASE_FINAL) {
+        cell_keep_for_checkpoint(fold, c);
         cell->final = true;
         cell->changed = true;
     }
@@ -77,7 +78,7 @@ static struct bucket *bucket_of(struct fold *fold, int window, int64_t start_ms,
     return &fold->bucket[window][at];
 }
 
-static uint32_t cell_new(struct fold *fold, uint32_t key, int window, int64_t start_ms, int64_t end_ms)
+uint32_t cell_new(struct fold *fold, uint32_t key, int window, int64_t start_ms, int64_t end_ms)
 {
     uint32_t c = fold->cell_free;
     if (c != NONE) {
@@ -94,6 +95,7 @@ static uint32_t cell_new(struct fold *fold, uint32_t key, int window, int64_t st
         cell_slots_grow(fold);
     else
         fold->cell_slot[cell_slot(fold, key, window, start_ms)] = c;
+    track_new(&fold->track, c, &fold->cell[c].mark);
     if (fold->setup.batch)
         return c;
     struct bucket *bucket = bucket_of(fold, window, start_ms, end_ms);
@@ -108,6 +110,8 @@ static void cell_drop(struct fold *fold, uint32_t c)
 {
     struct cell *cell = &fold->cell[c];
     struct key *key = fold->key[cell->key];
+    cell_keep_for_checkpoint(fold, c);
+    cell_note_gone(fold, c);
     if (key->last[cell->window] == c)
         key->last[cell->window] = NONE;
     cell_slot_remove(fold, cell);
@@ -118,10 +122,27 @@ static void cell_drop(struct fold *fold, uint32_t c)
     fold->cell_free = c;
 }
 
+uint32_t cells_at(const struct fold *fold, uint32_t key, int window, int64_t start_ms)
+{
+    return fold->cell_slot[cell_slot(fold, key, window, start_ms)];
+}
+
+/* One cell of a bucket; the others stay. */
+void cells_forget(struct fold *fold, uint32_t c)
+{
+    struct bucket *bucket = bucket_of(fold, fold->cell[c].window, fold->cell[c].start_ms, fold->cell[c].end_ms);
+    uint32_t *link = &bucket->first;
+    while (*link != NONE && *link != c)
+        link = &fold->cell[*link].next;
+    if (*link == c)
+        *link = fold->cell[c].next;
+    cell_drop(fold, c);
+}
+
 /* The cell of a window that holds an instant; NONE when it is beyond correction. */
 uint32_t cells_find(struct fold *fold, uint32_t k, int window, int64_t start_ms, int64_t end_ms)
 {
-    uint32_t c = fold->cell_slot[cell_slot(fold, k, window, start_ms)];
+    uint32_t c = cells_at(fold, k, window, start_ms);
     if (c != NONE)
         return c;
     if (!fold->setup.batch && fold->watermark_ms != INT64_MIN &&

@@ -13,6 +13,8 @@
 #include "esteem/calendar.h"
 #include "esteem/err.h"
 #include "esteem/pane.h"
+#include "esteem/slice.h"
+#include "esteem/track.h"
 #include "esteem/window.h"
 
 #define NONE UINT32_MAX
@@ -42,6 +44,13 @@ struct cell {
     struct tally tally;
     uint8_t window, waits, urgent, published; /* bits: outlets */
     bool final, changed, used;
+    struct mark mark;
+};
+
+struct cell_name {
+    int64_t start_ms;
+    uint32_t key;
+    uint8_t window;
 };
 
 struct bucket {
@@ -103,7 +112,20 @@ struct fold {
     struct slab slab;
     struct tally_dense dense;
     struct fold_counts counts;
+
+    /* checkpoints: fold_state.c */
+    struct track track; /* of cells */
+    struct cell_name *gone;
+    uint32_t gone_count, gone_room;
+    uint32_t keys_saved, keys_due; /* keys that the files of the chain have; keys there were when the running checkpoint began */
+    bool dumping;
+    struct slice_out *out;
+    bool restored; /* what was published before this process began may still stand in the sinks */
 };
+
+/* ---- window.c ---- */
+
+void fold_advance(struct fold *fold); /* the rolling windows move to now_ms */
 
 /* ---- keys.c ---- */
 
@@ -114,9 +136,20 @@ void keys_close(struct fold *fold);
 
 /* The cell of a window that begins at start_ms, made when it is new; NONE when it is beyond correction. */
 uint32_t cells_find(struct fold *fold, uint32_t key, int window, int64_t start_ms, int64_t end_ms);
+/* The cell, or NONE; takes one out. */
+uint32_t cells_at(const struct fold *fold, uint32_t key, int window, int64_t start_ms);
+void cells_forget(struct fold *fold, uint32_t c);
+/* A cell that is not there yet. */
+uint32_t cell_new(struct fold *fold, uint32_t key, int window, int64_t start_ms, int64_t end_ms);
 /* Brings every cell into the phase that the clock and the watermark say. Returns cells moved. */
 int cells_advance(struct fold *fold);
 void cells_close(struct fold *fold);
+
+/* ---- fold_state.c ---- */
+
+/* The cell is about to change. */
+void cell_keep_for_checkpoint(struct fold *fold, uint32_t c);
+void cell_note_gone(struct fold *fold, uint32_t c);
 
 /* ---- outlets.c: what has changed, and the rows that tell it ---- */
 

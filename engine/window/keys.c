@@ -87,6 +87,8 @@ uint32_t fold_key(struct fold *fold, const struct scope_key *text)
     }
     fold->key[fold->keys] = key_new(fold, text);
     fold->key[fold->keys]->hash = hash;
+    if (fold->restored) /* rows of the time before the restart may still stand there: an empty one replaces them */
+        memset(fold->key[fold->keys]->published, 0xff, sizeof fold->key[fold->keys]->published);
     fold->key_slot[slot] = fold->keys++;
     if (fold->keys * 2 >= fold->key_slots)
         key_slots_grow(fold);

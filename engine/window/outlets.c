@@ -113,6 +113,7 @@ static bool revise(struct fold *fold, struct cell *cell)
 {
     if (!cell->final || !cell->changed)
         return true;
+    cell_keep_for_checkpoint(fold, (uint32_t)(cell - fold->cell));
     tally_settle(&cell->tally, &fold->slab, &fold->dense);
     uint64_t hash = XXH3_64bits(cell->tally.bytes, cell->tally.length);
     cell->changed = false;

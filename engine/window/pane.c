@@ -1,47 +1,12 @@
 /* Level k of the ladder holds panes that have left windows 0 .. k-1 for good. Their width is the greatest common divisor of the
  * slides and lengths of the windows from k on, so no edge that they will meet falls inside one, and each level's width
  * divides the next one's. A level is a sorted list of buckets (one a start), a bucket a list of panes. */
-#include "esteem/pane.h"
+#include "pane_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "esteem/err.h"
-
-#define NONE UINT32_MAX
-
-struct pane {
-    int64_t start_ms;
-    uint32_t key;
-    uint32_t next;  /* in its bucket, or in the free list */
-    struct tally tally;
-    uint8_t level;
-};
-
-struct bucket {
-    int64_t start_ms;
-    uint32_t first;
-};
-
-struct level {
-    int64_t width_ms;
-    struct bucket *bucket; /* ascending */
-    int count, room;
-};
-
-struct pane_ladder {
-    int count;
-    struct config_rolling rolling[CONFIG_ROLLING_MAX];
-    struct pane_edges edges[CONFIG_ROLLING_MAX];
-    bool panes, placed; /* placed: the windows have been put somewhere */
-    struct level level[CONFIG_ROLLING_MAX];
-    struct pane *pane;
-    uint32_t made, room, free_first;
-    uint64_t live;
-    uint32_t *slot, slots; /* (key, level, start) -> pane */
-    struct slab slab;
-    struct tally_dense dense;
-};
 
 static int64_t gcd(int64_t a, int64_t b)
 {
@@ -82,6 +47,8 @@ void pane_ladder_free(struct pane_ladder *ladder)
     }
     free(ladder->pane);
     free(ladder->slot);
+    free(ladder->gone);
+    track_close(&ladder->track);
     slab_close(&ladder->slab);
     free(ladder);
 }
@@ -178,11 +145,16 @@ static struct bucket *bucket_of(struct level *level, int64_t start_ms)
 
 /* ---- panes ---- */
 
-static struct pane *pane_of(struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms)
+uint32_t pane_find(const struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms)
+{
+    return ladder->slot[slot_find(ladder, key, level, start_ms)];
+}
+
+uint32_t pane_at(struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms)
 {
     uint32_t slot = slot_find(ladder, key, level, start_ms);
     if (ladder->slot[slot] != NONE)
-        return &ladder->pane[ladder->slot[slot]];
+        return ladder->slot[slot];
     if (ladder->live * 2 >= ladder->slots) {
         slots_grow(ladder);
         slot = slot_find(ladder, key, level, start_ms);
@@ -199,16 +171,20 @@ static struct pane *pane_of(struct pane_ladder *ladder, uint32_t key, int level,
         p = ladder->made++;
     }
     struct bucket *bucket = bucket_of(&ladder->level[level], start_ms);
-    ladder->pane[p] = (struct pane){.start_ms = start_ms, .key = key, .next = bucket->first, .level = (uint8_t)level};
+    ladder->pane[p] = (struct pane){.start_ms = start_ms, .key = key, .next = bucket->first, .level = (uint8_t)level, .used = true};
     bucket->first = p;
     ladder->slot[slot] = p;
     ladder->live++;
-    return &ladder->pane[p];
+    track_new(&ladder->track, p, &ladder->pane[p].mark);
+    return p;
 }
 
-static void pane_drop(struct pane_ladder *ladder, uint32_t p)
+void pane_drop(struct pane_ladder *ladder, uint32_t p)
 {
     struct pane *pane = &ladder->pane[p];
+    pane_keep_for_checkpoint(ladder, p);
+    pane_note_gone(ladder, p);
+    pane->used = false;
     slot_remove(ladder, pane);
     tally_free(&pane->tally, &ladder->slab);
     pane->next = ladder->free_first;
@@ -249,8 +225,9 @@ uint32_t pane_put(struct pane_ladder *ladder, uint32_t key, int64_t at_ms, const
         return 0; /* older than the longest window */
     if (!ladder->placed)
         start_ms = floor_to(at_ms, ladder->level[0].width_ms);
-    struct pane *pane = pane_of(ladder, key, level, start_ms);
-    tally_add(&pane->tally, &ladder->slab, &ladder->dense, runs, length);
+    uint32_t p = pane_at(ladder, key, level, start_ms);
+    pane_keep_for_checkpoint(ladder, p);
+    tally_add(&ladder->pane[p].tally, &ladder->slab, &ladder->dense, runs, length);
     return members(ladder, start_ms);
 }
 
@@ -278,8 +255,9 @@ static void promote(struct pane_ladder *ladder, int k)
             next = ladder->pane[p].next;
             if (k + 1 < ladder->count) {
                 int64_t start_ms = floor_to(ladder->pane[p].start_ms, ladder->level[k + 1].width_ms);
-                struct pane *older = pane_of(ladder, ladder->pane[p].key, k + 1, start_ms);
-                tally_merge(&older->tally, &ladder->slab, &ladder->dense, &ladder->pane[p].tally, 1);
+                uint32_t older = pane_at(ladder, ladder->pane[p].key, k + 1, start_ms);
+                pane_keep_for_checkpoint(ladder, older);
+                tally_merge(&ladder->pane[older].tally, &ladder->slab, &ladder->dense, &ladder->pane[p].tally, 1);
             }
             pane_drop(ladder, p);
         }

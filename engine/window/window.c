@@ -40,6 +40,8 @@ void fold_free(struct fold *fold)
     free(fold->rolling.bytes);
     free(fold->calendar.bytes);
     free(fold->shard);
+    free(fold->gone);
+    track_close(&fold->track);
     pane_ladder_free(fold->ladder);
     slab_close(&fold->slab);
     free(fold);
@@ -128,6 +130,7 @@ static void flush_calendar(struct fold *fold)
             fold->counts.beyond_correction += cells;
             continue;
         }
+        cell_keep_for_checkpoint(fold, c);
         tally_add(&fold->cell[c].tally, &fold->slab, &fold->dense, sum.bytes, sum.length);
         fold->cell[c].changed = true;
         outlets_calendar_changed(fold, c, false);
@@ -223,6 +226,11 @@ static void cross(void *context, uint32_t k, int window, const struct tally *tal
     outlets_rolling_changed(fold, k, window);
 }
 
+void fold_advance(struct fold *fold)
+{
+    pane_advance(fold->ladder, fold->now_ms, cross, fold);
+}
+
 /* The watermark is the least over the shards that have one and are not idle. With all of them idle the clock stands in, when the
  * feed is live: a quiet night closes its hours too. */
 static void read_clocks(struct fold *fold, int64_t clock_ms)
@@ -255,7 +263,7 @@ int fold_step(struct fold *fold, int64_t clock_ms)
     read_clocks(fold, clock_ms);
     if (fold->now_ms != INT64_MIN) {
         if (fold->now_ms != was_now)
-            pane_advance(fold->ladder, fold->now_ms, cross, fold);
+            fold_advance(fold);
         if (fold->now_ms != was_now || fold->watermark_ms != was_watermark || fold->finished)
             moved = cells_advance(fold);
     }

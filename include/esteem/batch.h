@@ -20,6 +20,7 @@ struct batch {
     bool idle;             /* every input of the shard is idle */
     bool drained;          /* the shard is done: nothing follows */
     bool inexact;          /* interactions had to be retired */
+    uint64_t barrier;      /* the last batch before this checkpoint; 0: none */
     uint32_t length, room;
     int64_t pane;          /* while writing and reading: the previous one */
     uint8_t *bytes;

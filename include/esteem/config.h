@@ -29,6 +29,7 @@ enum abandons { ABANDONS_NEGATIVE, ABANDONS_POSITIVE, ABANDONS_IGNORE, ABANDONS_
 enum attribution { ATTRIBUTION_RESPONSE, ATTRIBUTION_INTERACTION };
 enum time_mode { TIME_LIVE, TIME_REPLAY };        /* what moves rolling windows: the clock, or the watermark */
 enum at_bound { AT_BOUND_PAUSE, AT_BOUND_RETIRE }; /* limits.at_interactions */
+enum state_start { STATE_RESTORE, STATE_RESTORE_OR_CLEAN, STATE_CLEAN };
 enum kafka_start { KAFKA_START_BEGINNING, KAFKA_START_END };
 
 struct config_scope {

@@ -44,6 +44,12 @@ uint32_t fact_length(const uint8_t *at);
 /* Whether the packed fact at `at` is the same event as `fact`: same id, and for versioned types the same version. */
 bool fact_same_event(const uint8_t *at, const struct fact *fact);
 
+/* The agent that the packed fact at `at` names; 0: none. */
+uint32_t fact_agent(const uint8_t *at);
+
+/* Whether bytes from outside are whole packed facts, one after another. */
+bool fact_log_valid(const uint8_t *log, uint32_t length);
+
 /* The order of SEMANTICS 2: time, type, hash of the id (then version and arrival, so that sorting is total). */
 int fact_order(const void *a, const void *b);
 

@@ -16,6 +16,8 @@ struct scope_key {
 };
 
 uint64_t key_hash(const struct scope_key *key);
+/* The fold that owns it. */
+uint32_t key_fold(const struct scope_key *key, int folds);
 
 /* Keys known to exist, counted a scope: the one place that decides which key is beyond limits.keys and so goes to __other__.
  * Asked once by each shard for each new key; a mutex guards it. */
@@ -24,6 +26,8 @@ struct key_registry *key_registry_new(uint64_t keys_a_scope);
 void key_registry_free(struct key_registry *registry);
 /* True when the key may have windows of its own. */
 int key_registry_admit(struct key_registry *registry, const struct scope_key *key);
+/* The key has windows of its own already, whatever the limit is now. */
+void key_registry_restore(struct key_registry *registry, const struct scope_key *key);
 uint64_t key_registry_refused(struct key_registry *registry);
 
 #define KEY_OTHER "__other__"

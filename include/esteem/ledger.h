@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "esteem/derive.h"
+#include "esteem/slice.h"
 
 struct ledger;
 
@@ -56,11 +57,54 @@ enum ledger_result ledger_put(struct ledger *ledger, struct ledger_key key, uint
 uint32_t ledger_flush(struct ledger *ledger, ledger_emit *emit, void *context);
 uint32_t ledger_touched(const struct ledger *ledger);
 
+/* Looks for records that changes of the roster concern, at most `most` of them, so that the next flush derives them anew. Returns how many it has
+ * looked at: 0 when none are left. */
+uint32_t ledger_follow_roster(struct ledger *ledger, uint32_t most);
+bool ledger_follows_roster(const struct ledger *ledger); /* the search is not over */
+
 /* Forgets records whose retention the watermark has passed; at most `most` looked at. Flush first. */
 uint32_t ledger_evict(struct ledger *ledger, int64_t watermark_ms, uint32_t most);
 /* Forgets the record with the oldest last fact, counted; its figures stay. False when there is none. Flush first. */
 bool ledger_retire_oldest(struct ledger *ledger);
 
 struct ledger_counts ledger_counts(const struct ledger *ledger);
+
+/* ---- checkpoints (ledger_state.c) ---- */
+
+/* Begins to write the records as they are now into `out`: all of them, or those that have changed or gone since the last begin. Flush
+ * first. Whether it is all: when asked for, and always the first time. */
+bool ledger_dump_begin(struct ledger *ledger, bool full, struct slice_out *out);
+/* Whether an incremental one is possible. */
+bool ledger_dump_can_add(const struct ledger *ledger);
+/* Writes on, about `bytes` of them. True: all is written. */
+bool ledger_dump_step(struct ledger *ledger, uint32_t bytes);
+
+/* A record as it stands in a checkpoint. */
+struct ledger_saved {
+    struct ledger_key key;
+    bool alone;
+    int64_t last_ms;
+    uint32_t tenant, epoch, roster_sequence; /* in the numbers of who wrote it */
+    const uint8_t *log;
+    uint32_t length;
+};
+/* False when the item is not well-formed. */
+bool ledger_saved_read(struct slice_item *item, struct ledger_saved *saved);
+bool ledger_gone_read(struct slice_item *item, struct ledger_key *key);
+
+/* Puts a record, in this ledger's numbers; it replaces one with the same key. `stale`: its roster_sequence is of another roster, that of
+ * the shard that had it; ledger_settle then brings it up. */
+void ledger_load(struct ledger *ledger, const struct ledger_saved *saved, bool stale);
+void ledger_load_gone(struct ledger *ledger, struct ledger_key key);
+/* Derives the stale records before (under `then`) and now, and emits the differences. `same_changes`: the two rosters differ in their order only,
+ * so what was derived under all of it needs nothing. */
+void ledger_settle(struct ledger *ledger, const struct roster *then, bool same_changes, ledger_emit *emit, void *context);
+
+/* The settings in slot `slot` (below LEDGER_EPOCHS) while records refer to them, else NULL. */
+enum { LEDGER_EPOCHS = 256 };
+const struct epoch *ledger_epoch(const struct ledger *ledger, int slot);
+/* A slot for settings of the past, kept until it is let go and no record refers to it; -1: none is free. */
+int ledger_epoch_keep(struct ledger *ledger, const struct epoch *epoch);
+void ledger_epoch_let_go(struct ledger *ledger, int slot);
 
 #endif

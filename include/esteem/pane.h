@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "esteem/config.h"
+#include "esteem/slice.h"
 #include "esteem/tally.h"
 
 struct pane_ladder;
@@ -37,6 +38,30 @@ uint32_t pane_put(struct pane_ladder *ladder, uint32_t key, int64_t at_ms, const
 
 /* Moves all windows to the present: window w then ends with its slide that holds now_ms. Never moves back. */
 void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_cross *cross, void *context);
+
+/* ---- checkpoints (pane_state.c) ---- */
+
+/* Begins to write the panes as they are now: all, or what has changed or gone since the last begin. Returns whether it is all. */
+bool pane_dump_begin(struct pane_ladder *ladder, bool full, struct slice_out *out);
+/* Writes on, about `bytes`. True: all is written. */
+bool pane_dump_step(struct pane_ladder *ladder, uint32_t bytes);
+/* Whether an incremental one is possible. */
+bool pane_dump_can_add(const struct pane_ladder *ladder);
+
+struct pane_saved {
+    uint32_t key;
+    int level;
+    int64_t start_ms;
+    const uint8_t *runs; /* NULL: gone */
+    uint32_t length;
+};
+/* False when the item is not well-formed. */
+bool pane_saved_read(struct slice_item *item, struct pane_saved *saved);
+/* Puts a pane, which replaces one of the same name; before the first pane_advance, which then fills the windows. */
+void pane_load(struct pane_ladder *ladder, const struct pane_saved *saved);
+/* Puts all panes of `from`, a ladder of other windows, into one that has not moved yet. A pane that an edge would cut counts as one that lies
+ * at its beginning. */
+void pane_pour(struct pane_ladder *ladder, const struct pane_ladder *from);
 
 struct pane_counts {
     uint64_t panes, bytes;

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "esteem/checkpoint.h"
 #include "esteem/clock.h"
 #include "esteem/config.h"
 #include "esteem/shard.h"
@@ -26,6 +27,7 @@ struct pipeline_setup {
     int sinks;
     struct sink sink[OUTLET_MAX];
     int64_t rolling_least_ms[OUTLET_MAX];
+    struct checkpoint *checkpoint; /* NULL: none are made; stepped by the pipeline, freed by its owner, after the pipeline */
     void *context; /* of dead_letter */
     bool (*dead_letter)(void *context, const struct refused *refused); /* NULL: refused events are only counted; any shard's thread */
 };
@@ -37,6 +39,8 @@ void pipeline_free(struct pipeline *pipeline);
 int pipeline_step(struct pipeline *pipeline);
 /* Steps until the sources are read to their end and every difference is in its window. */
 void pipeline_run_batch(struct pipeline *pipeline);
+/* In the caller's thread: the feed is over; what was read goes out, calendar windows as final. For sinks that always take. */
+void pipeline_finish(struct pipeline *pipeline);
 /* Batch: all rows, in no order. */
 void pipeline_rows(struct pipeline *pipeline, fold_each *each, void *context);
 
@@ -53,6 +57,15 @@ int pipeline_stop(struct pipeline *pipeline, enum pipeline_end end, int64_t with
 bool pipeline_idle(const struct pipeline *pipeline);
 /* Hands a new configuration to every agent; the pipeline takes it and frees it at its own end. Runs on: the thread that started it. */
 void pipeline_reload(struct pipeline *pipeline, struct config *config);
+
+/* Restores a pipeline that has not stepped yet from the newest checkpoint before *before whose files are whole. Returns its epoch; 0 when the
+ * folder has no checkpoint at all; ERR_DATA or ERR_IO when it could not be used, the trail says why: such a pipeline is to be freed,
+ * *before is the epoch that failed, 0 when there is no older one to try. */
+int64_t pipeline_restore(struct pipeline *pipeline, const char *folder, uint64_t *before);
+/* Where a partition is to be read on; -1: the checkpoint does not know it. */
+int64_t pipeline_restored_offset(const struct pipeline *pipeline, const char *topic, int32_t partition);
+/* Makes a checkpoint of all that was read before the call, and waits for it, at most `within_ms`. False: it was given up, or takes longer. */
+bool pipeline_checkpoint(struct pipeline *pipeline, int64_t within_ms);
 
 /* Sums over the agents; exact once they have stopped, a moment old while they run. */
 struct pipeline_counts {

@@ -24,6 +24,13 @@ bool roster_put(struct roster *roster, uint32_t tenant, uint32_t agent, const st
 /* The newest sequence number; 0 when empty. */
 uint32_t roster_sequence(const struct roster *roster);
 
+/* The number of an agent's newest change; 0: there is none. */
+uint32_t roster_changed(const struct roster *roster, uint32_t tenant, uint32_t agent);
+
+/* Calls for each change numbered above `since`, in the order of their numbers. */
+typedef void roster_each(void *context, uint32_t tenant, uint32_t agent, const struct roster_entry *entry);
+void roster_since(const struct roster *roster, uint32_t since, roster_each *each, void *context);
+
 /* Team and site of an agent at a time, of the changes numbered up to `as_of`: the latest at or before it, else the first after.
  * 0 where the roster has none. */
 struct roster_place {

@@ -14,6 +14,7 @@
 #include "esteem/clock.h"
 #include "esteem/config.h"
 #include "esteem/ledger.h"
+#include "esteem/slice.h"
 #include "esteem/source.h"
 
 enum { SHARD_MAX = 64 };
@@ -44,6 +45,14 @@ struct shard_counts {
     struct ledger_counts ledger;
 };
 
+/* A partition as a checkpoint knows it. */
+struct shard_input {
+    char *topic;
+    int32_t partition;
+    int64_t next;      /* offset to read on from; -1: not known */
+    int64_t newest_ms; /* newest event time; INT64_MIN: none */
+};
+
 struct shard_setup {
     int index, shards, folds;
     bool batch;           /* the batch command: nothing is too late or too new, nothing is forgotten */
@@ -56,7 +65,7 @@ struct shard_setup {
     void *context;
     bool (*to_fold)(void *context, int fold, struct batch *batch);    /* takes the batch; false: no room */
     bool (*to_shard)(void *context, int shard, void *parcel);         /* takes the parcel; false: no room */
-    void *(*from_shards)(void *context);                              /* the next parcel for this shard, or NULL */
+    void *(*from_shard)(void *context, int shard);                    /* the next parcel from one shard, or NULL */
     bool (*dead_letter)(void *context, const struct refused *refused); /* false: no room now */
 };
 
@@ -83,5 +92,27 @@ bool shard_idle(const struct shard *shard);
 bool shard_say_goodbye(struct shard *shard);
 
 struct shard_counts shard_counts(const struct shard *shard);
+
+/* ---- checkpoints (shard_state.c) ---- */
+
+/* A checkpoint begins: a barrier goes to every other shard. When theirs are all here, what was read before is flushed, the barrier goes on to
+ * the folds, and the shard writes its part while it works on. `epoch` is higher than the last one. */
+void shard_checkpoint(struct shard *shard, uint64_t epoch, bool full);
+/* The checkpoint of this epoch lasts: its offsets are committed, for lag tools. */
+void shard_checkpoint_lasts(struct shard *shard, uint64_t epoch);
+/* What it has written so far: to be taken block by block. */
+struct slice_out *shard_slice(struct shard *shard);
+
+/* One shard's slice, of `slices`, on its way into all shards, which may be more or fewer now. Before the first step. */
+struct shard_load;
+struct shard_load *shard_load_new(struct shard **shards, int count, int slice, int slices);
+/* ERR_DATA: the item is not well-formed, or means what this configuration does not know; the trail says so. */
+int shard_load_item(struct shard_load *load, struct slice_item *item);
+/* After its last item, before the next slice's first. */
+void shard_load_read(struct shard_load *load);
+/* After all slices. Hands over the inputs that it named: *count of them, the caller's to free with their topics. Frees `load`. */
+struct shard_input *shard_load_end(struct shard_load *load, int *count);
+/* After the last slice: all inputs that any slice named; kept until shard_free, not owned. */
+void shard_restored(struct shard *shard, const struct shard_input *inputs, int count);
 
 #endif

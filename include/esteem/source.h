@@ -24,6 +24,12 @@ enum { SOURCE_INPUT_MAX = 4096 };
 /* Called once a message; the message is borrowed for the call. False: stop this poll after this message. */
 typedef bool source_each(void *context, const struct message *message);
 
+struct source_position {
+    int topic; /* index into config.topic */
+    int32_t partition;
+    int64_t next; /* offset behind the last message handed out, or where it begins; -1: not known yet */
+};
+
 struct source {
     void *state;
     /* Hands at most `most` messages to `each`, waiting at most `wait_ms` for the first. Returns how many, or ERR_*. */
@@ -35,8 +41,10 @@ struct source {
     /* True when the input was read to its end and nothing of it is queued. */
     bool (*at_end)(void *state, int input);
     void (*pause)(void *state, bool pause);
-    /* Everything up to the last message handed out is done: commit offsets for lag tools. May be NULL. */
-    void (*commit)(void *state);
+    /* Where an input stands. NULL: inputs have no names (files). */
+    void (*position)(void *state, int input, struct source_position *position);
+    /* Commits next[i] for input i, for lag tools; -1: leave it. May be NULL. */
+    void (*commit)(void *state, const int64_t *next, int count);
     void (*close)(void *state);
 };
 

@@ -58,6 +58,8 @@ void tally_free(struct tally *tally, struct slab *slab);
 
 /* Adds runs into a dense vector. */
 void tally_dense_add(struct tally_dense *dense, const uint8_t *runs, uint32_t length, int sign);
+/* The same, id i counting as map[i]; UINT16_MAX leaves it out. */
+void tally_dense_add_mapped(struct tally_dense *dense, const uint8_t *runs, uint32_t length, const uint16_t *map);
 /* Sets all that was touched to zero again. */
 void tally_dense_clear(struct tally_dense *dense);
 /* Calls for each id that is not zero, ascending, and clears. */

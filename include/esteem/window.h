@@ -10,11 +10,12 @@
 #include "esteem/batch.h"
 #include "esteem/config.h"
 #include "esteem/row.h"
+#include "esteem/slice.h"
 
 struct fold;
 
 /* Where rows go: a ring to a publisher. */
-enum { OUTLET_MAX = 2 };
+enum { OUTLET_MAX = 2, FOLD_MAX = 16 };
 struct outlet {
     void *context;
     bool (*put)(void *context, struct row *row);   /* takes the row; false: no room, the row stays the caller's */
@@ -53,6 +54,23 @@ void fold_finish(struct fold *fold);
 /* Batch: hands every row that has a figure to `each`, which takes it. */
 typedef void fold_each(void *context, struct row *row);
 void fold_rows(struct fold *fold, fold_each *each, void *context);
+
+/* ---- checkpoints (fold_state.c) ---- */
+
+/* Begins to write the fold as it is now into `out`: all, or what has changed since the last begin. */
+void fold_dump_begin(struct fold *fold, bool full, struct slice_out *out);
+/* Writes on, about `bytes`; finishes `out` when all is written. Returns work done. */
+int fold_dump_step(struct fold *fold, uint32_t bytes);
+
+/* One fold's slice on its way into all folds, which may be more or fewer now: its items in order, file by file. Before the first batch. */
+struct fold_load;
+struct fold_load *fold_load_new(struct fold **folds, int count, struct key_registry *registry);
+/* False when the item is not well-formed. */
+bool fold_load_item(struct fold_load *load, struct slice_item *item);
+/* Frees it. */
+void fold_load_end(struct fold_load *load);
+/* After the last slice: the windows stand where they stood, and everything goes out once more. */
+void fold_restored(struct fold *fold);
 
 struct fold_counts {
     uint64_t keys, panes, calendar_windows, bytes, rows, beyond_correction, saturated;

@@ -59,6 +59,7 @@ tests/support/kafka.sh topic "$dir/kafka" contacts 4 >>"$dir/kafka.log" 2>&1
 redis_start
 cat >"$dir/esteem.yaml" <<YAML
 kafka: {brokers: "127.0.0.1:$port", group: away$$, topics: [contacts]}
+state: {folder: "$dir/state"}
 redis: {socket: $dir/redis.sock}
 topics: {prefix: "a.", every: 1s}
 windows: {calendar: [hour]}

@@ -31,6 +31,7 @@ redis_pid=$!
 config() {
     cat >"$dir/$1.yaml" <<YAML
 kafka: {brokers: "127.0.0.1:$port", group: "$1", topics: $3}
+state: {folder: ""}
 redis: {socket: $dir/redis.sock}
 topics: {prefix: "$1.", deadletter: "$1.deadletter", every: 1s}
 threads: {shards: $2, folds: 2}

@@ -48,6 +48,7 @@ redis_pid=$!
 config() { # THRESHOLD TOP_BOX
     cat >"$dir/esteem.yaml" <<YAML
 kafka: {brokers: "127.0.0.1:$port", group: signals, topics: [contacts]}
+state: {folder: "$dir/state"}
 redis: {socket: $dir/redis.sock}
 topics: {prefix: "s."${3:-}}
 time: {mode: replay, idle_after: 1s}

@@ -1,0 +1,83 @@
+/* ledger_parts: what ledger.c and ledger_state.c share, and nobody else. Runs on: the shard's thread. */
+#ifndef ESTEEM_LEDGER_PARTS_H
+#define ESTEEM_LEDGER_PARTS_H
+
+#include "esteem/ledger.h"
+#include "esteem/slab.h"
+#include "esteem/track.h"
+
+enum {
+    PAGE_RECORDS = 4096, INDEX_FIRST = 8192, LISTS = 1024, EPOCHS_MAX = LEDGER_EPOCHS,
+    FLAG_TOUCHED = 1, FLAG_ALONE = 2, FLAG_USED = 4, FLAG_STALE = 8 /* restored: derived as its old shard knew the roster */,
+};
+#define NONE UINT32_MAX
+
+struct interaction {
+    struct ledger_key key;
+    int64_t last_ms;          /* time of its latest fact */
+    uint8_t *log;             /* packed facts, in order of arrival */
+    uint32_t length, sent;    /* bytes; up to `sent` the windows know them */
+    uint32_t roster_sequence; /* under which it was last derived */
+    uint32_t tenant;
+    uint32_t before, after;   /* in its eviction list */
+    uint32_t room;            /* bytes of the log's block */
+    uint8_t epoch;            /* under which it was last derived */
+    uint8_t flags;
+    struct mark mark;
+};
+_Static_assert(sizeof(struct interaction) <= 64, "a record stays within one cache line");
+
+struct ledger {
+    struct ledger_bounds bounds;
+    struct roster *roster;
+    struct slab slab;
+    uint32_t *index;
+    uint32_t index_slots;
+    struct interaction **page;
+    uint32_t pages, made, free_first; /* free records are chained by `after` */
+    uint64_t records;
+    uint32_t list[LISTS];  /* heads, by last_ms / list_ms */
+    int64_t list_ms, swept[2]; /* the ring has been swept up to this list number: for interactions, for events alone */
+    uint32_t *touched, touched_count, touched_room;
+    struct epoch epoch[EPOCHS_MAX];
+    uint64_t epoch_users[EPOCHS_MAX];
+    struct epoch epoch_next; /* waits for a slot until the next flush */
+    bool epoch_waits;
+    uint8_t epoch_now;
+    struct fact *fact; /* scratch */
+    uint32_t fact_room;
+    struct derivation before, after;
+    struct ledger_counts counts;
+
+    /* the search for records that a change of the roster concerns */
+    uint32_t search_sequence;       /* of the roster, when it began */
+    uint32_t search_next, search_left; /* record to look at; how many to go */
+
+    struct track track;
+    struct ledger_key *gone; /* forgotten since the last checkpoint, for an incremental one */
+    uint32_t gone_count, gone_room;
+    struct slice_out *out; /* of the running checkpoint */
+};
+
+static inline struct interaction *ledger_at(const struct ledger *ledger, uint32_t record)
+{
+    return &ledger->page[record / PAGE_RECORDS][record % PAGE_RECORDS];
+}
+
+/* ---- ledger.c ---- */
+
+uint32_t ledger_find(const struct ledger *ledger, struct ledger_key key); /* NONE: there is none */
+/* A new record, in index and lists, with an empty log. */
+uint32_t ledger_make(struct ledger *ledger, struct ledger_key key, uint32_t tenant, bool alone, int64_t last_ms, uint8_t epoch);
+void ledger_forget(struct ledger *ledger, uint32_t record);
+/* Derives facts before and whole, and emits the difference; `then` is the roster as it was known before. */
+void ledger_bring_up(struct ledger *ledger, struct interaction *one, const struct roster *then, ledger_emit *emit, void *context);
+int ledger_epoch_free(const struct ledger *ledger);
+
+/* ---- ledger_state.c ---- */
+
+/* The record is about to change or to go. */
+void ledger_keep_for_checkpoint(struct ledger *ledger, uint32_t record);
+void ledger_note_gone(struct ledger *ledger, uint32_t record);
+
+#endif

@@ -1,0 +1,94 @@
+/* What the agents count, summed: each posts a copy of its own some times a second. */
+#include "pipeline_parts.h"
+
+#include <string.h>
+
+void shard_agent_post_counts(struct shard_agent *agent)
+{
+    struct shard_counts counts = shard_counts(agent->shard);
+    pthread_mutex_lock(&agent->counts_lock);
+    agent->counts = counts;
+    pthread_mutex_unlock(&agent->counts_lock);
+}
+
+void fold_agent_post_counts(struct fold_agent *agent)
+{
+    struct fold_counts counts = fold_counts(agent->fold);
+    pthread_mutex_lock(&agent->counts_lock);
+    agent->counts = counts;
+    pthread_mutex_unlock(&agent->counts_lock);
+}
+
+static void add_counts(struct pipeline_counts *sum, const struct shard_counts *one)
+{
+#define COUNTER(name, help) sum->shards.name += one->name;
+#include "esteem/counters.def"
+#undef COUNTER
+    for (int i = 0; i < EVENT_COUNT; i++)
+        sum->shards.applied_by_type[i] += one->applied_by_type[i];
+    for (int t = 0; t < CONFIG_TOPIC_MAX; t++)
+        for (int i = 0; i < REFUSAL_COUNT; i++)
+            sum->shards.refused_by_reason[t][i] += one->refused_by_reason[t][i];
+    sum->shards.ledger.records += one->ledger.records;
+    sum->shards.ledger.skewed += one->ledger.skewed;
+    sum->shards.ledger.unjoined += one->ledger.unjoined;
+    sum->shards.ledger.retired += one->ledger.retired;
+    sum->shards.ledger.fact_bytes += one->ledger.fact_bytes;
+    sum->shards.ledger.index_bytes += one->ledger.index_bytes;
+}
+
+struct pipeline_counts pipeline_counts(struct pipeline *pipeline)
+{
+    struct pipeline_counts sum = {0};
+    sum.folds.watermark_ms = INT64_MAX;
+    for (int s = 0; s < pipeline->setup.shards; s++) {
+        struct shard_agent *agent = &pipeline->shard[s];
+        if (pipeline->setup.batch)
+            shard_agent_post_counts(agent);
+        pthread_mutex_lock(&agent->counts_lock);
+        add_counts(&sum, &agent->counts);
+        pthread_mutex_unlock(&agent->counts_lock);
+    }
+    for (int f = 0; f < pipeline->setup.folds; f++) {
+        struct fold_agent *agent = &pipeline->fold[f];
+        if (pipeline->setup.batch)
+            fold_agent_post_counts(agent);
+        pthread_mutex_lock(&agent->counts_lock);
+        sum.folds.keys += agent->counts.keys;
+        sum.folds.panes += agent->counts.panes;
+        sum.folds.calendar_windows += agent->counts.calendar_windows;
+        sum.folds.bytes += agent->counts.bytes;
+        sum.folds.rows += agent->counts.rows;
+        sum.folds.beyond_correction += agent->counts.beyond_correction;
+        sum.folds.saturated += agent->counts.saturated;
+        if (agent->counts.watermark_ms < sum.folds.watermark_ms)
+            sum.folds.watermark_ms = agent->counts.watermark_ms;
+        pthread_mutex_unlock(&agent->counts_lock);
+    }
+    if (pipeline->registry)
+        sum.keys_refused = key_registry_refused(pipeline->registry);
+    return sum;
+}
+
+void pipeline_summary(const struct pipeline_counts *counts, const struct config *config, FILE *out)
+{
+    int topics = config->topic_count;
+    const struct shard_counts *shards = &counts->shards;
+    fprintf(out, "%llu applied, %llu duplicate, %llu refused", (unsigned long long)shards->applied,
+            (unsigned long long)shards->duplicates, (unsigned long long)shards->refused);
+    const char *before = " (";
+    for (int t = 0; t < CONFIG_TOPIC_MAX; t++)
+        for (int i = 0; i < REFUSAL_COUNT; i++)
+            if (shards->refused_by_reason[t][i]) {
+                fprintf(out, "%s%s%s%s %llu", before, topics > 1 ? config->topic[t].name : "", topics > 1 ? " " : "", refusal_names[i],
+                        (unsigned long long)shards->refused_by_reason[t][i]);
+                before = ", ";
+            }
+    fprintf(out, "%s\n", shards->refused ? ")" : "");
+    uint64_t records = shards->ledger.records, keys = counts->folds.keys;
+    fprintf(out, "%llu interactions kept, %llu bytes each; %llu scope keys, %llu bytes each; %llu panes, %llu calendar windows\n",
+            (unsigned long long)records,
+            (unsigned long long)(records ? (shards->ledger.fact_bytes + shards->ledger.index_bytes) / records : 0),
+            (unsigned long long)keys, (unsigned long long)(keys ? counts->folds.bytes / keys : 0),
+            (unsigned long long)counts->folds.panes, (unsigned long long)counts->folds.calendar_windows);
+}

@@ -1,0 +1,96 @@
+/* pipeline_parts: what pipeline.c, pipeline_state.c and pipeline_counts.c share, and nobody else. */
+#ifndef ESTEEM_PIPELINE_PARTS_H
+#define ESTEEM_PIPELINE_PARTS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "esteem/pipeline.h"
+#include "esteem/publisher.h"
+#include "esteem/ring.h"
+
+enum { FOLD_RING = 256, SHARD_RING = 4096, SHARD_WAIT_MS = 10, NAP_NS = 1000000, COUNTS_EVERY_MS = 200,
+       ROUNDS_MOST = 4096 /* batches a fold takes before it looks at the clock */ };
+
+enum stage { STAGE_RUN, STAGE_DRAIN, STAGE_FINISH, STAGE_STOP };
+
+struct shard_agent {
+    struct pipeline *pipeline;
+    struct shard *shard;
+    struct ring *to_fold;  /* one a fold */
+    struct ring *to_shard; /* one a shard; its own is not used */
+    const struct config *config; /* the one it works under */
+    pthread_t thread;
+    _Atomic uint64_t rounds, work; /* draining: steps taken, and work done in them */
+    _Atomic bool done;  /* has said goodbye */
+    pthread_mutex_t counts_lock; /* protects counts */
+    struct shard_counts counts;
+    uint64_t epoch, lasting; /* of the checkpoints it has seen */
+};
+
+/* From one fold to one publisher. */
+struct outlet_context {
+    struct ring *ring;
+    struct publisher *publisher;
+};
+
+struct fold_agent {
+    struct pipeline *pipeline;
+    struct fold *fold;
+    int index;
+    struct outlet_context outlet[OUTLET_MAX];
+    const struct config *config;
+    pthread_t thread;
+    _Atomic bool done;
+    pthread_mutex_t counts_lock;
+    struct fold_counts counts;
+    uint64_t barrier;            /* waits for this one from all shards; 0: none */
+    bool arrived[SHARD_MAX];     /* a shard's barrier is here: what follows it stays in its ring */
+    struct slice_out out;
+};
+
+struct publisher_agent {
+    struct pipeline *pipeline;
+    struct publisher publisher;
+    pthread_t thread;
+    _Atomic bool done;
+};
+
+struct pipeline {
+    struct pipeline_setup setup;
+    struct config **reloaded; /* configurations taken over, the newest last; freed at the end */
+    int reloads;
+    _Atomic(const struct config *) config;
+    struct shard_clocks clocks;
+    struct key_registry *registry;
+    struct shard_agent *shard;
+    struct fold_agent *fold;
+    struct publisher_agent *publisher;
+    _Atomic int stage; /* of the shards; folds and publishers follow when those before them are done */
+    enum pipeline_end end; /* set before STAGE_DRAIN */
+    int64_t end_wall_ms;   /* likewise: the one instant at which all folds end */
+    pthread_t state;       /* makes checkpoints, when there are any */
+    _Atomic bool state_stop;
+    struct shard_input *restored; /* all partitions that the checkpoint names */
+    int restored_count;
+};
+
+/* ---- pipeline.c ---- */
+
+void pipeline_nap(void);
+
+/* ---- pipeline_counts.c ---- */
+
+void shard_agent_post_counts(struct shard_agent *agent);
+void fold_agent_post_counts(struct fold_agent *agent);
+
+/* ---- pipeline_state.c ---- */
+
+/* Each agent looks whether a checkpoint is wanted, and hands on what it has written of it. Returns work done. */
+int shard_agent_state(struct shard_agent *agent);
+int fold_agent_state(struct fold_agent *agent);
+/* A batch of shard s has been applied. */
+void fold_agent_barrier(struct fold_agent *agent, int s, uint64_t barrier);
+void *state_thread(void *pipeline);
+
+#endif

@@ -1,0 +1,432 @@
+/* A shard's slice on its way into all shards. Strings get new numbers, dimensions are found by their names, each record goes to the shard that
+ * owns it now. While there are as many shards as before, a slice is all for one of them, the numbers stay what they are, and
+ * records are taken as they stand.
+ *
+ * A record says how many changes of the roster its old shard knew when it was derived last. Where the shard now has the same changes in the same
+ * order, that number keeps its meaning. Else the old shard's roster is built once more, and its records are derived anew: before under
+ * the old, now under the new. A slice may lack changes that were on their way to its shard: the shard that told them has them,
+ * so at the end every shard gets what any slice has. */
+#include "intake.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "esteem/combine.h"
+#include "esteem/err.h"
+
+enum { STRINGS_FIRST = 1024, DIMENSION_GONE = 255 };
+
+/* The slice seen by one of the shards. */
+struct view {
+    uint32_t *string;      /* the slice's number -> the shard's; 0: not asked for yet */
+    bool home;             /* this shard takes strings and roster from this slice, in their order */
+    bool same;             /* its strings have the same numbers */
+    bool same_roster;      /* its roster has the same changes in the same order */
+    bool stale;            /* it has taken records whose numbers of the roster are not its own */
+    int epoch[LEDGER_EPOCHS];     /* the slice's slot -> the ledger's; -1: none */
+    int kept[LEDGER_EPOCHS], kept_count;
+};
+
+struct change {
+    uint32_t tenant, agent; /* in the slice's strings, like team and site of the entry */
+    struct roster_entry entry;
+};
+
+struct shard_load {
+    struct shard **shard;
+    int shards;
+    struct intern strings; /* of the slice, with its numbers */
+    uint32_t room;         /* of the views' string tables */
+    struct view *view;
+    uint8_t dimension[DIMENSION_MAX];
+    bool same_dimensions;
+    struct change *change;
+    uint32_t changes, change_room;
+    struct shard_input *input;
+    int inputs, input_room;
+};
+
+static int bad(const char *what)
+{
+    return err_set(ERR_DATA, "%s is not well-formed", what);
+}
+
+struct shard_load *shard_load_new(struct shard **shards, int count, int slice, int slices)
+{
+    struct shard_load *load = calloc(1, sizeof *load);
+    ensure(load != NULL, "the machine has memory left");
+    load->shard = shards;
+    load->shards = count;
+    load->view = calloc((size_t)count, sizeof *load->view);
+    ensure(load->view != NULL, "the machine has memory left");
+    intern_init(&load->strings);
+    for (int s = 0; s < count; s++) {
+        load->view[s].home = load->view[s].same = load->view[s].same_roster = slices == count ? s == slice : slice == 0;
+        memset(load->view[s].epoch, 0xff, sizeof load->view[s].epoch);
+    }
+    return load;
+}
+
+/* The shard's number of a string of the slice. */
+static uint32_t string(struct shard_load *load, int s, uint32_t id)
+{
+    uint32_t *ours = &load->view[s].string[id];
+    if (id && *ours == 0)
+        *ours = intern_put(&load->shard[s]->strings, intern_text(&load->strings, id), intern_length(&load->strings, id));
+    return id ? *ours : 0;
+}
+
+/* ---- names and strings ---- */
+
+/* Numbers of types and fields are in the packed facts: those of an older version must be the first of ours. */
+static int check_order(const struct slice_names *names, const char *const *ours, uint32_t count)
+{
+    for (uint32_t i = 0; i < names->count; i++)
+        if (i >= count || strcmp(names->name[i], ours[i]) != 0)
+            return err_set(ERR_DATA, "its events are of another version of esteem (%s %s); start that version, or begin anew with state.start: clean",
+                           names->table, names->name[i]);
+    return 0;
+}
+
+static int load_names(struct shard_load *load, struct slice_item *item)
+{
+    struct slice_names names;
+    if (!slice_get_names(item, &names))
+        return bad("a table of names");
+    if (strcmp(names.table, "types") == 0)
+        return check_order(&names, event_type_names, EVENT_COUNT);
+    if (strcmp(names.table, "fields") == 0)
+        return check_order(&names, field_names, FIELD_COUNT);
+    if (strcmp(names.table, "dimensions") != 0)
+        return 0;
+    if (names.count > DIMENSION_MAX)
+        return bad("the list of dimensions");
+    load->same_dimensions = true;
+    memset(load->dimension, DIMENSION_GONE, sizeof load->dimension);
+    for (uint32_t i = 0; i < names.count; i++) {
+        int ours = config_dimension_find(load->shard[0]->config, names.name[i]);
+        if (ours < 0)
+            return err_set(ERR_DATA, "it has a dimension %s that the configuration no longer has: put it back into `dimensions`, or begin anew with"
+                           " state.start: clean", names.name[i]);
+        load->dimension[i] = (uint8_t)ours;
+        load->same_dimensions &= ours == (int)i;
+    }
+    return 0;
+}
+
+static void grow_strings(struct shard_load *load)
+{
+    uint32_t room = load->room ? load->room * 2 : STRINGS_FIRST;
+    for (int s = 0; s < load->shards; s++) {
+        struct view *view = &load->view[s];
+        view->string = realloc(view->string, room * sizeof *view->string);
+        ensure(view->string != NULL, "the machine has memory left");
+        memset(view->string + load->room, 0, (room - load->room) * sizeof *view->string);
+    }
+    load->room = room;
+}
+
+static int load_string(struct shard_load *load, struct slice_item *item)
+{
+    uint32_t length, before = load->strings.count;
+    const char *text = slice_get_text(item, &length);
+    if (item->bad || length == 0)
+        return bad("a string");
+    uint32_t id = intern_put(&load->strings, text, length);
+    if (id != before + 1)
+        return bad("a string that stands twice");
+    if (id >= load->room)
+        grow_strings(load);
+    for (int s = 0; s < load->shards; s++)
+        if (load->view[s].home)
+            load->view[s].same &= string(load, s, id) == id;
+    return 0;
+}
+
+/* ---- roster and epochs ---- */
+
+static struct roster_entry entry_for(struct shard_load *load, int s, const struct change *change)
+{
+    struct roster_entry entry = change->entry;
+    entry.team = string(load, s, entry.team);
+    entry.site = string(load, s, entry.site);
+    return entry;
+}
+
+static int load_roster(struct shard_load *load, struct slice_item *item)
+{
+    struct change change = {.tenant = (uint32_t)slice_get(item), .agent = (uint32_t)slice_get(item)};
+    change.entry.time_ms = slice_get_signed(item);
+    change.entry.id_hash = slice_get_u64(item);
+    change.entry.enrolled = slice_get(item);
+    change.entry.team = (uint32_t)slice_get(item);
+    change.entry.site = (uint32_t)slice_get(item);
+    uint32_t count = load->strings.count;
+    if (item->bad || change.tenant > count || change.agent > count || change.agent == 0 || change.entry.team > count || change.entry.site > count)
+        return bad("a roster entry");
+    if (load->changes == load->change_room) {
+        load->change_room = load->change_room ? load->change_room * 2 : 256;
+        load->change = realloc(load->change, load->change_room * sizeof *load->change);
+        ensure(load->change != NULL, "the machine has memory left");
+    }
+    load->change[load->changes++] = change;
+    for (int s = 0; s < load->shards; s++) {
+        if (!load->view[s].home)
+            continue;
+        struct roster_entry entry = entry_for(load, s, &change);
+        struct roster *roster = load->shard[s]->roster;
+        load->view[s].same_roster &= roster_put(roster, string(load, s, change.tenant), string(load, s, change.agent), &entry) &&
+                                     roster_sequence(roster) == load->changes;
+    }
+    return 0;
+}
+
+static bool get_dims(struct shard_load *load, struct slice_item *item, struct dims *dims)
+{
+    memset(dims, 0, sizeof *dims);
+    for (int i = 0; i < DIMENSION_MAX; i++) {
+        uint64_t id = slice_get(item);
+        if (id > load->strings.count || (id && load->dimension[i] == DIMENSION_GONE))
+            return false;
+        if (id)
+            dims->id[load->dimension[i]] = (uint32_t)id;
+    }
+    return !item->bad;
+}
+
+/* The mask in our dimensions. */
+static uint32_t scope_mask(const struct shard_load *load, uint64_t theirs)
+{
+    uint32_t mask = 0;
+    for (int i = 0; i < DIMENSION_MAX; i++)
+        if (theirs >> i & 1 && load->dimension[i] != DIMENSION_GONE)
+            mask |= 1u << load->dimension[i];
+    return mask;
+}
+
+static bool configured(const struct config *config, uint32_t mask)
+{
+    for (int s = 0; s < config->scope_count; s++)
+        if (config->scope[s].dimensions == mask)
+            return true;
+    return false;
+}
+
+/* Scopes that are gone have no keys any more: nothing may be taken back from them. */
+static bool get_scopes(struct shard_load *load, struct slice_item *item, uint32_t *masks, int *count)
+{
+    uint64_t scopes = slice_get(item);
+    *count = 0;
+    for (uint64_t s = 0; s < scopes && s < CONFIG_SCOPE_MAX; s++) {
+        uint32_t mask = scope_mask(load, slice_get(item));
+        if (configured(load->shard[0]->config, mask))
+            masks[(*count)++] = mask;
+    }
+    return !item->bad && scopes <= CONFIG_SCOPE_MAX;
+}
+
+static bool get_settings(struct shard_load *load, struct slice_item *item, struct derive_settings *settings)
+{
+    settings->retention_ms = (int64_t)slice_get(item);
+    settings->sl_threshold_ms = (int64_t)slice_get(item);
+    settings->short_abandon_ms = (int64_t)slice_get(item);
+    settings->top_box = (int)slice_get(item);
+    settings->attribution = (enum attribution)slice_get(item);
+    uint64_t bands = slice_get(item);
+    for (uint64_t b = 0; b < bands && b < CONFIG_BAND_MAX; b++)
+        settings->band_ms[b] = (int64_t)slice_get(item);
+    uint64_t rules = slice_get(item);
+    settings->band_count = (int)bands;
+    settings->rule_count = (int)rules;
+    bool good = bands <= CONFIG_BAND_MAX && rules <= CONFIG_RULE_MAX;
+    for (uint64_t r = 0; good && r < rules; r++) {
+        settings->rule[r].threshold_ms = (int64_t)slice_get(item);
+        good = get_dims(load, item, &settings->rule[r].match);
+    }
+    return good && !item->bad;
+}
+
+static int load_epoch(struct shard_load *load, struct slice_item *item)
+{
+    struct epoch epoch;
+    uint32_t masks[CONFIG_SCOPE_MAX];
+    int scopes;
+    memset(&epoch, 0, sizeof epoch); /* epochs are compared by their bytes */
+    uint64_t slot = slice_get(item);
+    if (slot >= LEDGER_EPOCHS || !get_scopes(load, item, masks, &scopes) || !get_settings(load, item, &epoch.settings))
+        return bad("an epoch");
+    for (int s = 0; s < load->shards; s++) {
+        struct view *view = &load->view[s];
+        struct epoch ours = epoch;
+        ours.scopes = combine_scopes_of(load->shard[s]->combine, masks, scopes);
+        for (int r = 0; r < ours.settings.rule_count; r++)
+            for (int i = 0; i < DIMENSION_MAX; i++)
+                ours.settings.rule[r].match.id[i] = string(load, s, epoch.settings.rule[r].match.id[i]);
+        view->epoch[slot] = ledger_epoch_keep(load->shard[s]->ledger, &ours);
+        if (view->epoch[slot] < 0 || view->kept_count == LEDGER_EPOCHS)
+            return err_set(ERR_DATA, "it has more than %d sets of settings; begin anew with state.start: clean", LEDGER_EPOCHS);
+        view->kept[view->kept_count++] = view->epoch[slot];
+    }
+    return 0;
+}
+
+/* ---- records ---- */
+
+/* The log in the shard's strings and our dimensions; false when a number is unknown. */
+static bool renumber(struct shard_load *load, int s, struct ledger_saved *saved, uint8_t **log)
+{
+    uint32_t room = 0, length = 0;
+    for (uint32_t at = 0; at < saved->length; at += fact_length(saved->log + at))
+        room += FACT_BYTES_MAX;
+    uint8_t *to = *log = malloc(room);
+    ensure(to != NULL, "the machine has memory left");
+    for (uint32_t at = 0; at < saved->length;) {
+        struct fact theirs, ours;
+        at += fact_unpack(saved->log + at, &theirs);
+        ours = theirs;
+        ours.dimensions = 0;
+        for (uint32_t left = theirs.dimensions; left; left &= left - 1) {
+            int i = __builtin_ctz(left);
+            if (theirs.dimension[i] > load->strings.count || load->dimension[i] == DIMENSION_GONE)
+                return false;
+            ours.dimensions |= 1u << load->dimension[i];
+            ours.dimension[load->dimension[i]] = string(load, s, theirs.dimension[i]);
+        }
+        length += fact_pack(&ours, to + length);
+    }
+    saved->log = to;
+    saved->length = length;
+    return true;
+}
+
+static int load_record(struct shard_load *load, struct slice_item *item)
+{
+    struct ledger_saved saved;
+    if (!ledger_saved_read(item, &saved) || saved.tenant > load->strings.count || saved.epoch >= LEDGER_EPOCHS)
+        return bad("an interaction");
+    int s = (int)(saved.key.high % (uint64_t)load->shards);
+    struct view *view = &load->view[s];
+    if (view->epoch[saved.epoch] < 0)
+        return bad("an interaction's epoch");
+    uint8_t *log = NULL;
+    if ((!view->same || !load->same_dimensions) && !renumber(load, s, &saved, &log)) {
+        free(log);
+        return bad("a fact");
+    }
+    saved.tenant = string(load, s, saved.tenant);
+    saved.epoch = (uint32_t)view->epoch[saved.epoch];
+    view->stale |= !view->same_roster;
+    ledger_load(load->shard[s]->ledger, &saved, !view->same_roster);
+    free(log);
+    return 0;
+}
+
+static int load_gone(struct shard_load *load, struct slice_item *item)
+{
+    struct ledger_key key;
+    if (!ledger_gone_read(item, &key))
+        return bad("a forgotten interaction");
+    ledger_load_gone(load->shard[key.high % (uint64_t)load->shards]->ledger, key);
+    return 0;
+}
+
+/* ---- clocks and inputs ---- */
+
+static int load_head(struct shard_load *load, struct slice_item *item)
+{
+    int64_t watermark_ms = slice_get_signed(item), newest_ms = slice_get_signed(item);
+    bool inexact = slice_get(item);
+    for (int s = 0; s < load->shards; s++) {
+        struct shard *shard = load->shard[s];
+        shard->all_watermark_ms = watermark_ms > shard->all_watermark_ms ? watermark_ms : shard->all_watermark_ms;
+        shard->newest_ms = newest_ms > shard->newest_ms ? newest_ms : shard->newest_ms;
+        shard->inexact |= inexact;
+    }
+    for (int i = 0; i < load->inputs; i++) /* each file of a chain names all inputs again */
+        free(load->input[i].topic);
+    load->inputs = 0;
+    return item->bad ? bad("the clocks") : 0;
+}
+
+static int load_input(struct shard_load *load, struct slice_item *item)
+{
+    uint32_t length;
+    const char *topic = slice_get_text(item, &length);
+    uint64_t partition = slice_get(item);
+    int64_t next = slice_get_signed(item), newest_ms = slice_get_signed(item);
+    if (item->bad || partition > INT32_MAX)
+        return bad("a partition");
+    if (load->inputs == load->input_room) {
+        load->input_room = load->input_room ? load->input_room * 2 : 64;
+        load->input = realloc(load->input, (size_t)load->input_room * sizeof *load->input);
+        ensure(load->input != NULL, "the machine has memory left");
+    }
+    load->input[load->inputs++] = (struct shard_input){strdup(topic), (int32_t)partition, next, newest_ms};
+    return 0;
+}
+
+int shard_load_item(struct shard_load *load, struct slice_item *item)
+{
+    switch (item->kind) {
+    case SLICE_SHARD: return load_head(load, item);
+    case SLICE_NAMES: return load_names(load, item);
+    case SLICE_INPUT: return load_input(load, item);
+    case SLICE_STRING: return load_string(load, item);
+    case SLICE_ROSTER: return load_roster(load, item);
+    case SLICE_EPOCH: return load_epoch(load, item);
+    case SLICE_RECORD: return load_record(load, item);
+    case SLICE_RECORD_GONE: return load_gone(load, item);
+    case SLICE_END: return 0;
+    default: return err_set(ERR_DATA, "it has items of a newer version of esteem (kind %d); start that version", (int)item->kind);
+    }
+}
+
+/* The slice's changes that this shard does not know yet: news, as if they came now. */
+static void unite(struct shard_load *load, int s)
+{
+    for (uint32_t i = 0; i < load->changes; i++) {
+        struct roster_entry entry = entry_for(load, s, &load->change[i]);
+        (void)roster_put(load->shard[s]->roster, string(load, s, load->change[i].tenant), string(load, s, load->change[i].agent), &entry);
+    }
+}
+
+/* Records whose numbers of the roster are those of their old shard. */
+static void settle(struct shard_load *load, int s)
+{
+    struct roster *then = roster_new();
+    for (uint32_t i = 0; i < load->changes; i++) {
+        struct roster_entry entry = entry_for(load, s, &load->change[i]);
+        roster_put(then, string(load, s, load->change[i].tenant), string(load, s, load->change[i].agent), &entry);
+    }
+    unite(load, s);
+    bool same = roster_sequence(load->shard[s]->roster) == roster_sequence(then);
+    ledger_settle(load->shard[s]->ledger, then, same, shard_emit, load->shard[s]);
+    roster_free(then);
+}
+
+void shard_load_read(struct shard_load *load)
+{
+    for (int s = 0; s < load->shards; s++) {
+        struct view *view = &load->view[s];
+        if (view->stale)
+            settle(load, s);
+        for (int e = 0; e < view->kept_count; e++)
+            ledger_epoch_let_go(load->shard[s]->ledger, view->kept[e]);
+        view->kept_count = 0;
+    }
+}
+
+struct shard_input *shard_load_end(struct shard_load *load, int *count)
+{
+    for (int s = 0; s < load->shards; s++) {
+        unite(load, s);
+        free(load->view[s].string);
+    }
+    struct shard_input *input = load->input;
+    *count = load->inputs;
+    intern_close(&load->strings);
+    free(load->change);
+    free(load->view);
+    free(load);
+    return input;
+}

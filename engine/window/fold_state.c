@@ -1,0 +1,419 @@
+/* A fold's part of a checkpoint, and folds made from one. Written: its clocks, the names behind its numbers, new keys, panes, calendar cells.
+ * Not written: the rolling windows' sums (the panes make them again) and what waits for an outlet (after a restart everything
+ * goes out once more). */
+#include "fold_parts.h"
+
+#include "esteem/varint.h"
+
+enum { CELL_HEAD = 8 * VARINT_MAX + 8, KEY_HEAD = 64, GONE_MOST = 1 << 20, CELL_FINAL = 1, CELL_CHANGED = 2 };
+
+/* ---- writing ---- */
+
+static uint8_t *put_cell_name(uint8_t *at, uint32_t key, int window, int64_t start_ms)
+{
+    at = varint_put(at, key);
+    at = varint_put(at, (uint64_t)window);
+    return varint_put(at, zigzag(start_ms));
+}
+
+static uint8_t *put_cell(uint8_t *at, const struct cell *cell)
+{
+    at = put_cell_name(at, cell->key, cell->window, cell->start_ms);
+    at = varint_put(at, zigzag(cell->end_ms));
+    at = varint_put(at, cell->revision);
+    *at++ = (uint8_t)((cell->final ? CELL_FINAL : 0) | (cell->changed ? CELL_CHANGED : 0));
+    at = slice_u64(at, cell->final_hash);
+    if (cell->tally.length)
+        memcpy(at, cell->tally.bytes, cell->tally.length);
+    return at + cell->tally.length;
+}
+
+void cell_keep_for_checkpoint(struct fold *fold, uint32_t c)
+{
+    struct cell *cell = &fold->cell[c];
+    if (track_touch(&fold->track, c, &cell->mark))
+        slice_put_end_late(fold->out, put_cell(slice_put_late(fold->out, SLICE_CELL, CELL_HEAD + cell->tally.length), cell));
+}
+
+void cell_note_gone(struct fold *fold, uint32_t c)
+{
+    if (!track_on(&fold->track))
+        return;
+    if (fold->gone_count == GONE_MOST) {
+        track_lose(&fold->track);
+        return;
+    }
+    if (fold->gone_count == fold->gone_room) {
+        fold->gone_room = fold->gone_room ? fold->gone_room * 2 : 1024;
+        fold->gone = fold_must(realloc(fold->gone, fold->gone_room * sizeof *fold->gone));
+    }
+    fold->gone[fold->gone_count++] = (struct cell_name){fold->cell[c].start_ms, fold->cell[c].key, fold->cell[c].window};
+}
+
+static void put_key(struct slice_out *out, const struct key *key)
+{
+    size_t size = KEY_HEAD + strlen(key->tenant);
+    for (int v = 0; v < key->count; v++)
+        size += strlen(key->value[v]) + VARINT_MAX + 1;
+    uint8_t *at = slice_put(out, SLICE_KEY, size);
+    at = varint_put(at, key->mask);
+    at = slice_text(at, key->tenant, strlen(key->tenant));
+    for (int v = 0; v < key->count; v++)
+        at = slice_text(at, key->value[v], strlen(key->value[v]));
+    slice_put_end(out, at);
+}
+
+static void put_head(struct fold *fold, struct slice_out *out)
+{
+    uint8_t *at = slice_put(out, SLICE_FOLD, 4 * VARINT_MAX);
+    at = varint_put(at, zigzag(fold->now_ms));
+    at = varint_put(at, zigzag(fold->watermark_ms));
+    *at++ = fold->inexact;
+    slice_put_end(out, at);
+    slice_put_names(out, "measures", measure_names, MEASURE_COUNT);
+    slice_put_names(out, "histograms", histogram_names, HISTOGRAM_COUNT);
+    slice_put_names(out, "calendar", calendar_names, CALENDAR_COUNT);
+    const char *dimension[DIMENSION_MAX];
+    int dimensions = 0;
+    for (const char *name; dimensions < DIMENSION_MAX && (name = config_dimension_name(fold->config, dimensions)) != NULL;)
+        dimension[dimensions++] = name;
+    slice_put_names(out, "dimensions", dimension, (uint32_t)dimensions);
+    for (int w = 0; w < fold->rolling_count; w++) {
+        const struct config_rolling *rolling = &fold->config->rolling[w];
+        at = varint_put(slice_put(out, SLICE_ROLLING, 2 * VARINT_MAX), (uint64_t)rolling->length_ms);
+        slice_put_end(out, varint_put(at, (uint64_t)rolling->slide_ms));
+    }
+}
+
+void fold_dump_begin(struct fold *fold, bool full, struct slice_out *out)
+{
+    full = full || !track_on(&fold->track) || !pane_dump_can_add(fold->ladder);
+    slice_begin(out, full);
+    fold->out = out;
+    fold->dumping = true;
+    put_head(fold, out);
+    if (full)
+        fold->keys_saved = 0;
+    fold->keys_due = fold->keys;
+    (void)pane_dump_begin(fold->ladder, full, out);
+    (void)track_begin(&fold->track, full, fold->cells_made);
+    for (uint32_t i = 0; i < fold->gone_count && !full; i++)
+        slice_put_end(out, put_cell_name(slice_put(out, SLICE_CELL_GONE, 3 * VARINT_MAX), fold->gone[i].key, fold->gone[i].window,
+                                         fold->gone[i].start_ms));
+    fold->gone_count = 0;
+}
+
+static bool dump_cells(struct fold *fold, uint64_t until)
+{
+    for (uint32_t c; fold->out->bytes < until;) {
+        if (!track_next(&fold->track, &c))
+            return true;
+        struct cell *cell = &fold->cell[c];
+        if (cell->used && track_take(&fold->track, &cell->mark))
+            slice_put_end(fold->out, put_cell(slice_put(fold->out, SLICE_CELL, CELL_HEAD + cell->tally.length), cell));
+    }
+    return false;
+}
+
+int fold_dump_step(struct fold *fold, uint32_t bytes)
+{
+    if (!fold->dumping)
+        return 0;
+    uint64_t until = fold->out->bytes + bytes;
+    while (fold->keys_saved < fold->keys_due && fold->out->bytes < until)
+        put_key(fold->out, fold->key[fold->keys_saved++]);
+    if (fold->out->bytes < until && pane_dump_step(fold->ladder, bytes) && dump_cells(fold, until)) {
+        slice_finish(fold->out);
+        fold->dumping = false;
+    }
+    return 1;
+}
+
+/* ---- reading ---- */
+
+struct place {
+    uint32_t fold, key; /* key NONE: of a scope that is no longer configured */
+};
+
+struct fold_load {
+    struct fold **fold;
+    int folds;
+    struct key_registry *registry;
+    struct place *place; /* by the slice's key numbers */
+    uint32_t places, room;
+    bool begun, same_rolling, same_measures;
+    int rolling_count;
+    struct config_rolling rolling[CONFIG_ROLLING_MAX];
+    struct pane_ladder *ladder[FOLD_MAX]; /* where the windows are others now: the slice's own, poured at the end */
+    uint8_t dimension[DIMENSION_MAX], calendar[CALENDAR_COUNT + 64]; /* theirs -> ours; 255: none */
+    uint16_t measure[TALLY_IDS];                                 /* UINT16_MAX: none */
+    int64_t now_ms, watermark_ms;
+    bool inexact;
+    struct tally scratch;
+};
+
+struct fold_load *fold_load_new(struct fold **folds, int count, struct key_registry *registry)
+{
+    struct fold_load *load = fold_must(calloc(1, sizeof *load));
+    ensure(count <= FOLD_MAX, "there are at most FOLD_MAX folds");
+    load->fold = folds;
+    load->folds = count;
+    load->registry = registry;
+    load->now_ms = load->watermark_ms = INT64_MIN;
+    memset(load->measure, 0xff, sizeof load->measure);
+    memset(load->dimension, 0xff, sizeof load->dimension);
+    memset(load->calendar, 0xff, sizeof load->calendar);
+    return load;
+}
+
+static bool load_head(struct fold_load *load, struct slice_item *item)
+{
+    load->now_ms = slice_get_signed(item);
+    load->watermark_ms = slice_get_signed(item);
+    load->inexact = slice_get(item);
+    load->rolling_count = 0;
+    return !item->bad;
+}
+
+static bool load_measure_names(struct fold_load *load, struct slice_names *names)
+{
+    for (uint32_t i = 0; i < names->count && i < HISTOGRAM_FIRST_ID; i++)
+        for (int m = 0; m < MEASURE_COUNT; m++)
+            if (strcmp(measure_names[m], names->name[i]) == 0)
+                load->measure[i] = (uint16_t)m;
+    return names->count <= HISTOGRAM_FIRST_ID;
+}
+
+static bool load_histogram_names(struct fold_load *load, struct slice_names *names)
+{
+    for (uint32_t i = 0; i < names->count && i < HISTOGRAM_COUNT; i++)
+        for (int h = 0; h < HISTOGRAM_COUNT; h++)
+            for (uint32_t b = 0; strcmp(histogram_names[h], names->name[i]) == 0 && b < HISTOGRAM_BUCKETS; b++)
+                load->measure[histogram_id((enum histogram)i, b)] = (uint16_t)histogram_id((enum histogram)h, b);
+    load->same_measures = true;
+    for (uint32_t id = 0; id < TALLY_IDS; id++)
+        load->same_measures &= load->measure[id] == id || load->measure[id] == UINT16_MAX;
+    return names->count <= HISTOGRAM_COUNT;
+}
+
+static bool load_names(struct fold_load *load, struct slice_item *item)
+{
+    struct slice_names names;
+    if (!slice_get_names(item, &names))
+        return false;
+    if (strcmp(names.table, "measures") == 0)
+        return load_measure_names(load, &names);
+    if (strcmp(names.table, "histograms") == 0)
+        return load_histogram_names(load, &names);
+    bool calendar = strcmp(names.table, "calendar") == 0;
+    if (!calendar && strcmp(names.table, "dimensions") != 0)
+        return true; /* a table of a later version */
+    if (names.count > DIMENSION_MAX)
+        return false;
+    for (uint32_t i = 0; i < names.count; i++) {
+        if (calendar) {
+            for (int w = 0; w < CALENDAR_COUNT; w++)
+                if (strcmp(calendar_names[w], names.name[i]) == 0)
+                    load->calendar[i] = (uint8_t)w;
+            continue;
+        }
+        int dimension = config_dimension_find(load->fold[0]->config, names.name[i]);
+        load->dimension[i] = dimension < 0 ? UINT8_MAX : (uint8_t)dimension;
+    }
+    return true;
+}
+
+static bool load_rolling(struct fold_load *load, struct slice_item *item)
+{
+    if (load->rolling_count == CONFIG_ROLLING_MAX)
+        return false;
+    struct config_rolling *rolling = &load->rolling[load->rolling_count++];
+    *rolling = (struct config_rolling){.length_ms = (int64_t)slice_get(item), .slide_ms = (int64_t)slice_get(item)};
+    return !item->bad && rolling->length_ms > 0 && rolling->slide_ms > 0;
+}
+
+/* Before the first key: whether the windows are still the same, else ladders of the old ones. */
+static void load_windows(struct fold_load *load)
+{
+    if (load->begun)
+        return;
+    load->begun = true;
+    const struct config *config = load->fold[0]->config;
+    load->same_rolling = load->rolling_count == load->fold[0]->rolling_count;
+    for (int w = 0; w < load->rolling_count && load->same_rolling; w++)
+        load->same_rolling = load->rolling[w].length_ms == config->rolling[w].length_ms && load->rolling[w].slide_ms == config->rolling[w].slide_ms;
+    for (int f = 0; f < load->folds && !load->same_rolling; f++)
+        load->ladder[f] = pane_ladder_new(load->rolling, load->rolling_count, true);
+}
+
+static bool scope_configured(const struct config *config, uint32_t mask)
+{
+    for (int s = 0; s < config->scope_count; s++)
+        if (config->scope[s].dimensions == mask)
+            return true;
+    return false;
+}
+
+/* The mask in our numbers, and each value at its place in our order. */
+static bool load_key_text(struct fold_load *load, struct slice_item *item, struct scope_key *key, bool *known)
+{
+    uint64_t mask = slice_get(item);
+    uint32_t length;
+    const char *value[DIMENSION_MAX] = {0};
+    *key = (struct scope_key){.tenant = slice_get_text(item, &length)};
+    *known = true;
+    for (int i = 0; i < DIMENSION_MAX && !item->bad; i++) {
+        if (!(mask >> i & 1))
+            continue;
+        const char *text = slice_get_text(item, &length);
+        if (load->dimension[i] == UINT8_MAX) {
+            *known = false;
+            continue;
+        }
+        value[load->dimension[i]] = text;
+        key->scope |= 1u << load->dimension[i];
+    }
+    for (int i = 0; i < DIMENSION_MAX; i++)
+        if (value[i]) {
+            key->dimension[key->count] = (uint8_t)i;
+            key->value[key->count++] = value[i];
+        }
+    return !item->bad && mask >> DIMENSION_MAX == 0;
+}
+
+static bool load_key(struct fold_load *load, struct slice_item *item)
+{
+    struct scope_key key;
+    bool known;
+    load_windows(load);
+    if (!load_key_text(load, item, &key, &known))
+        return false;
+    if (load->places == load->room) {
+        load->room = load->room ? load->room * 2 : 1024;
+        load->place = fold_must(realloc(load->place, load->room * sizeof *load->place));
+    }
+    struct place *place = &load->place[load->places++];
+    *place = (struct place){key_fold(&key, load->folds), NONE};
+    if (!known || !scope_configured(load->fold[0]->config, key.scope))
+        return true;
+    place->key = fold_key(load->fold[place->fold], &key);
+    key_registry_restore(load->registry, &key);
+    return true;
+}
+
+/* The runs in our numbers. */
+static void load_runs(struct fold_load *load, struct fold *fold, const uint8_t **runs, uint32_t *length)
+{
+    if (load->same_measures)
+        return;
+    tally_dense_add_mapped(&fold->dense, *runs, *length, load->measure);
+    tally_free(&load->scratch, &fold->slab);
+    tally_pack(&load->scratch, &fold->slab, &fold->dense);
+    *runs = load->scratch.bytes;
+    *length = load->scratch.length;
+}
+
+static bool load_pane(struct fold_load *load, struct slice_item *item)
+{
+    struct pane_saved saved;
+    load_windows(load);
+    if (!pane_saved_read(item, &saved) || saved.key >= load->places || saved.level >= load->rolling_count)
+        return false;
+    const struct place *place = &load->place[saved.key];
+    if (place->key == NONE)
+        return true;
+    struct fold *fold = load->fold[place->fold];
+    saved.key = place->key;
+    if (saved.runs)
+        load_runs(load, fold, &saved.runs, &saved.length);
+    pane_load(load->same_rolling ? fold->ladder : load->ladder[place->fold], &saved);
+    if (!load->same_measures)
+        tally_free(&load->scratch, &fold->slab);
+    return true;
+}
+
+static bool load_cell(struct fold_load *load, struct slice_item *item)
+{
+    uint64_t number = slice_get(item), window = slice_get(item);
+    int64_t start_ms = slice_get_signed(item);
+    if (item->bad || number >= load->places || window >= sizeof load->calendar)
+        return false;
+    const struct place *place = &load->place[number];
+    struct fold *fold = load->fold[place->fold];
+    uint8_t ours = load->calendar[window];
+    if (place->key == NONE || ours == UINT8_MAX || !(fold->config->calendar >> ours & 1))
+        return true;
+    uint32_t c = cells_at(fold, place->key, ours, start_ms);
+    if (item->kind == SLICE_CELL_GONE) {
+        if (c != NONE)
+            cells_forget(fold, c);
+        return true;
+    }
+    int64_t end_ms = slice_get_signed(item);
+    uint64_t revision = slice_get(item), flags = slice_get(item), hash = slice_get_u64(item);
+    uint32_t length;
+    const uint8_t *runs = slice_get_rest(item, &length);
+    if (item->bad || end_ms <= start_ms || !tally_runs_valid(runs, length))
+        return false;
+    if (c == NONE)
+        c = cell_new(fold, place->key, ours, start_ms, end_ms);
+    load_runs(load, fold, &runs, &length);
+    struct cell *cell = &fold->cell[c];
+    cell->revision = (uint32_t)revision;
+    cell->final = flags & CELL_FINAL;
+    cell->changed = flags & CELL_CHANGED;
+    cell->final_hash = hash;
+    tally_free(&cell->tally, &fold->slab);
+    tally_add(&cell->tally, &fold->slab, &fold->dense, runs, length);
+    if (!load->same_measures)
+        tally_free(&load->scratch, &fold->slab);
+    return true;
+}
+
+bool fold_load_item(struct fold_load *load, struct slice_item *item)
+{
+    switch (item->kind) {
+    case SLICE_FOLD: return load_head(load, item);
+    case SLICE_NAMES: return load_names(load, item);
+    case SLICE_ROLLING: return load_rolling(load, item);
+    case SLICE_KEY: return load_key(load, item);
+    case SLICE_PANE: case SLICE_PANE_GONE: return load_pane(load, item);
+    case SLICE_CELL: case SLICE_CELL_GONE: return load_cell(load, item);
+    case SLICE_END: return true;
+    default: return false;
+    }
+}
+
+static void later(int64_t *time_ms, int64_t other_ms)
+{
+    if (other_ms > *time_ms)
+        *time_ms = other_ms;
+}
+
+void fold_load_end(struct fold_load *load)
+{
+    for (int f = 0; f < load->folds; f++) {
+        struct fold *fold = load->fold[f];
+        later(&fold->now_ms, load->now_ms);
+        later(&fold->watermark_ms, load->watermark_ms);
+        fold->inexact |= load->inexact;
+        if (load->ladder[f])
+            pane_pour(fold->ladder, load->ladder[f]);
+        pane_ladder_free(load->ladder[f]);
+    }
+    free(load->place);
+    free(load);
+}
+
+void fold_restored(struct fold *fold)
+{
+    fold->restored = true;
+    if (fold->now_ms != INT64_MIN) {
+        fold_advance(fold);
+        (void)cells_advance(fold);
+    }
+    for (int o = 0; o < fold->setup.outlets; o++)
+        outlets_again(fold, o);
+    for (uint32_t k = 0; k < fold->keys; k++)
+        memset(fold->key[k]->published, 0xff, sizeof fold->key[k]->published);
+}

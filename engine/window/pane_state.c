@@ -1,0 +1,116 @@
+/* The panes' part of a checkpoint: written as they were when it began, some a step, while the windows move on (track.h). The windows' sums are
+ * not written: the panes make them again. */
+#include "pane_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "esteem/err.h"
+#include "esteem/varint.h"
+
+enum { PANE_HEAD = 3 * VARINT_MAX, GONE_MOST = 4 << 20 /* more of them make the next checkpoint a full one */ };
+
+/* ---- writing ---- */
+
+static uint8_t *put_name(uint8_t *at, uint32_t key, int level, int64_t start_ms)
+{
+    at = varint_put(at, key);
+    at = varint_put(at, (uint64_t)level);
+    return varint_put(at, zigzag(start_ms));
+}
+
+static uint8_t *put_pane(uint8_t *at, const struct pane *pane)
+{
+    at = put_name(at, pane->key, pane->level, pane->start_ms);
+    if (pane->tally.length)
+        memcpy(at, pane->tally.bytes, pane->tally.length);
+    return at + pane->tally.length;
+}
+
+void pane_keep_for_checkpoint(struct pane_ladder *ladder, uint32_t p)
+{
+    struct pane *pane = &ladder->pane[p];
+    if (track_touch(&ladder->track, p, &pane->mark))
+        slice_put_end_late(ladder->out, put_pane(slice_put_late(ladder->out, SLICE_PANE, PANE_HEAD + pane->tally.length), pane));
+}
+
+void pane_note_gone(struct pane_ladder *ladder, uint32_t p)
+{
+    const struct pane *pane = &ladder->pane[p];
+    if (!track_on(&ladder->track))
+        return;
+    if (ladder->gone_count == GONE_MOST) {
+        track_lose(&ladder->track);
+        return;
+    }
+    if (ladder->gone_count == ladder->gone_room) {
+        ladder->gone_room = ladder->gone_room ? ladder->gone_room * 2 : 1024;
+        ladder->gone = realloc(ladder->gone, ladder->gone_room * sizeof *ladder->gone);
+        ensure(ladder->gone != NULL, "the machine has memory left");
+    }
+    ladder->gone[ladder->gone_count++] = (struct pane_name){pane->start_ms, pane->key, pane->level};
+}
+
+bool pane_dump_can_add(const struct pane_ladder *ladder)
+{
+    return track_on(&ladder->track);
+}
+
+bool pane_dump_begin(struct pane_ladder *ladder, bool full, struct slice_out *out)
+{
+    full = track_begin(&ladder->track, full, ladder->made);
+    ladder->out = out;
+    for (uint32_t i = 0; i < ladder->gone_count && !full; i++) {
+        const struct pane_name *gone = &ladder->gone[i];
+        slice_put_end(out, put_name(slice_put(out, SLICE_PANE_GONE, PANE_HEAD), gone->key, gone->level, gone->start_ms));
+    }
+    ladder->gone_count = 0;
+    return full;
+}
+
+bool pane_dump_step(struct pane_ladder *ladder, uint32_t bytes)
+{
+    uint64_t until = ladder->out->bytes + bytes;
+    for (uint32_t p; ladder->out->bytes < until;) {
+        if (!track_next(&ladder->track, &p))
+            return true;
+        struct pane *pane = &ladder->pane[p];
+        if (!pane->used || !track_take(&ladder->track, &pane->mark))
+            continue;
+        slice_put_end(ladder->out, put_pane(slice_put(ladder->out, SLICE_PANE, PANE_HEAD + pane->tally.length), pane));
+    }
+    return false;
+}
+
+/* ---- reading ---- */
+
+bool pane_saved_read(struct slice_item *item, struct pane_saved *saved)
+{
+    bool gone = item->kind == SLICE_PANE_GONE;
+    saved->key = (uint32_t)slice_get(item);
+    uint64_t level = slice_get(item);
+    saved->level = (int)level;
+    saved->start_ms = slice_get_signed(item);
+    const uint8_t *runs = slice_get_rest(item, &saved->length);
+    saved->runs = gone ? NULL : runs;
+    return !item->bad && level < CONFIG_ROLLING_MAX && (gone || tally_runs_valid(runs, saved->length));
+}
+
+void pane_load(struct pane_ladder *ladder, const struct pane_saved *saved)
+{
+    ensure(!ladder->placed && saved->level < ladder->count, "panes are loaded before the windows move");
+    if (saved->runs == NULL && pane_find(ladder, saved->key, saved->level, saved->start_ms) == NONE)
+        return;
+    uint32_t p = pane_at(ladder, saved->key, saved->level, saved->start_ms);
+    struct pane *pane = &ladder->pane[p];
+    tally_free(&pane->tally, &ladder->slab);
+    if (saved->runs)
+        tally_add(&pane->tally, &ladder->slab, &ladder->dense, saved->runs, saved->length);
+}
+
+void pane_pour(struct pane_ladder *ladder, const struct pane_ladder *from)
+{
+    for (uint32_t p = 0; p < from->made; p++)
+        if (from->pane[p].used && from->pane[p].tally.length)
+            (void)pane_put(ladder, from->pane[p].key, from->pane[p].start_ms, from->pane[p].tally.bytes, from->pane[p].tally.length);
+}

@@ -1,0 +1,368 @@
+/* Checkpoints of the whole pipeline, stepped by hand: killed at any step, restarted with other numbers of threads, it ends with the rows of a
+ * run that nothing disturbed. The topic is in memory, the state folder on the disk, the sink outlives the engine as Redis does. */
+#include <criterion/criterion.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "esteem/err.h"
+#include "esteem/log.h"
+#include "esteem/manifest.h"
+#include "esteem/pipeline.h"
+#include "support/feeding.h"
+#include "support/figures.h"
+#include "support/settings.h"
+
+#define T INT64_C(1795356000000) /* 2026-11-22T14:00:00Z */
+enum { PARTITIONS = 6, SHARDS = 4 };
+
+/* ---- a topic in memory, read as Kafka's is ---- */
+
+struct partition {
+    char **text;
+    int count, room;
+};
+
+static struct partition topic[PARTITIONS];
+
+/* Partition p belongs to shard p mod shards; input i is the shard's i-th partition. */
+struct reader {
+    int shard, shards;
+    int64_t next[PARTITIONS]; /* by partition */
+    struct chance chance;
+};
+
+static int inputs_of(void *state)
+{
+    const struct reader *reader = state;
+    return (PARTITIONS - reader->shard + reader->shards - 1) / reader->shards;
+}
+
+static int partition_of(const struct reader *reader, int input)
+{
+    return reader->shard + input * reader->shards;
+}
+
+static bool at_end(void *state, int input)
+{
+    const struct reader *reader = state;
+    int p = partition_of(reader, input);
+    return reader->next[p] == topic[p].count;
+}
+
+static bool ready(void *state)
+{
+    (void)state;
+    return true;
+}
+
+/* A few messages of one partition after the other, so that no two runs mix them alike. */
+static int poll_topic(void *state, int most, int wait_ms, source_each *each, void *context)
+{
+    struct reader *reader = state;
+    (void)wait_ms;
+    int done = 0, inputs = inputs_of(state);
+    most = most < 6 ? most : 6;
+    for (bool more = true; more && done < most && chance_below(&reader->chance, 4);) {
+        int input = (int)chance_below(&reader->chance, inputs), p = partition_of(reader, input);
+        for (int64_t left = 1 + chance_below(&reader->chance, 6); more && left > 0 && reader->next[p] < topic[p].count; left--, done++) {
+            int64_t offset = reader->next[p]++;
+            struct message message = {.at = topic[p].text[offset], .length = strlen(topic[p].text[offset]), .input = input, .partition = p, .offset = offset};
+            more = each(context, &message);
+        }
+    }
+    return done;
+}
+
+static void position(void *state, int input, struct source_position *at)
+{
+    const struct reader *reader = state;
+    *at = (struct source_position){0, partition_of(reader, input), reader->next[partition_of(reader, input)]};
+}
+
+static void pause_nothing(void *state, bool pause)
+{
+    (void)state, (void)pause;
+}
+
+static void close_nothing(void *state)
+{
+    (void)state;
+}
+
+__attribute__((format(printf, 2, 3))) static void say(int p, const char *format, ...)
+{
+    struct partition *partition = &topic[p];
+    if (partition->count == partition->room) {
+        partition->room = partition->room ? partition->room * 2 : 1024;
+        partition->text = realloc(partition->text, (size_t)partition->room * sizeof *partition->text);
+    }
+    va_list arguments;
+    va_start(arguments, format);
+    cr_assert_geq(vasprintf(&partition->text[partition->count++], format, arguments), 0);
+    va_end(arguments);
+}
+
+/* Events of contacts spread over all partitions: in any order, with duplicates, corrections, roster changes and rubbish. */
+static void make_feed(uint64_t seed, int contacts)
+{
+    struct chance chance = {seed};
+    int id = 0;
+    for (int c = 0; c < contacts; c++) {
+        int64_t t = T + c * INT64_C(2000) + chance_below(&chance, 8000), queue = chance_below(&chance, 5), agent = chance_below(&chance, 12);
+        int p = (int)chance_below(&chance, PARTITIONS);
+#define ANY (int)chance_below(&chance, PARTITIONS)
+        say(ANY, "{\"id\":\"e%d\",\"type\":\"interaction.offered\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\",\"queue\":\"q%" PRId64 "\"}", id++, t, c, queue);
+        say(p, "{\"id\":\"e%d\",\"type\":\"interaction.answered\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\",\"agent\":\"a%" PRId64 "\"}", id++, t + chance_below(&chance, 40000), c, agent);
+        if (chance_below(&chance, 5) == 0) /* a duplicate, elsewhere */
+            say(ANY, "%s", topic[p].text[topic[p].count - 1]);
+        say(ANY, "{\"id\":\"e%d\",\"type\":\"interaction.ended\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\"}", id++, t + 60000 + chance_below(&chance, 90000), c);
+        if (chance_below(&chance, 3) == 0) {
+            int64_t value = 1 + chance_below(&chance, 5);
+            say(ANY, "{\"id\":\"s%d\",\"type\":\"survey.answered\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\",\"survey\":\"s%d\",\"version\":1,\"csat\":%" PRId64 ",\"nps\":%" PRId64 "}", c, t + 200000, c, c, value, value * 2);
+            if (chance_below(&chance, 3) == 0)
+                say(ANY, "{\"id\":\"s%d\",\"type\":\"survey.answered\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\",\"survey\":\"s%d\",\"version\":2,\"csat\":1}", c, t + 210000, c, c);
+        }
+        if (chance_below(&chance, 4) == 0)
+            say(ANY, "{\"id\":\"e%d\",\"type\":\"opportunity.detected\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\"}", id++, t + 50000, c);
+        if (chance_below(&chance, 40) == 0)
+            say(ANY, "{\"id\":\"r%d\",\"type\":\"agent.enrolled\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"agent\":\"a%" PRId64 "\",\"team\":\"t%" PRId64 "\"}", c, t - chance_below(&chance, 600000), agent, chance_below(&chance, 3));
+        if (chance_below(&chance, 60) == 0)
+            say(ANY, "{\"id\":\"x%d\",\"type\":\"no.such\"}", c);
+    }
+}
+
+static void drop_feed(void)
+{
+    for (int p = 0; p < PARTITIONS; p++) {
+        for (int i = 0; i < topic[p].count; i++)
+            free(topic[p].text[i]);
+        free(topic[p].text);
+        topic[p] = (struct partition){0};
+    }
+}
+
+/* ---- an engine that can be killed ---- */
+
+#define SETTINGS "time: {mode: replay, out_of_order: 30m, idle_after: 1h}\nretention: {ids: 8d}\nwindows: {rolling: [1m, 10m, 2h], calendar: [quarter_hour, hour, day]}\n" \
+                 "scopes: [[], [queue], [team], [agent], [team, queue]]\npublish: {tick: 100ms}\n"
+
+static struct clock_hands hands = {.wall_ms = T, .monotonic_ms = 1};
+static struct row_store store;
+
+struct engine {
+    struct config *config;
+    struct pipeline *pipeline;
+    struct checkpoint *checkpoint;
+    struct reader reader[SHARDS];
+    struct source source[SHARDS];
+    int shards, folds;
+    struct disk disk;
+};
+
+static char folder[64];
+
+/* With a folder: restored from it. Returns the epoch. */
+static int64_t engine_start(struct engine *engine, const char *settings, int shards, int folds, const char *state, uint64_t seed)
+{
+    uint64_t before = UINT64_MAX;
+    int64_t epoch = 0;
+    engine->config = config_of(settings);
+    engine->shards = shards;
+    engine->folds = folds;
+    if (engine->disk.write == NULL)
+        engine->disk = disk_real();
+    struct checkpoint_setup checkpoint = {.folder = state, .group = "test", .config_id = engine->config->id, .every_ms = 100, .shards = shards, .folds = folds,
+                                          .clock = clock_by_hand(&hands), .disk = engine->disk};
+    engine->checkpoint = NULL;
+    if (state)
+        cr_assert_eq(checkpoint_new(&checkpoint, &engine->checkpoint), 0, "%s", err_text());
+    do {
+        for (int s = 0; s < shards; s++) {
+            engine->reader[s] = (struct reader){.shard = s, .shards = shards, .chance = {seed * 31 + (uint64_t)s + 1}};
+            engine->source[s] = (struct source){.state = &engine->reader[s], .poll = poll_topic, .ready = ready, .inputs = inputs_of, .at_end = at_end,
+                                                .pause = pause_nothing, .position = position, .close = close_nothing};
+        }
+        struct pipeline_setup setup = {.shards = shards, .folds = folds, .route = true, .at_ms = INT64_MIN, .clock = clock_by_hand(&hands), .source = engine->source,
+                                       .sinks = 1, .sink = {store_sink(&store)}, .checkpoint = engine->checkpoint};
+        cr_assert_eq(pipeline_new(engine->config, &setup, &engine->pipeline), 0);
+        if (state && (epoch = pipeline_restore(engine->pipeline, state, &before)) < 0)
+            pipeline_free(engine->pipeline);
+    } while (epoch < 0 && before > 0);
+    for (int p = 0; p < PARTITIONS && epoch > 0; p++) {
+        int64_t next = pipeline_restored_offset(engine->pipeline, engine->config->topic_count ? engine->config->topic[0].name : "", p);
+        cr_assert_geq(next, 0, "the checkpoint knows partition %d", p);
+        engine->reader[p % shards].next[p] = next;
+    }
+    return epoch;
+}
+
+static void engine_kill(struct engine *engine)
+{
+    pipeline_free(engine->pipeline);
+    checkpoint_free(engine->checkpoint);
+    config_free(engine->config);
+}
+
+static void engine_steps(struct engine *engine, int64_t steps)
+{
+    for (int64_t i = 0; i < steps; i++) {
+        hands.monotonic_ms += 10;
+        hands.wall_ms += 10;
+        pipeline_step(engine->pipeline);
+    }
+}
+
+static bool engine_read_all(const struct engine *engine)
+{
+    for (int p = 0; p < PARTITIONS; p++)
+        if (engine->reader[p % engine->shards].next[p] < topic[p].count)
+            return false;
+    return true;
+}
+
+/* Reads the rest, and ends: windows are final. */
+static void engine_finish(struct engine *engine)
+{
+    for (int i = 0; i < 100000 && !engine_read_all(engine); i++)
+        engine_steps(engine, 1);
+    engine_steps(engine, 200);
+    pipeline_finish(engine->pipeline);
+    engine_kill(engine);
+}
+
+/* ---- comparing ---- */
+
+static int by_key(const void *a, const void *b)
+{
+    return strcmp(((const struct kept_row *)a)->key, ((const struct kept_row *)b)->key);
+}
+
+/* A row's JSON without what depends on when it was published. */
+static void strip(char *json)
+{
+    char *at = strstr(json, "\"revision\":");
+    for (; at && *at && *at != ','; at++)
+        *at = '#';
+}
+
+struct picture {
+    struct kept_row *row;
+    uint32_t count;
+};
+
+static struct picture picture_of(struct row_store *from)
+{
+    struct picture picture = {calloc(from->count + 1, sizeof(struct kept_row)), from->count};
+    for (uint32_t i = 0; i < from->count; i++) {
+        picture.row[i] = (struct kept_row){.key = strdup(from->row[i].key), .json = strdup(from->row[i].json)};
+        strip(picture.row[i].json);
+    }
+    qsort(picture.row, picture.count, sizeof *picture.row, by_key);
+    return picture;
+}
+
+static void picture_free(struct picture *picture)
+{
+    for (uint32_t i = 0; i < picture->count; i++) {
+        free(picture->row[i].key);
+        free(picture->row[i].json);
+    }
+    free(picture->row);
+}
+
+static bool empty(const char *json)
+{
+    return strstr(json, "\"measures\":{}") != NULL;
+}
+
+/* Every row that has a figure, in both. */
+static void expect_equal(const struct picture *want, const struct picture *got, const char *what)
+{
+    uint32_t a = 0, b = 0, wrong = 0;
+    while (wrong < 3 && (a < want->count || b < got->count)) {
+        int order = a == want->count ? 1 : b == got->count ? -1 : by_key(&want->row[a], &got->row[b]);
+        const struct kept_row *left = order <= 0 ? &want->row[a++] : NULL, *right = order >= 0 ? &got->row[b++] : NULL;
+        bool equal = left && right ? strcmp(left->json, right->json) == 0 || (empty(left->json) && empty(right->json)) : empty((left ? left : right)->json);
+        wrong += !equal;
+        cr_expect(equal, "%s: %s\n  want %.420s\n  got  %.420s", what, (left ? left : right)->key, left ? left->json : "none", right ? right->json : "none");
+    }
+}
+
+static struct picture undisturbed(const char *settings)
+{
+    struct engine engine = {0};
+    store_init(&store);
+    engine_start(&engine, settings, 2, 1, NULL, 7);
+    engine_finish(&engine);
+    struct picture picture = picture_of(&store);
+    store_close(&store);
+    return picture;
+}
+
+static void begin(void)
+{
+    snprintf(folder, sizeof folder, "/tmp/esteem-checkpoint.XXXXXX");
+    cr_assert_not_null(mkdtemp(folder));
+    log_level_set(LOG_ERROR + 1);
+}
+
+static void end(void)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    cr_assert_eq(system(command), 0);
+    drop_feed();
+}
+
+TestSuite(checkpoint, .init = begin, .fini = end);
+
+/* Kills at random steps; `shards_of` says how many shards and folds the next life has. */
+static void torture(uint64_t seed, bool change_threads)
+{
+    make_feed(seed, 1500);
+    struct picture want = undisturbed(SETTINGS);
+    struct chance chance = {seed * 7 + 1};
+    struct engine engine = {0};
+    int lives = 0, restored = 0;
+    store_init(&store);
+    for (;; lives++) {
+        int shards = change_threads ? 1 + (int)chance_below(&chance, SHARDS) : 2, folds = change_threads ? 1 + (int)chance_below(&chance, 3) : 1;
+        restored += engine_start(&engine, SETTINGS, shards, folds, folder, chance_next(&chance)) > 0;
+        engine_steps(&engine, 1 + chance_below(&chance, 60));
+        if (lives == 25 || engine_read_all(&engine))
+            break;
+        engine_kill(&engine);
+    }
+    engine_finish(&engine);
+    cr_expect_gt(restored, 3, "only %d of %d lives began from a checkpoint", restored, lives);
+    struct picture got = picture_of(&store);
+    char what[64];
+    snprintf(what, sizeof what, "seed %" PRIu64 ", %d lives", seed, lives + 1);
+    expect_equal(&want, &got, what);
+    cr_expect_gt(want.count, 100);
+    picture_free(&want);
+    picture_free(&got);
+    store_close(&store);
+}
+
+Test(checkpoint, a_kill_at_any_step_changes_no_row)
+{
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        torture(seed, false);
+        end();
+        begin();
+    }
+}
+
+Test(checkpoint, threads_may_be_more_or_fewer_after_a_kill)
+{
+    for (uint64_t seed = 11; seed <= 14; seed++) {
+        torture(seed, true);
+        end();
+        begin();
+    }
+}
