@@ -1,16 +1,27 @@
 /* redis: the sink over one connection (redis_link.c).
  *
  *     AWAY ──retry──> CONNECTING ──> GREETING (AUTH, SELECT, fence) ──> READY ──newer fence──> FENCED, for good
- *       └─────────────────── broken, silent or refused ──────────────────┘
+ *       └──────────────── broken, silent, refused or a replica ──────────┘
  *
- * Fence: the first connection takes the next number of esteem:v1:fence. Each batch asks for it: a higher one is a newer instance,
- * and this one stops; a lower one or none means that Redis has lost its data, and everything is written again. */
+ * Fence: each start takes a number above all before it. Rows travel in transactions that stand on it, one at a time:
+ *
+ *     WATCH fence, GET fence ──own──> MULTI rows EXEC, PUBLISH, WATCH fence, GET fence ──own──> ...
+ *                            ──higher──> FENCED
+ *                            ──lower or none──> claim
+ *
+ * Redis refuses EXEC when the fence was touched after WATCH: once a newer instance has put its number there, no row of an older
+ * one is written any more. What is put while an answer is awaited gathers in the next transaction.
+ *
+ * Claim: MULTI SET fence, DEL catalogue, HSET catalogue EXEC. It is the first write of a connection and the first after an error, and what
+ * is written before rows are tried again: so a replica, a full or a loading Redis is asked for one small write at a time, and
+ * everything is written again only when that succeeds. */
 #include "esteem/redis.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "esteem/clock.h"
 #include "esteem/err.h"
 #include "esteem/log.h"
 #include "redis_parts.h"
@@ -20,8 +31,7 @@
 enum {
     RETRY_FIRST_MS = 100,
     RETRY_MAX_MS = 5000,
-    TOLD_MS = 60000,        /* while Redis stays away, the log says so once a minute */
-    SEND_EARLY = 256 << 10, /* bytes that are sent while the batch goes on */
+    TOLD_MS = 60000,        /* the log says the same once a minute */
 };
 
 enum phase { AWAY, CONNECTING, GREETING, READY, FENCED };
@@ -32,11 +42,17 @@ struct redis {
     int64_t now_ms;      /* of the last call that brought a time */
     int64_t retry_ms, delay_ms;
     int64_t progress_ms; /* when something came, or began to be waited for */
-    int64_t rewrite_ms;  /* after an error: when everything is written again; 0: no error */
-    int64_t told_ms;     /* when the log last said that Redis is away; 0: not since it was there */
+    int64_t checked_ms;  /* when the fence was last seen to be ours */
+    int64_t rewrite_ms;  /* after an error: when a claim is tried, and then everything is written again; 0: no error */
+    int64_t rewritten_ms, pause_ms; /* the last time of that; how long the next error waits */
+    int64_t heal_ms;     /* Redis drops keys: when everything is written again; 0: it does not */
+    int64_t told_ms[REDIS_FAULTS + 1]; /* when the log last told of each, the last one that Redis is away; 0: never */
     bool idle;           /* nothing was waited for at the end of the last step */
-    bool refused;        /* the greeting was answered with an error */
-    bool fence_setting;  /* SET on its way */
+    bool refused;        /* this connection will not do; the trail says why */
+    bool claiming;       /* the next number that is read is followed by a claim */
+    bool touched;        /* a transaction was refused because of the fence */
+    bool lease;          /* the fence is ours and watched: a transaction may go */
+    uint64_t candidate;  /* the number that a claim tries to set */
     uint64_t generation, connections;
     uint64_t rows_waiting, rows_lost; /* lost: not written, until everything is written again */
     struct redis_link link;
@@ -64,7 +80,8 @@ static void everything_again(struct redis *redis)
     redis_writer_forget(&redis->writer);
     redis->generation++;
     redis->rows_lost = 0;
-    redis->rewrite_ms = 0;
+    redis->heal_ms = 0;
+    redis->rewritten_ms = redis->now_ms;
 }
 
 static const char *place(const struct config *config)
@@ -72,21 +89,38 @@ static const char *place(const struct config *config)
     return config->redis_socket[0] ? config->redis_socket : config->redis_host;
 }
 
+/* Whether the log is to tell of this fault now. */
+static bool to_tell(struct redis *redis, int fault)
+{
+    int64_t *told_ms = &redis->told_ms[fault];
+    if (*told_ms && redis->now_ms - *told_ms < TOLD_MS)
+        return false;
+    *told_ms = redis->now_ms;
+    return true;
+}
+
+/* All rows that are not confirmed wait for the next time that everything is written. */
+static void lose_rows(struct redis *redis)
+{
+    redis->rows_lost += redis->rows_waiting;
+    redis->rows_waiting = 0;
+}
+
 /* The connection is of no use; the trail says why. */
 static void go_away(struct redis *redis)
 {
     redis_link_drop(&redis->link);
-    redis_tenants_clear(&redis->writer.tenants);
-    redis_writer_forget(&redis->writer);
-    redis->rows_lost += redis->rows_waiting;
-    redis->rows_waiting = 0;
+    redis_writer_drop(&redis->writer);
+    lose_rows(redis);
     redis->phase = AWAY;
+    redis->rewrite_ms = 0;
+    redis->lease = redis->claiming = redis->touched = false;
     redis->retry_ms = redis->now_ms + redis->delay_ms;
     redis->delay_ms = redis->delay_ms * 2 < RETRY_MAX_MS ? redis->delay_ms * 2 : RETRY_MAX_MS;
-    if (redis->told_ms == 0 || redis->now_ms - redis->told_ms >= TOLD_MS) {
+    if (redis->refused) /* `failed` has told of it */
+        redis->refused = false;
+    else if (to_tell(redis, REDIS_FAULTS))
         log_warn("redis.away", "%s: %s; trying again", place(redis->config), err_text());
-        redis->told_ms = redis->now_ms;
-    }
 }
 
 static void be_fenced(struct redis *redis, uint64_t newer)
@@ -98,12 +132,42 @@ static void be_fenced(struct redis *redis, uint64_t newer)
               (unsigned long long)newer, (unsigned long long)own_fence(redis));
 }
 
-/* ---- the greeting ---- */
+/* The open batch was never sent: it is taken back. */
+static void take_back(struct redis *redis)
+{
+    uint64_t rows = redis->writer.open.rows;
+    if (redis->lease || rows == 0)
+        return;
+    redis_link_rewind(&redis->link);
+    redis_link_hold(&redis->link);
+    redis->writer.open.rows = redis->writer.open.commands = 0;
+    redis_tenants_clear(&redis->writer.tenants);
+    redis_writer_forget(&redis->writer);
+    redis->rows_waiting -= rows;
+    redis->rows_lost += rows;
+}
 
+/* After an error: no rows for a while, then a claim; longer with each that comes soon after the last. */
+static void pause_rows(struct redis *redis)
+{
+    if (redis->rewrite_ms)
+        return;
+    take_back(redis);
+    redis->rewrite_ms = redis->now_ms + redis->pause_ms;
+    redis->pause_ms = redis->pause_ms * 2 < REDIS_PAUSE_MAX_MS ? redis->pause_ms * 2 : REDIS_PAUSE_MAX_MS;
+}
+
+/* ---- the fence ---- */
+
+/* Whatever is put behind this waits for its answer. */
 static void ask_fence(struct redis *redis)
 {
-    redis_link_command(&redis->link, own_fence(redis) ? REDIS_GET : REDIS_INCR, 1);
+    redis->lease = false;
+    redis_link_command(&redis->link, REDIS_WATCH, 1);
     redis_link_text(&redis->link, FENCE_KEY);
+    redis_link_command(&redis->link, REDIS_GET, 1);
+    redis_link_text(&redis->link, FENCE_KEY);
+    redis_link_hold(&redis->link);
 }
 
 static void greet(struct redis *redis)
@@ -111,7 +175,7 @@ static void greet(struct redis *redis)
     const struct config *config = redis->config;
     struct redis_link *link = &redis->link;
     redis->phase = GREETING;
-    redis->refused = redis->fence_setting = false;
+    redis->claiming = true;
     if (config->redis_password[0]) {
         redis_link_command(link, REDIS_AUTH, config->redis_user[0] ? 2 : 1);
         if (config->redis_user[0])
@@ -125,133 +189,156 @@ static void greet(struct redis *redis)
     ask_fence(redis);
 }
 
+/* Redis executes it only if nobody has touched the fence since it was read. */
+static void claim(struct redis *redis, uint64_t number)
+{
+    struct redis_link *link = &redis->link;
+    redis->claiming = true;
+    redis->candidate = number;
+    redis_link_release(link);
+    redis_link_command(link, REDIS_MULTI, 0);
+    redis_link_command(link, REDIS_SET, 2);
+    redis_link_text(link, FENCE_KEY);
+    redis_link_integer(link, (int64_t)number);
+    redis_put_catalogue(link);
+    redis_link_command(link, REDIS_EXEC, 0)->claim = true;
+    ask_fence(redis);
+}
+
 static void be_ready(struct redis *redis)
 {
     redis->phase = READY;
     redis->delay_ms = RETRY_FIRST_MS;
-    redis->told_ms = 0;
+    redis->told_ms[REDIS_FAULTS] = 0;
     if (redis->connections++)
         count(&redis->reconnects, 1);
     log_info("redis.ready", "connected to %s as instance %llu", place(redis->config), (unsigned long long)own_fence(redis));
+}
+
+static void claimed(struct redis *redis)
+{
+    redis->claiming = redis->touched = false;
+    atomic_store_explicit(&redis->fence, redis->candidate, memory_order_relaxed);
+    if (redis->phase == GREETING)
+        be_ready(redis);
     everything_again(redis);
-    redis_put_catalogue(&redis->link);
+}
+
+/* The first number: above what is there, and above that of any earlier start even where Redis has lost it: milliseconds since 1970
+ * tell earlier from later as well as the machines' clocks agree. */
+static uint64_t first_number(uint64_t seen)
+{
+    struct clock clock = clock_real();
+    int64_t wall_ms = clock_wall_ms(&clock);
+    return wall_ms > 0 && (uint64_t)wall_ms > seen ? (uint64_t)wall_ms : seen + 1;
+}
+
+static void fence_seen(struct redis *redis, const redisReply *reply)
+{
+    uint64_t seen = reply->type == REDIS_REPLY_STRING ? strtoull(reply->str, NULL, 10) : 0, own = own_fence(redis);
+    if (own == 0) {
+        claim(redis, first_number(seen));
+    } else if (seen > own) {
+        be_fenced(redis, seen);
+    } else if (redis->claiming) {
+        claim(redis, own);
+    } else if (redis->rewrite_ms) {
+        return; /* a claim follows after the pause */
+    } else if (seen < own) {
+        log_warn("redis.lost", "Redis has lost its data; everything is written again");
+        take_back(redis);
+        claim(redis, own);
+    } else if (redis->touched) {
+        pause_rows(redis); /* somebody wrote our own number: the batch was refused all the same */
+    } else {
+        redis->lease = true;
+        redis->checked_ms = redis->now_ms;
+        redis_link_release(&redis->link);
+    }
+    redis->touched = false;
 }
 
 /* ---- answers ---- */
 
-static void fence_seen(struct redis *redis, const redisReply *reply)
-{
-    uint64_t seen = reply->type == REDIS_REPLY_STRING ? strtoull(reply->str, NULL, 10) : 0;
-    if (seen > own_fence(redis)) {
-        be_fenced(redis, seen);
-        return;
-    }
-    if (seen == own_fence(redis) || redis->fence_setting)
-        return;
-    redis->fence_setting = true;
-    redis_link_command(&redis->link, REDIS_SET, 2);
-    redis_link_text(&redis->link, FENCE_KEY);
-    redis_link_integer(&redis->link, (int64_t)own_fence(redis));
-    if (redis->phase == READY) {
-        log_warn("redis.lost", "Redis has lost its data; everything is written again");
-        everything_again(redis);
-        redis_put_catalogue(&redis->link);
-    }
-}
-
-static void row_settled(struct redis *redis, bool written)
-{
-    redis->rows_waiting--;
-    if (written)
-        count(&redis->rows, 1);
-    else
-        redis->rows_lost++;
-}
-
-/* The first word of an error is its code; the rest may hold a key, which is not for the log. */
+/* The first word of an error is its code; the rest may hold a key, which is not for the log, except of what comes before any key. */
 static void failed(struct redis *redis, const struct redis_expected *expected, const char *text)
 {
-    const char *name = redis_command_names[expected->command];
+    int fault = redis_fault_find(text);
+    const char *name = redis_command_names[expected->command], *advice = redis_faults[fault].advice;
+    bool greeting = redis->phase == GREETING;
+    bool beside = expected->command == REDIS_PUBLISH || expected->command == REDIS_ZREMRANGEBYSCORE;
+    bool aborted = expected->command == REDIS_EXEC && strncmp(text, "EXECABORT", 9) == 0; /* its cause has been told */
     count(&redis->errors, 1);
-    if (redis->phase == GREETING) {
-        if (!redis->refused)
-            err_set(ERR_REDIS, "%s: %s", name, text);
+    if (!redis->refused && !aborted && to_tell(redis, fault))
+        log_warn("redis.error", "%s: %s: %.*s: %s", place(redis->config), name, (int)(greeting ? strlen(text) : strcspn(text, " ")), text, advice);
+    if (greeting || (redis_faults[fault].leave && !beside)) {
         redis->refused = true;
-        return;
-    }
-    log_warn("redis.error", "%s: %.*s", name, (int)strcspn(text, " "), text);
-    if (expected->row)
-        row_settled(redis, false);
-    if (expected->command == REDIS_SET)
-        redis->fence_setting = false;
-    bool beside = expected->command == REDIS_PUBLISH || expected->command == REDIS_ZADD ||
-                  expected->command == REDIS_ZREMRANGEBYSCORE;
-    if (!beside && redis->rewrite_ms == 0)
+    } else if (redis->claiming) {
+        redis->claiming = false;
         redis->rewrite_ms = redis->now_ms + REDIS_PAUSE_MS;
+    } else if (!beside) {
+        pause_rows(redis);
+    }
 }
 
-static const char *error_inside(const redisReply *reply)
+static void row_settled(struct redis *redis, const struct redis_expected *hset, const redisReply *reply)
 {
-    for (size_t i = 0; i < reply->elements; i++)
+    redis->rows_waiting--;
+    if (reply->type == REDIS_REPLY_ERROR) {
+        redis->rows_lost++;
+        return;
+    }
+    count(&redis->rows, 1);
+    if (redis_writer_hset_done(&redis->writer, hset, reply->integer, redis->now_ms) && redis->heal_ms == 0) {
+        redis->heal_ms = redis->now_ms + REDIS_HEAL_MS;
+        log_warn("redis.dropped", "keys are gone that Redis had: evicted, or deleted by another program; all are written again in %d s",
+                 REDIS_HEAL_MS / 1000);
+    }
+}
+
+/* Rows as EXEC answers them: all, none (`reply` is an error or nil), or one by one. */
+static void batch_settled(struct redis *redis, const redisReply *reply)
+{
+    struct redis_batch *batch = &redis->writer.sent;
+    bool whole = reply->type == REDIS_REPLY_ARRAY && reply->elements == batch->commands;
+    redis->refused = redis->refused || (reply->type == REDIS_REPLY_ARRAY && !whole); /* no Redis: what would it have executed? */
+    for (uint32_t i = 0; i < batch->commands && whole; i++) {
+        if (batch->command[i].command == REDIS_HSET)
+            row_settled(redis, &batch->command[i], reply->element[i]);
         if (reply->element[i]->type == REDIS_REPLY_ERROR)
-            return reply->element[i]->str;
-    return reply->type == REDIS_REPLY_ARRAY ? NULL : "NIL";
+            failed(redis, &batch->command[i], reply->element[i]->str);
+    }
+    if (!whole) {
+        redis->rows_waiting -= batch->rows;
+        redis->rows_lost += batch->rows;
+    }
+    batch->rows = batch->commands = 0;
+}
+
+static void executed(struct redis *redis, const struct redis_expected *expected, const redisReply *reply)
+{
+    if (!expected->claim)
+        batch_settled(redis, reply);
+    else if (reply->type == REDIS_REPLY_ARRAY) /* neither SET nor DEL and HSET can fail then */
+        claimed(redis);
+    redis->touched = reply->type == REDIS_REPLY_NIL; /* the number that is read next says why */
 }
 
 static void answered(void *context, const struct redis_expected *expected, const redisReply *reply)
 {
     struct redis *redis = context;
-    const char *error = reply->type == REDIS_REPLY_ERROR ? reply->str : NULL;
     count(&redis->commands, 1);
     if (redis->phase == FENCED)
         return;
-    if (error == NULL && expected->command == REDIS_EXEC)
-        error = error_inside(reply);
-    if (error) {
-        failed(redis, expected, error);
-        return;
-    }
-    switch ((enum redis_command)expected->command) {
-    case REDIS_INCR: atomic_store_explicit(&redis->fence, (uint64_t)reply->integer, memory_order_relaxed); break;
-    case REDIS_GET: fence_seen(redis, reply); break;
-    case REDIS_SET: redis->fence_setting = false; break;
-    case REDIS_EXEC: row_settled(redis, true); break;
-    case REDIS_HSET:
-        if (expected->row) {
-            redis_writer_hset_done(&redis->writer, expected, reply->integer, redis->now_ms);
-            row_settled(redis, true);
-        }
-        break;
-    default: break;
-    }
+    if (reply->type == REDIS_REPLY_ERROR)
+        failed(redis, expected, reply->str);
+    if (expected->command == REDIS_EXEC)
+        executed(redis, expected, reply);
+    else if (expected->command == REDIS_GET && reply->type != REDIS_REPLY_ERROR && !redis->refused)
+        fence_seen(redis, reply);
 }
 
 /* ---- rows ---- */
-
-static void send_now(struct redis *redis)
-{
-    int64_t sent = redis_link_send(&redis->link);
-    if (sent < 0)
-        go_away(redis);
-    else
-        count(&redis->bytes, (uint64_t)sent);
-}
-
-static enum sink_result put(void *state, const struct row *row)
-{
-    struct redis *redis = state;
-    if (!row->rolling && !row->running && !row->last)
-        return SINK_TAKEN;
-    if (redis->phase != READY)
-        return SINK_AWAY;
-    if (redis->rewrite_ms || redis->rows_waiting >= REDIS_ROWS_MAX || redis_writer_full(&redis->writer))
-        return SINK_FULL;
-    redis_writer_put(&redis->writer, row, redis->now_ms);
-    redis->rows_waiting++;
-    if (redis_link_waiting(&redis->link) >= SEND_EARLY)
-        send_now(redis);
-    return redis->phase == READY ? SINK_TAKEN : SINK_AWAY;
-}
 
 /* The clock for answers starts when there is something to wait for. */
 static void time_is(struct redis *redis, int64_t now_ms)
@@ -263,17 +350,42 @@ static void time_is(struct redis *redis, int64_t now_ms)
     }
 }
 
+/* The open batch, once the fence is known to be ours. */
+static void commit(struct redis *redis)
+{
+    if (!redis->lease || redis->writer.open.rows == 0)
+        return;
+    redis_writer_commit(&redis->writer);
+    ask_fence(redis);
+}
+
+static enum sink_result put(void *state, const struct row *row)
+{
+    struct redis *redis = state;
+    if (!row->rolling && !row->running && !row->last)
+        return SINK_TAKEN;
+    if (redis->phase != READY)
+        return SINK_AWAY;
+    if (redis->rewrite_ms || redis->claiming || redis_writer_full(&redis->writer))
+        return SINK_FULL;
+    redis_writer_put(&redis->writer, row, redis->now_ms);
+    redis->rows_waiting++;
+    return SINK_TAKEN;
+}
+
 static void batch_end(void *state, int64_t now_ms)
 {
     struct redis *redis = state;
     time_is(redis, now_ms);
     if (redis->phase != READY)
         return;
-    redis_writer_tell(&redis->writer);
-    if (redis->link.count < REDIS_EXPECTED_MAX)
-        ask_fence(redis);
+    commit(redis);
     time_is(redis, now_ms);
-    send_now(redis);
+    int64_t sent = redis_link_send(&redis->link);
+    if (sent < 0)
+        go_away(redis);
+    else
+        count(&redis->bytes, (uint64_t)sent);
 }
 
 /* ---- steps ---- */
@@ -316,7 +428,7 @@ static int64_t exchange(struct redis *redis)
     int64_t received = redis_link_receive(&redis->link, answered, redis);
     if (received < 0 || redis->refused)
         return ERR_REDIS;
-    redis->idle = redis->link.count == 0;
+    redis->idle = redis->link.count == redis->link.held;
     if (received > 0)
         redis->progress_ms = redis->now_ms;
     if (!redis->idle && silent(redis))
@@ -324,24 +436,39 @@ static int64_t exchange(struct redis *redis)
     return sent + received;
 }
 
+/* What is due when nothing is on its way: the claim after a pause, the fence of an idle connection, keys that Redis dropped. */
+static void look_after(struct redis *redis)
+{
+    int64_t now_ms = redis->now_ms;
+    if (redis->rewrite_ms == 0 && now_ms - redis->rewritten_ms > 2 * REDIS_PAUSE_MAX_MS)
+        redis->pause_ms = REDIS_PAUSE_MS;
+    if (redis->lease && redis->heal_ms && now_ms >= redis->heal_ms)
+        everything_again(redis);
+    if (redis->link.count)
+        return;
+    if (redis->rewrite_ms ? now_ms >= redis->rewrite_ms : now_ms - redis->checked_ms >= REDIS_FENCE_MS) {
+        redis->claiming = redis->rewrite_ms != 0;
+        redis->rewrite_ms = 0;
+        ask_fence(redis);
+    }
+}
+
 static int talking_step(struct redis *redis)
 {
-    if (redis->phase == READY)
-        redis_writer_tell(&redis->writer);
+    if (redis->phase == READY) {
+        look_after(redis);
+        commit(redis);
+        time_is(redis, redis->now_ms);
+    }
     int64_t moved = exchange(redis);
     if (redis->phase == FENCED) {
         redis_link_drop(&redis->link);
         return 1;
     }
     if (moved < 0) {
-        redis->refused = false;
         go_away(redis);
         return 1;
     }
-    if (redis->phase == GREETING && redis->link.count == 0)
-        be_ready(redis);
-    if (redis->rewrite_ms && redis->now_ms >= redis->rewrite_ms)
-        everything_again(redis);
     return moved > 0;
 }
 
@@ -380,6 +507,7 @@ int redis_sink_open(const struct config *config, struct sink *sink)
     ensure(redis != NULL, "the machine has memory left");
     redis->config = config;
     redis->delay_ms = RETRY_FIRST_MS;
+    redis->pause_ms = REDIS_PAUSE_MS;
     redis->retry_ms = INT64_MIN;
     redis_link_init(&redis->link);
     redis_writer_init(&redis->writer, &redis->link, config);

@@ -130,6 +130,8 @@ static size_t json_member(char *out, const char *name, const char *text, bool fi
 
 void redis_put_catalogue(struct redis_link *link)
 {
+    redis_link_command(link, REDIS_DEL, 1); /* it may have metrics of another version, or be no hash at all */
+    redis_link_text(link, CATALOGUE_KEY);
     redis_link_command(link, REDIS_HSET, 1 + 2 * METRIC_COUNT);
     redis_link_text(link, CATALOGUE_KEY);
     for (int i = 0; i < METRIC_COUNT; i++) {

@@ -17,7 +17,7 @@
 
 enum redis_command {
 #define REDIS_COMMANDS(X) \
-    X(AUTH) X(SELECT) X(INCR) X(GET) X(SET) X(MULTI) X(DEL) X(HSET) X(PEXPIRE) X(EXEC) X(ZADD) X(ZREMRANGEBYSCORE) X(PUBLISH)
+    X(AUTH) X(SELECT) X(WATCH) X(GET) X(SET) X(MULTI) X(DEL) X(HSET) X(PEXPIRE) X(ZADD) X(EXEC) X(ZREMRANGEBYSCORE) X(PUBLISH)
 #define X(name) REDIS_##name,
     REDIS_COMMANDS(X)
 #undef X
@@ -30,19 +30,25 @@ struct redis_expected {
     uint64_t key;    /* hash of the row's key */
     uint16_t fields; /* of an HSET */
     uint8_t command;
-    bool row;        /* its answer settles a row */
-    bool queued;     /* inside MULTI: answered QUEUED */
+    bool row;        /* an HSET of a key that was known: its answer says whether Redis still had it */
+    bool claim;      /* an EXEC that writes the fence, no rows */
 };
 
-enum { REDIS_EXPECTED_MAX = 1 << 17 };
+/* Two batches, each with four commands a row and two a tenant at most, and the fence's. */
+enum { REDIS_ROW_COMMANDS = 4, REDIS_EXPECTED_MAX = 1 << 15 };
+_Static_assert(2 * (REDIS_ROWS_MAX * (REDIS_ROW_COMMANDS + 2) + 16) <= REDIS_EXPECTED_MAX, "two batches fit");
 
 struct redis_link {
     redisContext *context; /* NULL: none; hiredis connects and parses, sending and receiving are ours */
     char *bytes;           /* commands on their way out: [head, length) */
     size_t head, length, room;
+    size_t hold;           /* bytes from here on are not sent yet; REDIS_HOLD_NONE: all are */
     struct redis_expected *ring; /* REDIS_EXPECTED_MAX */
     uint32_t first, count;
+    uint32_t held;         /* of those, commands behind `hold` */
 };
+
+#define REDIS_HOLD_NONE SIZE_MAX
 
 void redis_link_init(struct redis_link *link);
 void redis_link_close(struct redis_link *link);
@@ -53,6 +59,10 @@ int redis_link_connect(struct redis_link *link, const struct config *config);
 int redis_link_ready(struct redis_link *link);
 /* Forgets the connection and all that waits for it. */
 void redis_link_drop(struct redis_link *link);
+/* What is put from now on is not sent before redis_link_release; redis_link_rewind takes it back instead. */
+void redis_link_hold(struct redis_link *link);
+void redis_link_release(struct redis_link *link);
+void redis_link_rewind(struct redis_link *link);
 
 /* A command: its name, then `arguments` calls of redis_link_text, _bytes or _integer. The return lives until the next command. */
 struct redis_expected *redis_link_command(struct redis_link *link, enum redis_command command, int arguments);
@@ -69,6 +79,19 @@ static inline size_t redis_link_waiting(const struct redis_link *link)
 {
     return link->length - link->head;
 }
+
+/* --- faults (redis_faults.c) --- */
+
+/* An error that Redis answers with, by its first word. */
+struct redis_fault {
+    const char *code;
+    bool leave;         /* this connection will not do: build up another, which looks the host up again */
+    const char *advice; /* what to do about it */
+};
+/* The last one, "", stands for all that are not known. */
+extern const struct redis_fault redis_faults[];
+enum { REDIS_FAULTS = 19 };
+int redis_fault_find(const char *text);
 
 /* --- fields of a key --- */
 
@@ -124,8 +147,15 @@ void redis_put_catalogue(struct redis_link *link);
 
 enum { REDIS_KEY_MAX = ROW_SCOPE_MAX + 3 * 1024 };
 
+/* A transaction of rows: its commands, in the order of EXEC's answers. */
+struct redis_batch {
+    struct redis_expected *command; /* REDIS_ROWS_MAX * REDIS_ROW_COMMANDS */
+    uint32_t commands, rows;
+};
+
 struct redis_writer {
     struct redis_link *link;
+    struct redis_batch open, sent; /* being filled; waiting for EXEC's answer */
     int64_t ttl_most_ms; /* of the longest window */
     struct key_memory keys, scopes;
     struct redis_tenants tenants;
@@ -141,10 +171,13 @@ void redis_writer_close(struct redis_writer *writer);
 /* What is remembered of Redis is in doubt. */
 void redis_writer_forget(struct redis_writer *writer);
 bool redis_writer_full(const struct redis_writer *writer);
+/* Into the open batch. */
 void redis_writer_put(struct redis_writer *writer, const struct row *row, int64_t now_ms);
-/* A row's HSET was answered: so many of its fields were new. */
-void redis_writer_hset_done(struct redis_writer *writer, const struct redis_expected *hset, int64_t fields_new, int64_t now_ms);
-/* Publishes the batch's changed keys; what finds no room in the ring waits for the next call. */
-void redis_writer_tell(struct redis_writer *writer);
+/* Ends the open batch's transaction and tells its changed keys. None is on its way then. */
+void redis_writer_commit(struct redis_writer *writer);
+/* Forgets both batches: the connection is gone. */
+void redis_writer_drop(struct redis_writer *writer);
+/* A row's HSET was answered: so many of its fields were new. True: Redis had dropped the key. */
+bool redis_writer_hset_done(struct redis_writer *writer, const struct redis_expected *hset, int64_t fields_new, int64_t now_ms);
 
 #endif

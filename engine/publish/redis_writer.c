@@ -1,10 +1,16 @@
 /* redis_writer: which commands a row needs, and what a batch tells at its end.
  *
+ *     MULTI  HSET | DEL HSET PEXPIRE  ...  ZADD ...  EXEC      PUBLISH ...  ZREMRANGEBYSCORE ...
+ *     └───────── the open batch's transaction ──────────┘      └──── told when it is committed ────┘
+ *
  * A row is one HSET. Fields that the key has and the row has not (a metric without a denominator now, a `_small` no more) must
  * go: the writer remembers each key's fields as bits (key_memory.c), and only where the key is unknown or would keep such
- * a field it sends MULTI DEL HSET PEXPIRE EXEC. That is one command instead of five for nearly all rows, and readers never
- * see a key half written. Whatever casts doubt on the memory (a new connection, an error, a fence that Redis has lost) clears
- * it. The same memory knows when a key expires, so PEXPIRE is sent only when less than half of its time is left. */
+ * a field it sends DEL HSET PEXPIRE. That is one command instead of three for nearly all rows, and readers never see a key half
+ * written. Whatever casts doubt on the memory (a new connection, an error, a fence that Redis has lost) clears it. The same
+ * memory knows when a key expires, so PEXPIRE is sent only when less than half of its time is left.
+ *
+ * PUBLISH stands outside: Redis refuses a whole transaction for one command that the user may not send, and the right to
+ * a channel is easily forgotten. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,8 +22,6 @@ enum {
     SCOPE_STEP_MS = 60000,    /* a scope's score is renewed in steps of this */
     SCOPE_KEPT_MS = 3600000,  /* and at least this often */
     TRIM_MS = 3600000,        /* dead scopes are taken out this often */
-    COMMANDS_A_ROW = 8,       /* at most */
-    COMMANDS_SPARE = 1024,    /* kept free for the end of a batch */
 };
 
 /* ---- life ---- */
@@ -36,10 +40,18 @@ static int64_t ttl_most(const struct config *config)
     return most > calendar ? most : calendar;
 }
 
+static void batch_init(struct redis_batch *batch)
+{
+    *batch = (struct redis_batch){.command = malloc(REDIS_ROWS_MAX * REDIS_ROW_COMMANDS * sizeof *batch->command)};
+    ensure(batch->command != NULL, "the machine has memory left");
+}
+
 void redis_writer_init(struct redis_writer *writer, struct redis_link *link, const struct config *config)
 {
     writer->link = link;
     writer->ttl_most_ms = ttl_most(config);
+    batch_init(&writer->open);
+    batch_init(&writer->sent);
     key_memory_init(&writer->keys, REDIS_KEYS_MAX);
     key_memory_init(&writer->scopes, REDIS_KEYS_MAX);
     redis_tenants_init(&writer->tenants);
@@ -50,6 +62,8 @@ void redis_writer_close(struct redis_writer *writer)
     key_memory_close(&writer->keys);
     key_memory_close(&writer->scopes);
     redis_tenants_close(&writer->tenants);
+    free(writer->open.command);
+    free(writer->sent.command);
     free(writer->json);
     writer->json = NULL;
 }
@@ -75,15 +89,23 @@ static size_t key_make(struct redis_writer *writer, const struct redis_tenant *t
 }
 
 /* A command on one of the tenant's own keys: `scopes`, `changed`. */
-static void tenant_command(struct redis_writer *writer, const struct redis_tenant *tenant, enum redis_command command,
-                           int arguments, const char *name)
+static struct redis_expected *tenant_command(struct redis_writer *writer, const struct redis_tenant *tenant,
+                                             enum redis_command command, int arguments, const char *name)
 {
     char *end = stpcpy(mempcpy(writer->key, tenant->prefix, tenant->prefix_length), name);
-    redis_link_command(writer->link, command, arguments);
+    struct redis_expected *expected = redis_link_command(writer->link, command, arguments);
     redis_link_bytes(writer->link, writer->key, (size_t)(end - writer->key));
+    return expected;
 }
 
 /* ---- a row ---- */
+
+/* A command of the open batch, as EXEC will answer it. */
+static void into_batch(struct redis_writer *writer, const struct redis_expected *expected)
+{
+    ensure(writer->open.commands < REDIS_ROWS_MAX * REDIS_ROW_COMMANDS, "redis_writer_full was asked");
+    writer->open.command[writer->open.commands++] = *expected;
+}
 
 static struct redis_expected *put_hset(struct redis_writer *writer, size_t key_length, bool histograms)
 {
@@ -91,23 +113,19 @@ static struct redis_expected *put_hset(struct redis_writer *writer, size_t key_l
     return redis_put_hset(writer->link, writer->key, key_length, &writer->view, writer->json, length);
 }
 
-static struct redis_expected *put_expire(struct redis_writer *writer, size_t key_length, int64_t ttl)
+static void put_expire(struct redis_writer *writer, size_t key_length, int64_t ttl)
 {
-    struct redis_expected *expected = redis_link_command(writer->link, REDIS_PEXPIRE, 2);
+    into_batch(writer, redis_link_command(writer->link, REDIS_PEXPIRE, 2));
     redis_link_bytes(writer->link, writer->key, key_length);
     redis_link_integer(writer->link, ttl);
-    return expected;
 }
 
 static void put_whole(struct redis_writer *writer, size_t key_length, int64_t ttl, bool histograms)
 {
-    struct redis_link *link = writer->link;
-    redis_link_command(link, REDIS_MULTI, 0);
-    redis_link_command(link, REDIS_DEL, 1)->queued = true;
-    redis_link_bytes(link, writer->key, key_length);
-    put_hset(writer, key_length, histograms)->queued = true;
-    put_expire(writer, key_length, ttl)->queued = true;
-    redis_link_command(link, REDIS_EXEC, 0)->row = true;
+    into_batch(writer, redis_link_command(writer->link, REDIS_DEL, 1));
+    redis_link_bytes(writer->link, writer->key, key_length);
+    into_batch(writer, put_hset(writer, key_length, histograms));
+    put_expire(writer, key_length, ttl);
 }
 
 static void key_set(struct key_known *key, uint64_t hash, int64_t expires_ms, const struct redis_fields *fields)
@@ -134,6 +152,7 @@ static void put_key(struct redis_writer *writer, size_t key_length, int64_t now_
     struct redis_expected *expected = put_hset(writer, key_length, config->publish_histograms);
     expected->row = true;
     expected->key = hash;
+    into_batch(writer, expected);
     memcpy(key->word, fields.word, sizeof key->word);
     if (key->expires_ms - now_ms < ttl / 2) {
         put_expire(writer, key_length, ttl);
@@ -154,7 +173,7 @@ static void put_scope(struct redis_writer *writer, struct redis_tenant *tenant, 
     struct key_known *known = key_memory_find(&writer->scopes, hash, now_ms);
     if (known && score < (int64_t)known->word[0] + SCOPE_STEP_MS)
         return;
-    tenant_command(writer, tenant, REDIS_ZADD, 3, "scopes");
+    into_batch(writer, tenant_command(writer, tenant, REDIS_ZADD, 3, "scopes"));
     redis_link_integer(writer->link, score);
     redis_link_text(writer->link, row->scope);
     if ((known = key_memory_put(&writer->scopes, hash, now_ms)) != NULL)
@@ -164,14 +183,15 @@ static void put_scope(struct redis_writer *writer, struct redis_tenant *tenant, 
 
 bool redis_writer_full(const struct redis_writer *writer)
 {
-    const struct redis_link *link = writer->link;
-    return redis_link_waiting(link) >= REDIS_BYTES_MAX || link->count + COMMANDS_A_ROW + COMMANDS_SPARE > REDIS_EXPECTED_MAX ||
+    return writer->open.rows >= REDIS_ROWS_MAX || redis_link_waiting(writer->link) >= REDIS_BYTES_MAX ||
            writer->tenants.count >= REDIS_TENANTS_MAX;
 }
 
 void redis_writer_put(struct redis_writer *writer, const struct row *row, int64_t now_ms)
 {
     struct redis_tenant *tenant = redis_tenant_find(&writer->tenants, row->tenant);
+    if (writer->open.rows++ == 0)
+        redis_link_command(writer->link, REDIS_MULTI, 0);
     row_open(&writer->view, row, row->config);
     size_t key_length = key_make(writer, tenant, row);
     put_key(writer, key_length, now_ms);
@@ -180,11 +200,12 @@ void redis_writer_put(struct redis_writer *writer, const struct row *row, int64_
 }
 
 /* Where all fields were new, Redis had dropped the key (evicted, deleted), and its time to live: the next write is a whole one. */
-void redis_writer_hset_done(struct redis_writer *writer, const struct redis_expected *hset, int64_t fields_new, int64_t now_ms)
+bool redis_writer_hset_done(struct redis_writer *writer, const struct redis_expected *hset, int64_t fields_new, int64_t now_ms)
 {
-    struct key_known *key = key_memory_find(&writer->keys, hset->key, now_ms);
-    if (key && fields_new == hset->fields)
+    struct key_known *key = hset->row && fields_new == hset->fields ? key_memory_find(&writer->keys, hset->key, now_ms) : NULL;
+    if (key)
         key->expires_ms = now_ms;
+    return key != NULL;
 }
 
 /* ---- the end of a batch ---- */
@@ -210,11 +231,25 @@ static void tell_tenant(struct redis_writer *writer, struct redis_tenant *tenant
     redis_tenant_told(tenant);
 }
 
-void redis_writer_tell(struct redis_writer *writer)
+void redis_writer_commit(struct redis_writer *writer)
 {
     struct redis_tenants *tenants = &writer->tenants;
-    while (tenants->dirty_count && writer->link->count + COMMANDS_A_ROW < REDIS_EXPECTED_MAX)
+    struct redis_batch emptied = writer->sent;
+    ensure(emptied.rows == 0, "one transaction is on its way at a time");
+    redis_link_command(writer->link, REDIS_EXEC, 0);
+    while (tenants->dirty_count)
         tell_tenant(writer, &tenants->tenant[tenants->dirty[--tenants->dirty_count]]);
-    if (tenants->dirty_count == 0 && tenants->count >= REDIS_TENANTS_MAX)
+    if (tenants->count >= REDIS_TENANTS_MAX)
         redis_tenants_clear(tenants);
+    emptied.commands = 0;
+    writer->sent = writer->open;
+    writer->open = emptied;
+}
+
+void redis_writer_drop(struct redis_writer *writer)
+{
+    writer->open.commands = writer->open.rows = 0;
+    writer->sent.commands = writer->sent.rows = 0;
+    redis_tenants_clear(&writer->tenants);
+    redis_writer_forget(writer);
 }

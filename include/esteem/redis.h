@@ -7,11 +7,28 @@
  *   esteem:v1:catalogue                          hash: metric -> unit, formula, direction, meaning, family
  *   esteem:v1:fence                              number of the newest instance: an older one stops when it sees it
  *
- * Bounds: REDIS_ROWS_MAX rows without an answer or REDIS_BYTES_MAX bytes to be sent, then SINK_FULL; REDIS_KEYS_MAX keys whose
- * fields are remembered, beyond which a key is written whole. An error of Redis (out of memory, read-only, loading, ...) is
- * counted and logged, rows are refused for REDIS_PAUSE_MS, then everything is written again. A broken or silent connection is
- * built up again after 100 ms, doubling to 5 s. Host names are looked up by the system's resolver, which may take its time:
- * an address or a unix socket never does. */
+ * Fence. Each start takes a number above all before it. Rows are written in transactions that Redis executes only if the number
+ * is this instance's and nobody has touched it. So, of one Redis: once a newer instance has its number there, an older one
+ * writes no row any more, not even one that was on its way; it learns of it with its next batch, or within REDIS_FENCE_MS, and
+ * one that was disconnected learns of it before it writes. A number that is gone or lower (FLUSHALL, a failover to a primary that
+ * had not got it) is put back, and everything is written again: only a higher one stops an instance. After a failover that has
+ * lost the newer number both write until the newer is connected; then its rows replace the older's. (PUBLISH stands outside of
+ * the transaction: an older instance may tell once more of keys that it did not change.)
+ *
+ * Errors. Each answer that is an error is counted; its kind is logged once a minute with what helps. Of a transaction that was
+ * refused no row is written, and all its rows are lost until everything is written again. Rows are refused meanwhile
+ * (SINK_FULL). After REDIS_PAUSE_MS a small write is tried, again each REDIS_PAUSE_MS until it succeeds; then everything is
+ * written again. Where rows fail though that succeeds, the pause doubles to REDIS_PAUSE_MAX_MS. READONLY, NOAUTH and the like
+ * give the connection up: the next one looks the host up again.
+ *
+ * Keys that are gone. FLUSHALL takes the fence along: all is written again within REDIS_FENCE_MS. A key that was evicted or
+ * deleted by itself is written with the next change of its row; that shows that Redis drops keys, and REDIS_HEAL_MS later
+ * everything is written again, with the other keys' time to live.
+ *
+ * Bounds. Two transactions, one on its way and one being filled, of REDIS_ROWS_MAX rows or REDIS_BYTES_MAX bytes, then
+ * SINK_FULL, and newer values replace those that wait; REDIS_KEYS_MAX keys whose fields are remembered, beyond which a key is
+ * written whole. A connection that is broken, or silent for redis.timeout, is built up again after 100 ms, doubling to 5 s. A
+ * step sends what the socket takes, reads 4 MB at most and waits for nothing. */
 #ifndef ESTEEM_REDIS_H
 #define ESTEEM_REDIS_H
 
@@ -22,11 +39,14 @@
 #include "esteem/sink.h"
 
 enum {
-    REDIS_ROWS_MAX = 16384,
+    REDIS_ROWS_MAX = 2048, /* a transaction keeps Redis busy for as long: some 6 ms */
     REDIS_BYTES_MAX = 16 << 20,
     REDIS_KEYS_MAX = 3 << 20, /* 40 to 56 bytes each */
     REDIS_CHANGED_MAX = 1000,
     REDIS_PAUSE_MS = 1000,
+    REDIS_PAUSE_MAX_MS = 60000,
+    REDIS_FENCE_MS = 1000, /* an idle connection asks for the fence this often */
+    REDIS_HEAL_MS = 300000,
 };
 
 /* Since the start. */
@@ -36,7 +56,7 @@ struct redis_counts {
     uint64_t errors;     /* answered with an error */
     uint64_t reconnects; /* connections after the first */
     uint64_t bytes;      /* sent */
-    uint64_t fence;      /* this instance's number; 0: none yet */
+    uint64_t fence;      /* this instance's number, milliseconds since 1970 or above; 0: none yet */
 };
 
 /* Keeps `config`. Does not connect yet: the first step does. */
