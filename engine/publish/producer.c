@@ -1,10 +1,14 @@
 /* producer: settings, the client's log, and topics that are created where there are none.
  *
  * Order of settings: ours, then kafka.properties (so that a deployment may choose another compression or linger), then the
- * brokers, which have a key of their own. */
+ * brokers, which have a key of their own.
+ *
+ * Order of messages: an idempotent producer's retries keep it (librdkafka holds acks=all and five requests at most then, and refuses
+ * other values). Who turns idempotence off in kafka.properties gets one request at a time instead. */
 #include "producer.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "esteem/err.h"
@@ -14,6 +18,7 @@ enum {
     SYSLOG_WARNING = 4,        /* syslog.h cannot be included beside log.h: both have LOG_DEBUG */
     CREATE_TIMEOUT_MS = 3000,  /* so long may a broker take to answer */
     CREATE_RETRY_MS = 1000,
+    CREATE_AGAIN_MS = 10000,   /* while a topic is missing */
     PURGE_MS = 1000,           /* what is given up is reported within this */
     ERROR_TEXT_MAX = 512,
 };
@@ -44,9 +49,19 @@ static int property_set(rd_kafka_conf_t *conf, const char *key, const char *valu
     return 0;
 }
 
+/* Retries must not put an older value behind a newer one. */
+static int order_keep(rd_kafka_conf_t *conf)
+{
+    char idempotent[8] = "";
+    size_t size = sizeof idempotent;
+    (void)rd_kafka_conf_get(conf, "enable.idempotence", idempotent, &size);
+    return strcmp(idempotent, "true") == 0 ? 0 : property_set(conf, "max.in.flight.requests.per.connection", "1");
+}
+
 static int settings_make(rd_kafka_conf_t *conf, const struct config *config, const struct producer_settings *settings)
 {
-    char messages[16], kb[16], timeout[24];
+    char messages[16], kb[16], timeout[24], batch[16];
+    (void)snprintf(batch, sizeof batch, "%d", settings->batch_bytes);
     (void)snprintf(messages, sizeof messages, "%d", settings->queue_messages);
     (void)snprintf(kb, sizeof kb, "%d", settings->queue_kb);
     (void)snprintf(timeout, sizeof timeout, "%lld", (long long)settings->timeout_ms);
@@ -67,6 +82,10 @@ static int settings_make(rd_kafka_conf_t *conf, const struct config *config, con
         error = property_set(conf, config->kafka_property[i].key, config->kafka_property[i].value);
     if (!error)
         error = property_set(conf, "bootstrap.servers", config->kafka_brokers);
+    if (!error && settings->batch_bytes)
+        error = property_set(conf, "batch.size", batch);
+    if (!error && settings->idempotent)
+        error = order_keep(conf);
     return error ? error : property_set(conf, "client.id", settings->client);
 }
 
@@ -94,6 +113,47 @@ void producer_close(rd_kafka_t *rk, int wait_ms)
     (void)rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     (void)rd_kafka_flush(rk, PURGE_MS);
     rd_kafka_destroy(rk);
+}
+
+size_t producer_number(rd_kafka_t *rk, const char *property)
+{
+    char text[32] = "";
+    size_t size = sizeof text;
+    (void)rd_kafka_conf_get(rd_kafka_conf(rk), property, text, &size);
+    return strtoull(text, NULL, 10);
+}
+
+/* ---- errors ---- */
+
+bool producer_permanent(rd_kafka_resp_err_t error)
+{
+    switch ((int)error) {
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION: /* a name that is none */
+    case RD_KAFKA_RESP_ERR_INVALID_RECORD: return true;
+    default: return false;
+    }
+}
+
+bool producer_unknown_topic(rd_kafka_resp_err_t error)
+{
+    return error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || error == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
+           error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+}
+
+const char *producer_advice(rd_kafka_resp_err_t error)
+{
+    if (producer_unknown_topic(error))
+        return "; create it, with cleanup.policy=compact,delete for rows, or let this user create topics";
+    switch ((int)error) {
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE: return "; raise the topic's max.message.bytes and message.max.bytes in kafka.properties";
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED: return "; grant this user Write and Describe of the topic";
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED: return "; grant this user IdempotentWrite, or set enable.idempotence: false in kafka.properties";
+    case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT: return "; the broker is away or slow";
+    default: return "";
+    }
 }
 
 /* ---- topics ---- */
@@ -154,8 +214,9 @@ static void take_answer(struct producer_topics *topics, rd_kafka_event_t *event,
     bool silent = error == RD_KAFKA_RESP_ERR__TIMED_OUT || error == RD_KAFKA_RESP_ERR__TRANSPORT;
     bool away = silent && !broker_there(topics->rk);
     topics->waiting = false;
-    topics->answered = !away;
-    topics->next_ms = now_ms + CREATE_RETRY_MS;
+    topics->answered = topics->answered || !away;
+    topics->again = topics->again && away;
+    topics->next_ms = now_ms + (away ? CREATE_RETRY_MS : CREATE_AGAIN_MS);
     if (away && !topics->told)
         log_warn("topics.away", "no broker answers yet; trying again");
     topics->told = topics->told || away;
@@ -169,7 +230,7 @@ static void take_answer(struct producer_topics *topics, rd_kafka_event_t *event,
 
 int producer_topics_step(struct producer_topics *topics, int64_t now_ms)
 {
-    if (topics->answered)
+    if (topics->answered && !topics->again && !topics->waiting)
         return 0;
     if (!topics->waiting) {
         if (now_ms < topics->next_ms)

@@ -2,7 +2,11 @@
  *
  * Idempotence keeps the order of a key's values over retries: an older value never comes after a newer one. Its price is that
  * librdkafka may declare the producer broken for good (a gap in its sequence); then a new one is opened and everything is
- * sent again. Values are absolute, so whatever is sent twice does no harm. */
+ * sent again. Values are absolute, so whatever is sent twice does no harm.
+ *
+ * A broker that finds a batch too large says so of each of its messages, and librdkafka does not split it. So a message that is
+ * smaller than a batch may be is not believed to be too large itself: a producer with smaller batches is opened and everything
+ * is sent again, until the one that is too large stands alone. */
 #include "esteem/topics.h"
 
 #include <stdatomic.h>
@@ -20,6 +24,10 @@ enum {
     TOPIC_NAME_MAX = 250, /* with its NUL; Kafka allows 249 */
     KEY_MAX = ROW_SCOPE_MAX + 3 * 1024,
     KNOWN_MARGIN_MS = 600000,
+    MESSAGE_BESIDE = 128,     /* bytes of a message beside its key and value, at most */
+    BATCH_LEAST_BYTES = 1024, /* below, batches are not the reason */
+    BATCH_SHARE = 8,          /* a smaller batch has this part of the last one's bytes */
+    TOLD_MS = 60000,          /* the log says the same of a topic once a minute */
 };
 
 struct topics {
@@ -33,6 +41,11 @@ struct topics {
     int64_t rewrite_ms; /* after a failure: when everything is sent again; 0: no failure */
     int64_t rewritten_ms;
     int64_t pause_ms;   /* until that: longer with each failure that comes soon after the last */
+    int64_t heal_ms;    /* what a broker did not allow is tried again then; 0: all was allowed */
+    int batch_bytes;    /* the most that a batch of several messages may have */
+    bool smaller;       /* batches were too large: a producer with smaller ones is to be opened */
+    rd_kafka_resp_err_t told[FAMILY_COUNT];
+    int64_t told_ms[FAMILY_COUNT]; /* when the log told that of the topic */
     uint64_t generation;
     uint64_t waiting;   /* messages that are not delivered yet */
     uint64_t lost;      /* messages that failed since everything was sent last */
@@ -48,10 +61,22 @@ struct topics {
 
 /* ---- deliveries ---- */
 
-static void failed(struct topics *topics, const char *topic, const char *why)
+static int family_of(const struct topics *topics, const char *topic)
+{
+    int f = 0;
+    while (f < FAMILY_COUNT - 1 && strcmp(topics->name[f], topic) != 0)
+        f++;
+    return f;
+}
+
+static void failed(struct topics *topics, int family, rd_kafka_resp_err_t error)
 {
     atomic_fetch_add_explicit(&topics->errors, 1, memory_order_relaxed);
-    log_warn("topics.error", "%s: %s", topic, why);
+    if (topics->told[family] == error && topics->now_ms - topics->told_ms[family] < TOLD_MS)
+        return;
+    topics->told[family] = error;
+    topics->told_ms[family] = topics->now_ms;
+    log_warn("topics.error", "%s: %s%s", topics->name[family], rd_kafka_err2str(error), producer_advice(error));
 }
 
 static void rewrite_later(struct topics *topics)
@@ -64,11 +89,28 @@ static void rewrite_later(struct topics *topics)
 }
 
 /* Everything is to be sent again after a pause. */
-static void failed_for_now(struct topics *topics, const char *topic, const char *why)
+static void failed_for_now(struct topics *topics, int family, rd_kafka_resp_err_t error)
 {
-    failed(topics, topic, why);
+    failed(topics, family, error);
+    topics->create.again |= producer_unknown_topic(error);
     topics->lost++;
     rewrite_later(topics);
+}
+
+/* `bytes`: of the message as a batch has it. */
+static void not_delivered(struct topics *topics, int family, rd_kafka_resp_err_t error, size_t bytes)
+{
+    bool alone = bytes >= (size_t)topics->batch_bytes || topics->batch_bytes <= BATCH_LEAST_BYTES;
+    if (error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && !alone) {
+        topics->smaller = true;
+        failed_for_now(topics, family, error);
+    } else if (producer_permanent(error)) {
+        failed(topics, family, error);
+        if (error != RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && topics->heal_ms == 0)
+            topics->heal_ms = topics->now_ms + TOPICS_HEAL_MS;
+    } else {
+        failed_for_now(topics, family, error);
+    }
 }
 
 /* Runs on: the sink's thread, in rd_kafka_poll. */
@@ -77,10 +119,9 @@ static void delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *c
     struct topics *topics = context;
     (void)rk;
     topics->waiting--;
-    if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
-        failed(topics, rd_kafka_topic_name(message->rkt), rd_kafka_err2str(message->err)); /* again it would be no smaller */
-    } else if (message->err) {
-        failed_for_now(topics, rd_kafka_topic_name(message->rkt), rd_kafka_err2str(message->err));
+    if (message->err) {
+        not_delivered(topics, family_of(topics, rd_kafka_topic_name(message->rkt)), message->err,
+                      message->len + message->key_len + MESSAGE_BESIDE);
     } else {
         atomic_fetch_add_explicit(&topics->messages, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&topics->bytes, message->len + message->key_len, memory_order_relaxed);
@@ -93,8 +134,12 @@ static int client_open(struct topics *topics)
 {
     const struct producer_settings settings = {.client = "esteem-topics", .queue_messages = TOPICS_QUEUE_MAX,
                                                .queue_kb = TOPICS_QUEUE_KB, .timeout_ms = TOPICS_TIMEOUT_MS,
-                                               .idempotent = true, .delivered = delivered, .context = topics};
-    return producer_open(topics->config, &settings, &topics->rk);
+                                               .batch_bytes = topics->batch_bytes, .idempotent = true,
+                                               .delivered = delivered, .context = topics};
+    int error = producer_open(topics->config, &settings, &topics->rk);
+    if (error == 0)
+        topics->batch_bytes = (int)producer_number(topics->rk, "batch.size");
+    return error;
 }
 
 /* Only when the topics are there: librdkafka asks the broker for each topic that it has a handle of, and a broker that creates
@@ -120,6 +165,17 @@ static void client_close(struct topics *topics, int wait_ms)
     topics->rk = NULL;
 }
 
+static void open_again(struct topics *topics)
+{
+    client_close(topics, 0);
+    topics->lost += topics->waiting;
+    topics->waiting = 0;
+    if (client_open(topics) != 0)
+        log_error("topics.broken", "%s", err_text());
+    else if (topics->create.answered)
+        handles_open(topics);
+}
+
 /* Whether librdkafka has given the producer up; then a new one is opened. */
 static bool reopened(struct topics *topics)
 {
@@ -128,15 +184,23 @@ static bool reopened(struct topics *topics)
         return false;
     if (topics->rk)
         log_error("topics.broken", "%s; a new producer is opened", why);
-    client_close(topics, 0);
-    topics->lost += topics->waiting;
-    topics->waiting = 0;
-    if (client_open(topics) != 0)
-        log_error("topics.broken", "%s", err_text());
-    else if (topics->create.answered)
-        handles_open(topics);
+    open_again(topics);
     topics->rewrite_ms = 0;
     rewrite_later(topics);
+    return true;
+}
+
+/* Only when nothing is on its way, so that no older value comes from the old producer behind a newer one from the new. */
+static bool smaller_opened(struct topics *topics)
+{
+    if (!topics->smaller || topics->waiting)
+        return false;
+    int bytes = topics->batch_bytes / BATCH_SHARE;
+    topics->batch_bytes = bytes < BATCH_LEAST_BYTES ? BATCH_LEAST_BYTES : bytes;
+    topics->smaller = false;
+    log_warn("topics.batches", "a broker's limit (max.message.bytes) is below a batch of rows: batches have %d bytes from now on",
+             topics->batch_bytes);
+    open_again(topics);
     return true;
 }
 
@@ -171,10 +235,7 @@ static bool produce(struct topics *topics, enum family family, size_t key_length
     rd_kafka_resp_err_t error = rd_kafka_last_error();
     if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL)
         return false;
-    if (error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
-        failed(topics, topics->name[family], rd_kafka_err2str(error));
-    else
-        failed_for_now(topics, topics->name[family], rd_kafka_err2str(error));
+    not_delivered(topics, (int)family, error, SIZE_MAX);
     return true;
 }
 
@@ -210,7 +271,7 @@ static enum sink_result put(void *state, const struct row *row)
     struct topics *topics = state;
     if (topics->generation == 0)
         return SINK_AWAY;
-    if (topics->rk == NULL || topics->now_ms < topics->refuse_ms || topics->waiting + FAMILY_COUNT > TOPICS_QUEUE_MAX)
+    if (topics->rk == NULL || topics->smaller || topics->now_ms < topics->refuse_ms || topics->waiting + FAMILY_COUNT > TOPICS_QUEUE_MAX)
         return SINK_FULL;
     row_open(&topics->view, row, row->config);
     size_t key_length = key_make(topics, row);
@@ -235,7 +296,7 @@ static void everything_again(struct topics *topics)
 {
     topics->generation++;
     topics->lost = 0;
-    topics->rewrite_ms = 0;
+    topics->rewrite_ms = topics->heal_ms = 0;
     topics->rewritten_ms = topics->now_ms;
 }
 
@@ -254,8 +315,9 @@ static int step(void *state, int64_t now_ms)
         everything_again(topics);
     }
     if (topics->rewrite_ms == 0 || now_ms >= topics->rewrite_ms)
-        done += reopened(topics);
-    if (topics->generation && topics->rewrite_ms && now_ms >= topics->rewrite_ms)
+        done += reopened(topics) || smaller_opened(topics);
+    bool due = topics->rewrite_ms ? !topics->smaller && now_ms >= topics->rewrite_ms : topics->heal_ms && now_ms >= topics->heal_ms;
+    if (topics->generation && due)
         everything_again(topics);
     if (topics->rewrite_ms == 0 && now_ms - topics->rewritten_ms > 2 * TOPICS_PAUSE_MAX_MS)
         topics->pause_ms = TOPICS_PAUSE_MS;

@@ -7,8 +7,11 @@
  *   esteem-truncated (true)  esteem-length             only where it had to be cut, with its length before that
  *
  * Any thread may put. Bounds: DEADLETTER_QUEUE_MAX messages or DEADLETTER_QUEUE_KB on their way, then DEADLETTER_FULL: the caller
- * keeps the message and tries again. A message on its way waits for its broker for ever; one that a broker refuses for good
- * is counted as lost, and logged with its place, so that it can be read again from there. */
+ * keeps the message and tries again. A letter is pending from the moment that it is taken until it is delivered or lost for good.
+ * It waits for its broker, and for its topic (which is asked for again), for ever; what fails for now is sent again a second
+ * later; one that is too large for the broker is halved until it fits. Lost is one that is too large even so, or that this user
+ * may not write, and what is left when it is closed: counted, and logged with its place, so that it can be read again from
+ * there (the first 20 of a minute). */
 #ifndef ESTEEM_DEADLETTER_H
 #define ESTEEM_DEADLETTER_H
 
@@ -42,7 +45,7 @@ struct deadletter_message {
 
 struct deadletter_counts {
     uint64_t delivered, truncated, lost;
-    uint64_t pending; /* on their way */
+    uint64_t pending; /* taken, and neither delivered nor lost; who reads 0 sees the others' counts of them */
 };
 
 /* Without a topic in the configuration `*letters` is NULL, which all functions take: letters go nowhere then. */

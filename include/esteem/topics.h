@@ -4,9 +4,16 @@
  * key and has nothing any more is sent once more, empty, so that a reader of the compacted topic sees it go.
  *
  * The topics are created (cleanup.policy=compact,delete) where they are missing; until a broker has answered that, the sink is
- * away. Bounds: TOPICS_QUEUE_MAX messages or TOPICS_QUEUE_KB not delivered yet, then SINK_FULL. A message that fails is counted and
- * logged, rows are refused for TOPICS_PAUSE_MS, and after a pause (that, doubling to TOPICS_PAUSE_MAX_MS while failures go on)
- * the generation rises and all is sent again. Runs on: the thread that steps its publisher; counts: any thread. */
+ * away; one that is found missing later is asked for again. Retries keep the order of a key's values.
+ *
+ * A message that fails is counted, and logged once a minute, topic and kind with what helps. Rows are refused for
+ * TOPICS_PAUSE_MS, and after a pause (that, doubling to TOPICS_PAUSE_MAX_MS while failures go on) the generation rises and all
+ * is sent again, newest values. Two kinds are final: a row too large for the broker, and what this user may not write (which
+ * is tried again TOPICS_HEAL_MS later all the same); neither holds others up, nor `pending`.
+ *
+ * Bounds: TOPICS_QUEUE_MAX messages or TOPICS_QUEUE_KB not delivered yet, then SINK_FULL. A step waits for nothing, except that
+ * a producer which librdkafka has given up, or whose batches are too large for the broker, is closed and opened again: 1 s at
+ * most, once a pause. Runs on: the thread that steps its publisher; counts: any thread. */
 #ifndef ESTEEM_TOPICS_H
 #define ESTEEM_TOPICS_H
 
@@ -22,6 +29,7 @@ enum {
     TOPICS_KEYS_MAX = 3 << 20, /* keys whose families are remembered */
     TOPICS_PAUSE_MS = 1000,
     TOPICS_PAUSE_MAX_MS = 60000,
+    TOPICS_HEAL_MS = 300000,
     TOPICS_CLOSE_MS = 1000,    /* so long may close wait for deliveries */
 };
 

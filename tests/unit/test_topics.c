@@ -245,15 +245,100 @@ Test(topics, sends_everything_again_after_a_failed_delivery)
     cr_expect_eq(topics_counts(&sink).messages, 1);
 }
 
-Test(topics, does_not_send_again_what_is_too_large_for_the_broker)
+/* A sink whose producer has these properties as well. */
+static void given_sink_with(const char *properties)
 {
+    char more[256];
+    (void)snprintf(more, sizeof more, ", properties: {%s}", properties);
+    config_make(rd_kafka_mock_cluster_bootstraps(cluster), more);
+    cr_assert_eq(topics_sink_open(config, &sink), 0);
+    steps_until_generation(1);
+}
+
+static void in_time_generation(uint64_t generation)
+{
+    for (int i = 0; i < 10000 && sink.generation(sink.state) < generation; i++, now_ms += 10) {
+        sink.step(sink.state, now_ms);
+        usleep(1000);
+    }
+    cr_assert_eq(sink.generation(sink.state), generation);
+}
+
+Test(topics_cluster, does_not_send_again_what_is_too_large_for_the_broker)
+{
+    given_sink_with("batch.size: 100"); /* the row stands alone */
     rd_kafka_mock_push_request_errors(cluster, PRODUCE, 1, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
     cr_assert_eq(put(row_of(true, 12, 0)), SINK_TAKEN);
     settle();
     cr_expect_eq(topics_counts(&sink).errors, 1);
-    now_ms += TOPICS_PAUSE_MS;
+    now_ms += TOPICS_PAUSE_MAX_MS;
     sink.step(sink.state, now_ms);
     cr_expect_eq(sink.generation(sink.state), 1);
+    cr_expect_eq(put(row_of(true, 12, 0)), SINK_TAKEN, "others go on");
+    settle();
+    cr_expect_eq(topics_counts(&sink).messages, 1);
+}
+
+Test(topics, believes_no_row_too_large_that_may_have_shared_a_batch)
+{
+    rd_kafka_mock_push_request_errors(cluster, PRODUCE, 1, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    cr_assert_eq(put(row_of(true, 12, 0)), SINK_TAKEN);
+    for (int i = 0; i < 10000 && topics_counts(&sink).errors == 0; i++, usleep(1000))
+        sink.step(sink.state, now_ms);
+    cr_expect_eq(sink.pending(sink.state), 1);
+    in_time_generation(2);
+    cr_assert_eq(put(row_of(true, 12, 0)), SINK_TAKEN);
+    settle();
+    cr_expect_eq(topics_counts(&sink).messages, 1);
+}
+
+Test(topics, tries_what_it_may_not_write_five_minutes_later)
+{
+    rd_kafka_mock_push_request_errors(cluster, PRODUCE, 1, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    cr_assert_eq(put(row_of(true, 12, 0)), SINK_TAKEN);
+    settle();
+    cr_expect_eq(topics_counts(&sink).errors, 1);
+    now_ms += TOPICS_HEAL_MS - 1;
+    sink.step(sink.state, now_ms);
+    cr_expect_eq(sink.generation(sink.state), 1, "nothing waits for it");
+    now_ms += 1;
+    steps_until_generation(2);
+}
+
+Test(topics_cluster, sends_the_other_families_while_a_topic_is_missing_and_that_one_when_it_is_there)
+{
+    given_sink_with("topic.metadata.propagation.max.ms: 100, topic.metadata.refresh.interval.ms: 200");
+    rd_kafka_mock_topic_set_error(cluster, "esteem.csat", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    for (int i = 0; i < 20000 && topics_counts(&sink).errors == 0; i++, now_ms += 10) {
+        (void)put(row_of(true, 12, 40));
+        sink.step(sink.state, now_ms);
+        usleep(1000);
+    }
+    cr_expect_geq(topics_counts(&sink).errors, 1);
+    for (int i = 0; i < 10000 && topics_counts(&sink).messages == 0; i++, usleep(1000))
+        sink.step(sink.state, now_ms);
+    cr_expect_geq(topics_counts(&sink).messages, 1);
+    cr_expect_gt(sink.pending(sink.state), 0);
+    rd_kafka_mock_topic_set_error(cluster, "esteem.csat", RD_KAFKA_RESP_ERR_NO_ERROR);
+    in_time_generation(sink.generation(sink.state) + 1);
+    uint64_t errors;
+    do {
+        errors = topics_counts(&sink).errors;
+        in_time_generation(sink.generation(sink.state) + (sink.pending(sink.state) > 0));
+        cr_assert_neq(put(row_of(true, 13, 40)), SINK_AWAY);
+        for (int i = 0; i < 3000 && sink.pending(sink.state) && topics_counts(&sink).errors == errors; i++, usleep(1000))
+            sink.step(sink.state, now_ms);
+        now_ms += 10000;
+    } while (topics_counts(&sink).errors > errors);
+    settle();
+}
+
+Test(topics_cluster, takes_a_producer_without_idempotence)
+{
+    given_sink_with("enable.idempotence: false");
+    cr_assert_eq(put(row_of(true, 12, 0)), SINK_TAKEN);
+    settle();
+    cr_expect_eq(topics_counts(&sink).messages, 1);
 }
 
 Test(topics_cluster, names_a_property_that_is_wrong)
@@ -334,12 +419,62 @@ Test(deadletter, halves_what_the_broker_finds_too_large)
 
 Test(deadletter, counts_a_letter_that_the_broker_refuses_for_good)
 {
-    rd_kafka_mock_push_request_errors(cluster, PRODUCE, 1, RD_KAFKA_RESP_ERR_POLICY_VIOLATION);
+    rd_kafka_mock_push_request_errors(cluster, PRODUCE, 1, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
     struct deadletter_message message = letter("x", 1);
     cr_assert_eq(deadletter_put(letters, &message), DEADLETTER_TAKEN);
+    cr_expect_eq(deadletter_counts(letters).pending, 1);
     for (int i = 0; i < 10000 && deadletter_counts(letters).pending; i++, usleep(1000))
         deadletter_step(letters, now_ms);
     cr_expect_eq(deadletter_counts(letters).lost, 1);
+}
+
+Test(deadletter, sends_again_what_failed_for_now_and_keeps_it_pending)
+{
+    rd_kafka_resp_err_t policy = RD_KAFKA_RESP_ERR_POLICY_VIOLATION;
+    rd_kafka_mock_push_request_errors(cluster, PRODUCE, 3, policy, policy, policy);
+    struct deadletter_message message = letter("abc", 3);
+    cr_assert_eq(deadletter_put(letters, &message), DEADLETTER_TAKEN);
+    for (int i = 0; i < 300; i++, usleep(1000)) {
+        deadletter_step(letters, now_ms);
+        cr_assert_eq(deadletter_counts(letters).pending, 1);
+    }
+    for (int i = 0; i < 10000 && deadletter_counts(letters).pending; i++, now_ms += 10, usleep(1000))
+        deadletter_step(letters, now_ms);
+    cr_expect_eq(deadletter_counts(letters).delivered, 1);
+    cr_expect_eq(deadletter_counts(letters).lost, 0);
+    struct seen seen = read_topic("esteem.deadletter", 1);
+    cr_expect_str_eq(seen.value, "abc");
+    cr_expect_str_eq(seen.key, "c-1");
+    cr_expect(strstr(seen.headers, "esteem-offset=4711 "));
+}
+
+Test(deadletter, loses_none_when_the_queue_is_full_of_letters_that_are_too_large)
+{
+    for (int i = 0; i < 20; i++)
+        rd_kafka_mock_push_request_errors(cluster, PRODUCE, 1, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    rd_kafka_mock_broker_set_down(cluster, 1);
+    char bytes[6000] = "";
+    struct deadletter_message message = letter(bytes, sizeof bytes);
+    uint64_t taken = 0;
+    while (deadletter_put(letters, &message) == DEADLETTER_TAKEN)
+        taken++;
+    rd_kafka_mock_broker_set_up(cluster, 1);
+    for (int i = 0; i < 20000 && deadletter_counts(letters).pending; i++, now_ms += 10, usleep(1000))
+        deadletter_step(letters, now_ms);
+    cr_expect_eq(deadletter_counts(letters).delivered, taken);
+    cr_expect_geq(deadletter_counts(letters).truncated, 20);
+}
+
+Test(deadletter, sends_what_is_left_when_it_is_closed)
+{
+    rd_kafka_mock_push_request_errors(cluster, PRODUCE, 1, RD_KAFKA_RESP_ERR_POLICY_VIOLATION);
+    struct deadletter_message message = letter("x", 1);
+    cr_assert_eq(deadletter_put(letters, &message), DEADLETTER_TAKEN);
+    for (int i = 0; i < 200; i++, usleep(1000))
+        deadletter_step(letters, now_ms);
+    deadletter_close(letters); /* it is sent once more then */
+    letters = NULL;
+    cr_expect_str_eq(read_topic("esteem.deadletter", 1).value, "x");
 }
 
 Test(deadletter, is_full_at_its_bound_and_takes_more_when_the_broker_is_back)
