@@ -6,6 +6,8 @@
  * hiredis opens the socket and parses replies. The way out is our own: redisAppendCommandArgv allocates and copies each command
  * twice, its redisBufferWrite moves the whole buffer up after each partial write, and a write to a closed socket raises SIGPIPE. */
 #include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,23 +46,44 @@ void redis_link_close(struct redis_link *link)
 
 /* --- connecting --- */
 
+/* Takes the context. */
+static int begin(struct redis_link *link, redisContext *context)
+{
+    if (context == NULL)
+        return err_set(ERR_REDIS, "no memory for a connection");
+    link->context = context;
+    return context->err ? err_set(ERR_REDIS, "%s", context->errstr) : 0;
+}
+
 int redis_link_connect(struct redis_link *link, const struct config *config)
 {
     redis_link_drop(link);
-    link->context = config->redis_socket[0] ? redisConnectUnixNonBlock(config->redis_socket)
-                                            : redisConnectNonBlock(config->redis_host, (int)config->redis_port);
-    if (link->context == NULL)
-        return err_set(ERR_REDIS, "no memory for a connection");
-    if (link->context->err) {
-        int error = err_set(ERR_REDIS, "%s", link->context->errstr);
-        redis_link_drop(link);
-        return error;
-    }
-    return 0;
+    if (config->redis_socket[0])
+        return begin(link, redisConnectUnixNonBlock(config->redis_socket));
+    link->port = (int)config->redis_port;
+    link->lookup = redis_lookup_new(config->redis_host);
+    return link->lookup ? 0 : err_set(ERR_REDIS, "looking up %s: no room", config->redis_host);
+}
+
+/* Once the address is known. 1: connecting, 0: not yet, or ERR_REDIS. */
+static int looked_up(struct redis_link *link)
+{
+    char address[INET6_ADDRSTRLEN + 1 + IF_NAMESIZE];
+    int known = redis_lookup_done(link->lookup, link->tries, address, sizeof address);
+    if (known <= 0)
+        return known;
+    link->tries++;
+    redis_lookup_free(link->lookup);
+    link->lookup = NULL;
+    int error = begin(link, redisConnectNonBlock(address, link->port));
+    return error ? error : 1;
 }
 
 int redis_link_ready(struct redis_link *link)
 {
+    int known = link->lookup ? looked_up(link) : 1;
+    if (known <= 0)
+        return known;
     struct pollfd waiting = {.fd = link->context->fd, .events = POLLOUT};
     if (poll(&waiting, 1, 0) <= 0)
         return 0;
@@ -77,7 +100,9 @@ void redis_link_drop(struct redis_link *link)
 {
     if (link->context)
         redisFree(link->context);
+    redis_lookup_free(link->lookup);
     link->context = NULL;
+    link->lookup = NULL;
     link->head = link->length = 0;
     link->first = link->count = link->held = 0;
     link->hold = REDIS_HOLD_NONE;

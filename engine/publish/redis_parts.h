@@ -38,7 +38,12 @@ struct redis_expected {
 enum { REDIS_ROW_COMMANDS = 4, REDIS_EXPECTED_MAX = 1 << 15 };
 _Static_assert(2 * (REDIS_ROWS_MAX * (REDIS_ROW_COMMANDS + 2) + 16) <= REDIS_EXPECTED_MAX, "two batches fit");
 
+struct redis_lookup;
+
 struct redis_link {
+    struct redis_lookup *lookup; /* of the host, until the connection begins; NULL: none */
+    int port;
+    uint32_t tries;
     redisContext *context; /* NULL: none; hiredis connects and parses, sending and receiving are ours */
     char *bytes;           /* commands on their way out: [head, length) */
     size_t head, length, room;
@@ -79,6 +84,14 @@ static inline size_t redis_link_waiting(const struct redis_link *link)
 {
     return link->length - link->head;
 }
+
+/* --- the host's address (redis_lookup.c) --- */
+
+/* NULL: the system has no room for it. */
+struct redis_lookup *redis_lookup_new(const char *host);
+/* 1: `address` is one of the host's, another one with another `which`; 0: not known yet; or ERR_REDIS. */
+int redis_lookup_done(struct redis_lookup *lookup, uint32_t which, char *address, size_t room);
+void redis_lookup_free(struct redis_lookup *lookup);
 
 /* --- faults (redis_faults.c) --- */
 

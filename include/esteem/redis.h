@@ -28,7 +28,8 @@
  * Bounds. Two transactions, one on its way and one being filled, of REDIS_ROWS_MAX rows or REDIS_BYTES_MAX bytes, then
  * SINK_FULL, and newer values replace those that wait; REDIS_KEYS_MAX keys whose fields are remembered, beyond which a key is
  * written whole. A connection that is broken, or silent for redis.timeout, is built up again after 100 ms, doubling to 5 s. A
- * step sends what the socket takes, reads 4 MB at most and waits for nothing. */
+ * step sends what the socket takes, reads 4 MB at most and waits for nothing; a host name is looked up in a thread of its own,
+ * at each connection, and of several addresses each connection tries the next. */
 #ifndef ESTEEM_REDIS_H
 #define ESTEEM_REDIS_H
 

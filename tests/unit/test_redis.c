@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "esteem/err.h"
 #include "esteem/redis.h"
 #include "esteem/row.h"
 #include "support/fake_redis.h"
@@ -615,6 +616,19 @@ Test(redis_server, waits_longer_while_rows_fail_though_a_small_write_succeeds)
     cr_expect_str_eq(ask("HGET " KEY " csat_n"), "12");
 }
 
+/* As the README lists them. */
+Test(redis_server, needs_no_more_rights_than_the_manual_lists)
+{
+    (void)ask("ACL SETUSER esteem on >secret ~esteem:* &esteem:* +auth +select +watch +get +set +multi +exec +hset +del +pexpire"
+              " +zadd +zremrangebyscore +publish");
+    sink_start(", user: esteem, password: secret");
+    until_generation(1);
+    put_and_settle(row_of("acme", "billing", 12, 40));
+    put_and_settle(row_of("acme", "billing", 0, 40));
+    cr_expect_eq(redis_counts(&sink).rows, 2);
+    cr_expect_eq(redis_counts(&sink).errors, 0);
+}
+
 Test(redis_server, writes_rows_of_a_user_who_may_not_publish)
 {
     (void)ask("ACL SETUSER esteem on >secret ~esteem:* resetchannels +@all");
@@ -824,4 +838,41 @@ Test(redis_fake, sends_the_newest_when_a_slow_redis_answers_at_last)
     now_ms += 1001; /* redis.timeout is over */
     in_time_generation(2);
     settle();
+}
+
+/* ---- host names ---- */
+
+/* Nobody listens on port 1, at any of its addresses: what matters is how it ends. */
+static const char *after_looking_up(const char *host)
+{
+    char text[256];
+    (void)snprintf(text, sizeof text, "redis: {host: %s, port: 1, timeout: 10s}\n", host);
+    cr_assert_eq(config_parse("test", text, strlen(text), stderr, &config), 0);
+    cr_assert_eq(redis_sink_open(config, &sink), 0);
+    err_clear();
+    for (int i = 0; i < 4000 && err_code() == 0; i++)
+        steps(1);
+    redis_sink_close(&sink);
+    config_free(config);
+    return err_text();
+}
+
+Test(redis_host, looks_a_name_up_and_connects_to_its_address, .timeout = 60)
+{
+    cr_expect_str_eq(after_looking_up("localhost"), "Connection refused");
+    cr_expect_str_eq(after_looking_up("127.0.0.1"), "Connection refused");
+}
+
+Test(redis_host, says_so_when_there_is_no_such_name, .timeout = 60)
+{
+    cr_expect(strstr(after_looking_up("no.such.host.invalid"), "looking up no.such.host.invalid: ") != NULL);
+}
+
+Test(redis_host, can_be_closed_while_it_looks_a_name_up, .timeout = 60)
+{
+    cr_assert_eq(config_parse("test", "redis: {host: some.other.host.invalid}\n", 39, stderr, &config), 0);
+    cr_assert_eq(redis_sink_open(config, &sink), 0);
+    sink.step(sink.state, now_ms);
+    redis_sink_close(&sink);
+    config_free(config);
 }

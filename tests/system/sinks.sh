@@ -1,0 +1,207 @@
+#!/bin/sh
+# The sinks' faults, against real servers: Redis full, a replica, restarted empty, killed in mid-pipeline, stalled, flushed, wanting a
+# password; a broker that finds rows too large; a second instance, and one that comes while the first has no connection. After each,
+# Redis is held against a Redis beside it that has had no fault. Exit 77: skipped.
+set -eu
+
+repo=$(cd "$(dirname "$0")/../.." && pwd)
+cd "$repo"
+esteem=${ESTEEM:-build/release/esteem}
+port=${KAFKA_PORT:-29892}
+for tool in java mvn redis-server redis-cli kcat python3; do
+    command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
+done
+dir=$(mktemp -d /tmp/esteem-sinks.XXXXXX)
+pids= redis_pid= run_pid= other_pid=
+finish() {
+    code=$?
+    for pid in $run_pid $other_pid $redis_pid $pids; do
+        kill -CONT "$pid" 2>/dev/null || true
+        kill -9 "$pid" 2>/dev/null || true
+    done
+    tests/support/kafka.sh stop "$dir/kafka" >/dev/null 2>&1 || true
+    [ $code -eq 0 ] && rm -rf "$dir" || { tail -20 "$dir/run.log"; echo "kept: $dir"; }
+    exit $code
+}
+trap finish EXIT; trap 'exit 1' INT TERM
+passed=0 failed=0
+check() { # WHAT COMMAND...
+    what=$1
+    shift
+    if "$@" >>"$dir/check.log" 2>&1; then passed=$((passed + 1)); echo "ok - $what"; else failed=$((failed + 1)); echo "not ok - $what"; fi
+}
+within() { # SECONDS COMMAND...
+    until=$(($(date +%s) + $1))
+    shift
+    while [ "$(date +%s)" -le $until ]; do
+        "$@" && return 0
+        sleep 0.2
+    done
+    return 1
+}
+redis_start() { # NAME
+    redis-server --port 0 --unixsocket "$dir/$1.sock" --save "" --appendonly no --dir "$dir" >>"$dir/$1.log" 2>&1 &
+    redis_pid=$!
+    within 20 redis-cli -s "$dir/$1.sock" ping >/dev/null 2>&1
+}
+redis() { redis-cli -s "$dir/redis.sock" "$@" 2>/dev/null; }
+logged() { grep -q "$1" "$dir/run.log"; }
+lives() { kill -0 "$run_pid" 2>/dev/null; }
+
+# All rows of a Redis, as they should be everywhere: all keys and their fields, but the fence; and every row has its time to live.
+cat >"$dir/rows.py" <<'PY'
+import subprocess, sys
+def cli(*words, stdin=None):
+    return subprocess.run(["redis-cli", "-s", sys.argv[1], *words], capture_output=True, text=True, input=stdin, check=True).stdout
+keys = sorted(key for key in cli("--scan", "--pattern", "esteem:v1:*").split("\n") if key and not key.endswith(":fence"))
+ask = "".join(f'ZRANGE "{key}" 0 -1 WITHSCORES\n' if key.endswith(":scopes") else f'HGETALL "{key}"\n' for key in keys)
+life = cli(stdin="".join(f'PTTL "{key}"\n' for key in keys)).split("\n")
+for key, left in zip(keys, life):
+    lasting = key.endswith(":scopes") or key.endswith(":catalogue")
+    print(key, "has no time to live" if not lasting and int(left) < 0 else "")
+print(cli(stdin=ask))
+PY
+rows() { python3 "$dir/rows.py" "$dir/$1.sock" >"$dir/$1.rows" 2>>"$dir/check.log"; }
+# Whether the Redis with faults has what the one without has, and no row lacks its time to live.
+same() {
+    rows redis && rows good || return 1
+    [ "$(wc -l <"$dir/good.rows")" -gt 1000 ] && ! grep -q 'has no time to live' "$dir/redis.rows" && cmp -s "$dir/redis.rows" "$dir/good.rows"
+}
+offered() { redis-cli -s "$dir/$1.sock" hget 'esteem:v1:{acme}:queue=billing:hour' row 2>/dev/null | grep -q "\"offered\":$2,"; }
+on_topic() {
+    kcat -C -b "127.0.0.1:$port" -t n.service -e -q -f '%k\t%s\n' 2>/dev/null | grep -a '^acme|queue=billing|hour|' | tail -1 | grep -q "\"offered\":$1,"
+}
+sent=0
+send() { # COUNT more contacts
+    python3 - "$sent" $((sent + $1)) >"$dir/events.jsonl" <<'PY'
+import sys
+for i in range(int(sys.argv[1]), int(sys.argv[2])):
+    t = 1790000000000 + i * 50
+    print(f'{{"id":"o{i}","type":"interaction.offered","time":{t},"tenant":"acme","interaction":"c{i}","queue":"billing"}}')
+    print(f'{{"id":"a{i}","type":"interaction.answered","time":{t + 5000},"tenant":"acme","interaction":"c{i}","agent":"x{i % 200}"}}')
+PY
+    sent=$((sent + $1))
+    "$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/events.jsonl" 2>>"$dir/replay.log"
+}
+config() { # NAME GROUP TOPICS
+    cat >"$dir/$1.yaml" <<YAML
+kafka: {brokers: "127.0.0.1:$port", group: $2$$, topics: [contacts]}
+redis: {socket: $dir/$1.sock, timeout: 2s}
+topics: {enabled: $3, prefix: "n.", deadletter: "n.deadletter", every: 1s}
+windows: {rolling: [1m, 5m], calendar: [hour]} # each of them is published within 12 s
+time: {mode: replay, idle_after: 1s}
+threads: {shards: 1, folds: 1}
+YAML
+}
+run_start() {
+    "$esteem" run -c "$dir/redis.yaml" >>"$dir/run.log" 2>&1 &
+    run_pid=$!
+}
+# FAULT: what has come meanwhile is in both, and all else is the same.
+healed() {
+    check "$1: what came meanwhile is written" within 60 offered redis $sent
+    check "$1: every row equals that of a Redis without faults" within 60 same
+    check "$1: it lives" lives
+}
+
+tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
+tests/support/kafka.sh topic "$dir/kafka" contacts 2 >>"$dir/kafka.log" 2>&1
+config redis sinks true
+config good sinks-good false
+redis_start good
+pids=$redis_pid
+redis_start redis
+"$esteem" run -c "$dir/good.yaml" >"$dir/good.log" 2>&1 &
+pids="$pids $!"
+run_start
+send 1000
+check "the first thousand in the one Redis" within 90 offered redis 1000
+check "and in the other" within 60 offered good 1000
+check "with the same rows" within 60 same
+
+redis config set maxmemory 1 >/dev/null
+send 200
+check "full: the log says what to do" within 20 logged 'OOM: Redis is full: raise its maxmemory'
+check "full: the topic goes on" within 60 on_topic $sent
+errors=$(grep -c 'redis.error' "$dir/run.log")
+check "full: it is told once" [ "$errors" -le 2 ]
+redis config set maxmemory 0 >/dev/null
+healed "full"
+
+redis replicaof 127.0.0.1 1 >/dev/null
+send 200
+check "a replica: the log says what to do" within 20 logged 'READONLY: this is a replica: let redis.host name the primary'
+sleep 2
+check "a replica: no hot loop" [ "$(grep -c 'redis.ready' "$dir/run.log")" -le 2 ]
+redis replicaof no one >/dev/null
+healed "a replica, promoted"
+
+kill -STOP "$redis_pid"
+send 200
+sleep 5
+check "stalled: it lives" lives
+kill -CONT "$redis_pid"
+healed "stalled"
+
+redis client pause 3000 all >/dev/null
+send 200
+healed "slow"
+
+send 500
+kill -9 "$redis_pid"
+wait "$redis_pid" 2>/dev/null || true
+check "killed in mid-pipeline: the log says that it is away" within 20 logged 'redis.away'
+send 200
+redis_start redis
+healed "killed, back and empty"
+
+redis flushall >/dev/null
+healed "flushed, and nothing new to write"
+
+redis config set requirepass secret >/dev/null
+redis-cli -s "$dir/redis.sock" -a secret --no-auth-warning client kill type normal skipme yes >/dev/null
+send 200
+check "a password: the log says what to do" within 20 logged 'NOAUTH.*set redis.password'
+redis-cli -s "$dir/redis.sock" -a secret --no-auth-warning config set requirepass '' >/dev/null
+healed "a password, not wanted any more"
+
+# Rows: too large for the broker, which says so of whole batches.
+(exec java -Xmx128m -XX:TieredStopAtLevel=1 -cp "build/kafka-libs/jars/*" kafka.admin.ConfigCommand --bootstrap-server "127.0.0.1:$port" \
+    --alter --entity-type topics --entity-name n.service --add-config max.message.bytes=2000) >>"$dir/kafka.log" 2>&1
+send 200
+check "batches too large: smaller ones get through" within 90 on_topic $sent
+check "batches too large: the log says so" logged 'topics.batches'
+check "batches too large: Redis goes on" within 60 same
+
+# A second instance: refused here by its lock; from elsewhere it takes over, also while the first is cut off.
+code=0
+timeout 20 "$esteem" run -c "$dir/redis.yaml" >"$dir/second.log" 2>&1 || code=$?
+check "a second instance on this machine is refused with exit code 3" [ "$code" -eq 3 ]
+kill -STOP "$run_pid"
+redis client kill type normal skipme yes >/dev/null
+mkdir "$dir/elsewhere"
+XDG_RUNTIME_DIR=$dir/elsewhere "$esteem" run -c "$dir/redis.yaml" >"$dir/other.log" 2>&1 &
+other_pid=$!
+check "elsewhere it takes over" within 60 grep -q redis.ready "$dir/other.log"
+before=$(redis get esteem:v1:fence)
+kill -CONT "$run_pid"
+gone() { ! kill -0 "$run_pid" 2>/dev/null; }
+check "the older one stops" within 30 gone
+code=0
+wait "$run_pid" || code=$?
+run_pid=
+check "with exit code 3" [ "$code" -eq 3 ]
+check "and says so" logged 'a newer instance publishes to this Redis'
+check "the fence is the newer's" [ "$(redis get esteem:v1:fence)" = "$before" ]
+run_pid=$other_pid other_pid=
+send 200
+check "the newer one goes on" within 60 offered redis $sent
+check "and all its rows are right" within 60 same
+kill -TERM "$run_pid"
+code=0
+wait "$run_pid" || code=$?
+run_pid=
+check "and ends with exit code 0" [ "$code" -eq 0 ]
+
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]
