@@ -21,14 +21,14 @@ struct message {
 
 enum { SOURCE_INPUT_MAX = 4096 };
 
-/* Called once a message; the message is borrowed for the call. False: stop this poll after this message. */
-typedef bool source_each(void *context, const struct message *message);
-
 struct source_position {
-    int topic; /* index into config.topic */
+    int topic; /* as in struct message */
     int32_t partition;
     int64_t next; /* offset behind the last message handed out, or where it begins; -1: not known yet */
 };
+
+/* Called once a message; the message is borrowed for the call. False: stop this poll after this message. */
+typedef bool source_each(void *context, const struct message *message);
 
 struct source {
     void *state;
@@ -41,10 +41,11 @@ struct source {
     /* True when the input was read to its end and nothing of it is queued. */
     bool (*at_end)(void *state, int input);
     void (*pause)(void *state, bool pause);
-    /* Where an input stands. NULL: inputs have no names (files). */
-    void (*position)(void *state, int input, struct source_position *position);
-    /* Commits next[i] for input i, for lag tools; -1: leave it. May be NULL. */
+    /* Offsets for lag tools: next[i] is the one to read next of input i, -1: leave it. Returns at once; while one commit is on its
+     * way, another is dropped: a later call has the newer offsets. May be NULL. */
     void (*commit)(void *state, const int64_t *next, int count);
+    /* How far an input is. May be NULL. */
+    void (*position)(void *state, int input, struct source_position *out);
     void (*close)(void *state);
 };
 
