@@ -26,6 +26,7 @@ static const struct command {
     {"replay", "send a file of events into a Kafka topic", replay_main},
     {"check", "every fault of a configuration file", command_check},
     {"schema", "what events, rows, settings, metrics and Redis keys look like", command_schema},
+    {"state", "what lies in a folder of checkpoints: inspect, verify, export", command_state},
     {"demo", "all of it on this machine, with a made-up feed", command_demo},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -8,6 +8,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_FENCED = 3 };
 int command_run(int argc, char **argv);
 int command_compute(int argc, char **argv);
 int command_check(int argc, char **argv);
+int command_state(int argc, char **argv);
 int command_demo(int argc, char **argv);
 
 /* Says what is wrong and how to get help; returns EXIT_USAGE. */
