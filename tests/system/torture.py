@@ -283,6 +283,8 @@ class Round:
         args = argparse.Namespace(esteem=self.args.esteem, config=config, mapping=None, files=self.feed.files)
         wanted = parts.Wanted(args, {window: parts.edge(self.feed.newest_ms, ms) for window, ms in ROLLING.items()})
         in_redis = self.redis.rows()
+        with open(self.folder + "/redis.json", "w") as file:
+            json.dump(in_redis, file)
         on_topics, records = parts.topic_rows(self.kafka, "m.")
         faults, compared, stale = parts.hold_against(wanted, in_redis.items(), "redis", lambda row: row["window"] in ROLLING)
         topics = [("%s %s" % (json.dumps(key), end), row) for (key, end), row in on_topics.items()]
@@ -414,6 +416,8 @@ def main():
                 print("    %d %s%s" % (place, kind, "" if any(done[1] == place for done in one.done) else " (not done)"))
             for fault in faults[:20]:
                 print(fault)
+            with open(folder + "/differences", "w") as file:
+                file.write("\n".join(faults))
             print("%d differences; kept: %s; again: tests/system/torture.py --seed %d --events %d --rate %d --faults %d" % (
                 len(faults), folder, args.seed, args.events, args.rate, args.faults))
         elif args.keep:

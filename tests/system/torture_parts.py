@@ -4,6 +4,7 @@ does), and the comparison of what Redis and the topics hold with compute. Every 
 import ctypes
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -147,6 +148,15 @@ class Esteem:
         if not self.alive():
             raise Failure("esteem ended by itself, exit code %d (%s):\n%s" % (self.process.returncode, self.log, self.tail()))
 
+    def stacks(self):
+        """Where it hangs, if gdb is there to ask."""
+        if not shutil.which("gdb"):
+            return ""
+        with open(self.log + ".stacks", "wb") as out:
+            subprocess.run(["gdb", "-p", str(self.process.pid), "-batch", "-ex", "thread apply all bt 16"], stdin=subprocess.DEVNULL,
+                           stdout=out, stderr=subprocess.DEVNULL, timeout=60)
+        return "; its stacks: %s.stacks" % self.log
+
     def signal(self, number):
         self.must_live()
         self.process.send_signal(number)
@@ -155,7 +165,7 @@ class Esteem:
         try:
             got = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise Failure("esteem has not ended within %g s (%s):\n%s" % (seconds, self.log, self.tail())) from None
+            raise Failure("esteem has not ended within %g s (%s%s):\n%s" % (seconds, self.log, self.stacks(), self.tail())) from None
         if got != code:
             raise Failure("esteem ended with exit code %d instead of %d (%s):\n%s" % (got, code, self.log, self.tail()))
 
