@@ -4,8 +4,9 @@ Contacts with an even number are keyed: all their lines lie in one lane of the f
 the second topic, so that their events are handed over between shards. What is written obeys the feed's side of SEMANTICS: what has
 one id and one version is one text, so any order and any repetition of the lines means the same figures.
 
-The roster applies to what is derived after it arrives. Contacts that need it (agent, no team) are therefore touched once more by an event
-at the end of the feed, when the roster is whole for run as for compute."""
+The roster applies to what is derived after it arrives. Contacts that need it (agent, no team; only with `roster`) are therefore touched
+once more by an event at the end of the feed, behind `body` lines: those are to be sent when all others are taken in and the
+roster is whole, for run as for compute. That holds only where a restart does not begin all over again."""
 
 import heapq
 import os
@@ -30,7 +31,7 @@ TOUCHED = 1000  # contacts that need the roster
 class Feed:
     """write() fills folder/lane0.jsonl ... and leaves `index`, `newest_ms`, `lines`, `rubbish`."""
 
-    def __init__(self, seed, lines, start_ms, span_ms, disorder_ms=8000, talk_ms=180000, rubbish=0.01, agents=AGENTS):
+    def __init__(self, seed, lines, start_ms, span_ms, disorder_ms=8000, talk_ms=180000, rubbish=0.01, agents=AGENTS, roster=False):
         self.rng = random.Random(seed)
         self.want, self.start_ms, self.span_ms = lines, start_ms, span_ms
         self.disorder_ms, self.talk_ms, self.rubbish_share, self.agents = disorder_ms, talk_ms, rubbish, agents
@@ -38,6 +39,7 @@ class Feed:
         self.count = self.number = self.lines = self.rubbish = 0
         self.newest_ms = start_ms
         self.touch = []
+        self.touch_most = TOUCHED if roster else 0
         self.index = []  # (lines so far, newest event time so far, offset of each lane)
 
     # ---- lines ----
@@ -63,7 +65,7 @@ class Feed:
         tenant = TENANTS[int(rng() * 4)]
         queue, channel, agent = QUEUES[int(rng() * 6)], CHANNELS[int(rng() * 4)], int(rng() * self.agents)
         who = '"agent":"a%03d","team":"t%d","site":"s%d"' % (agent, agent % TEAMS, agent % 3)
-        if len(self.touch) < TOUCHED and rng() < 0.05:
+        if len(self.touch) < self.touch_most and rng() < 0.05:
             agent = int(rng() * ROSTERED)
             who = '"agent":"r%03d"' % agent
             self.touch.append((tenant, n, lane))
@@ -188,7 +190,7 @@ class Feed:
         gap_ms = self.span_ms * LINES_A_CONTACT / self.want
         self.roster()
         t, rng = float(self.start_ms), self.rng.random
-        body = self.want - TOUCHED
+        body = self.want - self.touch_most
 
         def line(lane, raw):
             files[lane].write(raw + b"\n")
@@ -209,6 +211,8 @@ class Feed:
                 if rng() < self.rubbish_share:
                     self.rubbish += 1
                     line(int(rng() * LANES), feed_rubbish.line(self.rng, self.rubbish))
+        self.body = self.lines
+        self.index.append((self.lines, self.newest_ms, tuple(offset)))
         for tenant, n, lane in self.touch:
             text = '{"id":"c%d.touch","tenant":"%s","interaction":"c%d","type":"recognition.given","time":%d}'
             line(lane if lane >= 0 else KEYED + n % FREE, (text % (n, tenant, n, self.newest_ms)).encode())

@@ -144,6 +144,21 @@ class Esteem:
         within(60, lambda: self.said("run.started") or not self.alive(), "run.started in " + self.log)
         self.must_live()
 
+    def cpu_s(self):
+        with open("/proc/%d/stat" % self.process.pid) as file:
+            return sum(map(int, file.read().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+    def rests(self, seconds=180, most=0.2):
+        """Waits until it does next to nothing (a share of a core), three times half a second long."""
+        end, quiet = time.monotonic() + seconds, 0
+        while quiet < 3:
+            self.must_live()
+            before = self.cpu_s()
+            time.sleep(0.5)
+            quiet = quiet + 1 if self.cpu_s() - before < 0.5 * most else 0
+            if time.monotonic() > end:
+                raise Failure("esteem does not come to rest within %g s (%s)" % (seconds, self.log))
+
     def must_live(self):
         if not self.alive():
             raise Failure("esteem ended by itself, exit code %d (%s):\n%s" % (self.process.returncode, self.log, self.tail()))
@@ -292,22 +307,27 @@ class Wanted:
                     self.rows[key] = row
 
 
-def topic_rows(kafka, prefix):
-    """(row name, end) -> row, put together from the last record of each key of each family's topic."""
-    rows, records = {}, 0
+def topic_rows(kafka, prefix, since_ms):
+    """(row name, end) -> row, put together from the last record of each key of each family's topic; how many records there are, and
+    how many keys nobody has written since `since_ms`. At its end an instance writes all that it knows, so those are what an earlier one
+    said of a moment, and the last one never knew: they are left out."""
+    rows, records, left_over = {}, 0, 0
     for family in FAMILIES:
         last = {}
-        for line in kafka.read(prefix + family, "%k\t%s\n").split(b"\n"):
+        for line in kafka.read(prefix + family, "%T\t%k\t%s\n").split(b"\n"):
             if line:
-                key, value = line.split(b"\t", 1)
-                last[key] = value
+                at, key, value = line.split(b"\t", 2)
+                last[key] = (int(at), value)
                 records += 1
-        for key, value in last.items():
+        for at, value in last.values():
+            if at < since_ms:
+                left_over += 1
+                continue
             row = json.loads(value)
             whole = rows.setdefault((name(row), row["end"]), {**row, "measures": {}, "metrics": {}})
             whole["measures"].update(row["measures"])
             whole["metrics"].update(row["metrics"])
-    return rows, records
+    return rows, records, left_over
 
 
 def hold_against(wanted, live, what, complete):
