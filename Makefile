@@ -33,7 +33,7 @@ SRCXX    := $(wildcard engine/*/*.cc)
 OBJ      := $(SRC:%.c=$(B)/%.o) $(SRCXX:%.cc=$(B)/%.o)
 LIBOBJ   := $(filter-out $(B)/engine/main.o,$(OBJ))
 
-.PHONY: demo bench all clean check test unit golden reference layers race asan compdb install format
+.PHONY: demo bench all clean check test test-deep unit golden reference layers race asan compdb install format
 all: $(B)/esteem
 
 $(B)/esteem: $(OBJ)
@@ -87,6 +87,14 @@ test:
 	$(MAKE) MODE=asan all unit-programs
 	$(MAKE) MODE=tsan race-programs
 	BUILD=$(BUILD) tests/run layers unit golden reference race asan system
+# Hours: faults by the thousand. The first round that fails ends it, with its seed.
+TORTURE_ROUNDS ?= 50
+TORTURE_EVENTS ?= 2000000
+TORTURE_SEED   ?= 1
+test-deep: $(B)/esteem
+	ESTEEM=$(B)/esteem tests/system/long_replay.sh
+	ESTEEM=$(B)/esteem TORTURE_ROUNDS=$(TORTURE_ROUNDS) TORTURE_EVENTS=$(TORTURE_EVENTS) TORTURE_SEED=$(TORTURE_SEED) \
+		TORTURE_RATE=50000 TORTURE_FAULTS=30 TORTURE_LIMIT_S=3600 tests/system/torture.sh
 unit: unit-programs
 	BUILD=$(BUILD) tests/run unit
 layers:

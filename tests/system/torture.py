@@ -44,7 +44,7 @@ class Round:
         self.rng = random.Random(args.seed * 7919 + 1)
         self.kafka = Kafka(folder + "/kafka", args.port)
         self.redis = Redis(folder)
-        self.shards, self.tick, self.every, self.rows = 2, "100ms", "1s", 100000
+        self.shards, self.tick, self.every, self.rows = 2, "100ms", "5s", 100000
         self.machine = self.logs = self.restarts = self.kills = 0
         self.esteem = self.producer = self.sender = None
         self.second = None  # another instance, while there is one
@@ -168,7 +168,7 @@ class Round:
 
     def fault_reload(self):
         self.esteem.started()
-        self.tick, self.every = self.rng.choice(("50ms", "100ms", "300ms")), self.rng.choice(("500ms", "1s", "3s"))
+        self.tick, self.every = self.rng.choice(("50ms", "100ms", "300ms")), self.rng.choice(("2s", "5s", "8s"))
         self.rows = self.rng.choice((20000, 50000, 100000)) + self.rng.randrange(1000)
         self.config()
         before = self.esteem.said("reload.done")
@@ -388,7 +388,7 @@ def newest_file(folder):
 
 def letters(kafka):
     """((topic, partition, offset), bytes, whole length of one that was cut) of each dead letter; %S is the length, so any bytes may follow."""
-    data, at = kafka.read("dead", "%h\t%S\t%s\n"), 0
+    data, at = b"".join(kafka.read("dead", "%h\t%S\t%s\n")), 0
     while at < len(data):
         tab = data.index(b"\t", at)
         end = data.index(b"\t", tab + 1)

@@ -53,10 +53,10 @@ class Kafka:
         return sum(int(line.rsplit(b" ", 1)[1]) for line in said.splitlines() if b"offset" in line)
 
     def read(self, topic, form):
-        """All of a topic, as kcat prints it; nothing while it does not exist."""
-        done = subprocess.run(["kcat", "-C", "-b", self.brokers, "-t", topic, "-e", "-q", "-f", form], stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL, timeout=300)
-        return done.stdout
+        """All of a topic, as kcat prints it, a line at a time; nothing while it does not exist."""
+        command = ["timeout", "600", "kcat", "-C", "-b", self.brokers, "-t", topic, "-e", "-q", "-f", form]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=1 << 20) as kcat:
+            yield from kcat.stdout
 
 
 class Redis:
@@ -314,11 +314,10 @@ def topic_rows(kafka, prefix, since_ms):
     rows, records, left_over = {}, 0, 0
     for family in FAMILIES:
         last = {}
-        for line in kafka.read(prefix + family, "%T\t%k\t%s\n").split(b"\n"):
-            if line:
-                at, key, value = line.split(b"\t", 2)
-                last[key] = (int(at), value)
-                records += 1
+        for line in kafka.read(prefix + family, "%T\t%k\t%s\n"):
+            at, key, value = line.split(b"\t", 2)
+            last[key] = (int(at), value)
+            records += 1
         for at, value in last.values():
             if at < since_ms:
                 left_over += 1
