@@ -283,10 +283,10 @@ def instant(ms):
 
 def slide_ms(length_ms):
     """W/60, rounded down to a divisor of the hour, from 1 s to 1 h (SEMANTICS 4)."""
-    slide = min(max(length_ms // 60, 1000), 3600000)
-    while 3600000 % slide:
-        slide -= 1
-    return slide
+    slide_s = min(max(length_ms // 60000, 1), 3600)
+    while 3600 % slide_s:
+        slide_s -= 1
+    return slide_s * 1000
 
 
 def edge(now_ms, length_ms):

@@ -1,0 +1,10 @@
+#!/bin/sh
+# 40 days of feed in one replay: rolling windows equal compute at 20 instants on the way, and memory is flat once the longest window is
+# full. For test-deep: it takes minutes. Exit 77: skipped.
+set -eu
+
+cd "$(dirname "$0")/../.."
+for tool in java mvn redis-server kcat python3; do
+    command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
+done
+timeout "${LONG_LIMIT_S:-1800}" python3 tests/system/long_replay.py "$@"
