@@ -229,6 +229,7 @@ static int fold_agent_step(struct fold_agent *agent, int64_t clock_ms, int *good
                 *goodbyes += batch->drained;
                 fold_agent_barrier(agent, s, batch->barrier);
                 batch_free(batch);
+                (void)fold_agent_state(agent); /* a checkpoint gets on while batches come without end */
             }
         done += round;
     } while (round && done < ROUNDS_MOST);

@@ -366,3 +366,229 @@ Test(checkpoint, threads_may_be_more_or_fewer_after_a_kill)
         begin();
     }
 }
+
+/* ---- disks ---- */
+
+static int64_t disk_room; /* bytes that may still be written; below 0: no bound */
+
+static int write_bounded(void *context, const char *path, int file, const void *bytes, size_t length)
+{
+    if (disk_room >= 0 && (disk_room -= (int64_t)length) < 0) {
+        disk_room = 0;
+        return err_set(ERR_IO, "%s: No space left on device", path);
+    }
+    struct disk real = disk_real();
+    return real.write(context, path, file, bytes, length);
+}
+
+Test(checkpoint, a_full_disk_stops_nothing_and_is_counted)
+{
+    make_feed(21, 1500);
+    struct picture want = undisturbed(SETTINGS);
+    struct engine engine = {.disk = disk_real()};
+    engine.disk.write = write_bounded;
+    store_init(&store);
+    disk_room = 40000;
+    engine_start(&engine, SETTINGS, 2, 1, folder, 3);
+    for (int i = 0; i < 400 && checkpoint_counts(engine.checkpoint).failed < 3; i++)
+        engine_steps(&engine, 1);
+    cr_expect_geq(checkpoint_counts(engine.checkpoint).failed, 3);
+    disk_room = -1;
+    uint64_t before = checkpoint_counts(engine.checkpoint).written;
+    engine_steps(&engine, 60);
+    cr_expect_gt(checkpoint_counts(engine.checkpoint).written, before, "there is room again");
+    engine_kill(&engine);
+    cr_expect_gt(engine_start(&engine, SETTINGS, 3, 1, folder, 4), 0);
+    engine_finish(&engine);
+    struct picture got = picture_of(&store);
+    expect_equal(&want, &got, "after a full disk");
+    picture_free(&want);
+    picture_free(&got);
+    store_close(&store);
+}
+
+/* Turns a bit in the middle of a file. */
+static void damage(const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "r+b");
+    cr_assert_not_null(file, "%s", path);
+    fseek(file, 0, SEEK_END);
+    long at = ftell(file) / 2;
+    fseek(file, at, SEEK_SET);
+    int byte = getc(file);
+    fseek(file, at, SEEK_SET);
+    putc(byte ^ 16, file);
+    fclose(file);
+}
+
+static void damage_newest(bool manifest_too)
+{
+    uint64_t epochs[STATE_GENERATIONS_MAX];
+    static struct manifest manifest;
+    cr_assert_gt(manifest_list(folder, epochs), 1, "two generations are kept");
+    cr_assert_eq(manifest_read(folder, epochs[0], &manifest), 0);
+    char name[64];
+    snprintf(name, sizeof name, "%010" PRIu64 ".manifest", epochs[0]);
+    const struct state_slice *slice = &manifest.slice[1];
+    damage(manifest_too ? name : slice->file[slice->files - 1].name);
+}
+
+Test(checkpoint, a_damaged_one_gives_way_to_the_one_before)
+{
+    make_feed(22, 1500);
+    struct picture want = undisturbed(SETTINGS);
+    for (int manifest_too = 0; manifest_too < 2; manifest_too++) {
+        struct engine engine = {0};
+        store_init(&store);
+        engine_start(&engine, SETTINGS, 2, 1, folder, 3);
+        engine_steps(&engine, 150);
+        uint64_t last = checkpoint_lasting(engine.checkpoint);
+        engine_kill(&engine);
+        damage_newest(manifest_too);
+        int64_t epoch = engine_start(&engine, SETTINGS, 2, 2, folder, 4);
+        cr_expect(epoch > 0 && (uint64_t)epoch < last, "epoch %" PRId64 " instead of %" PRIu64, epoch, last);
+        engine_finish(&engine);
+        struct picture got = picture_of(&store);
+        expect_equal(&want, &got, "from the one before");
+        picture_free(&got);
+        store_close(&store);
+    }
+    picture_free(&want);
+}
+
+Test(checkpoint, when_none_is_whole_it_says_so)
+{
+    make_feed(23, 500);
+    struct engine engine = {0};
+    store_init(&store);
+    engine_start(&engine, SETTINGS, 2, 1, folder, 3);
+    engine_steps(&engine, 60);
+    engine_kill(&engine);
+    char command[160];
+    snprintf(command, sizeof command, "for f in %s/*.slice; do echo x >>$f; done", folder);
+    cr_assert_eq(system(command), 0);
+    cr_expect_eq(engine_start(&engine, SETTINGS, 2, 1, folder, 4), ERR_DATA);
+    cr_expect_neq(strstr(err_text(), "bytes instead of"), NULL, "%s", err_text());
+    checkpoint_free(engine.checkpoint);
+    config_free(engine.config);
+    store_close(&store);
+}
+
+Test(checkpoint, a_second_process_may_not_have_the_folder)
+{
+    struct engine engine = {0};
+    struct checkpoint *second;
+    store_init(&store);
+    engine_start(&engine, SETTINGS, 1, 1, folder, 3);
+    struct checkpoint_setup setup = {.folder = folder, .group = "test", .config_id = "x", .every_ms = 100, .shards = 1, .folds = 1, .clock = clock_by_hand(&hands),
+                                     .disk = disk_real()};
+    cr_expect_eq(checkpoint_new(&setup, &second), ERR_FENCED);
+    engine_kill(&engine);
+    store_close(&store);
+}
+
+/* ---- other settings after the restart ---- */
+
+/* Scopes and windows that stay are as if they had always been there alone. */
+Test(checkpoint, scopes_and_windows_may_change_at_a_restart)
+{
+    static const char *const later = "time: {mode: replay, out_of_order: 30m, idle_after: 1h}\nretention: {ids: 8d}\n"
+                                     "windows: {rolling: [10m, 1h], calendar: [hour, day]}\nscopes: [[], [agent], [team]]\npublish: {tick: 100ms}\n";
+    make_feed(24, 1500);
+    struct picture want = undisturbed(later);
+    struct engine engine = {0};
+    store_init(&store);
+    engine_start(&engine, SETTINGS, 2, 1, folder, 3);
+    engine_steps(&engine, 150);
+    engine_kill(&engine);
+    store_close(&store);
+    store_init(&store);
+    cr_expect_gt(engine_start(&engine, later, 2, 1, folder, 4), 0);
+    engine_finish(&engine);
+    struct picture got = picture_of(&store);
+    expect_equal(&want, &got, "other windows");
+    picture_free(&want);
+    picture_free(&got);
+    store_close(&store);
+}
+
+/* ---- a format of the past ---- */
+
+#define OLD_FEED 31, 300
+
+/* Made by this test program with ESTEEM_MAKE_STATE=FOLDER, once a version of the format; newer versions read it for good. */
+Test(checkpoint, a_folder_of_the_first_version_is_read)
+{
+    const char *make = getenv("ESTEEM_MAKE_STATE");
+    struct engine engine = {0};
+    make_feed(OLD_FEED);
+    struct picture want = undisturbed(SETTINGS);
+    store_init(&store);
+    if (make) {
+        engine_start(&engine, SETTINGS, 2, 1, make, 3);
+        engine_steps(&engine, 45);
+        engine_kill(&engine);
+    }
+    char command[160];
+    snprintf(command, sizeof command, "cp tests/golden/state/1/* %s/", folder);
+    cr_assert_eq(system(command), 0, "run from the project's top level");
+    cr_expect_gt(engine_start(&engine, SETTINGS, 2, 1, folder, 4), 0, "%s", err_text());
+    engine_finish(&engine);
+    struct picture got = picture_of(&store);
+    expect_equal(&want, &got, "first version");
+    picture_free(&want);
+    picture_free(&got);
+    store_close(&store);
+}
+
+/* ---- kill -9 at every named step; the names are known to builds with ESTEEM_DEBUG ---- */
+
+#ifdef ESTEEM_DEBUG
+#include <signal.h>
+#include <sys/wait.h>
+
+static void killed_at(const char *step, int count)
+{
+    char at[64];
+    snprintf(at, sizeof at, "%s:%d", step, count);
+    pid_t child = fork();
+    if (child == 0) {
+        struct engine engine = {0};
+        setenv("ESTEEM_CRASH_AT", at, 1);
+        fclose(stderr);
+        store_init(&store);
+        engine_start(&engine, SETTINGS, 2, 2, folder, (uint64_t)count);
+        engine_steps(&engine, 3000);
+        _exit(0);
+    }
+    int status = 0;
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%s was never reached", at);
+}
+
+Test(checkpoint, a_kill_at_every_step_of_a_checkpoint_is_made_good)
+{
+    static const char *const steps[] = {"checkpoint.begun", "slice.created", "slice.block", "slice.synced", "slice.renamed", "slices.written",
+                                        "manifest.written", "manifest.synced", "manifest.renamed", "folder.synced", "old.removed"};
+    make_feed(41, 700);
+    struct picture want = undisturbed(SETTINGS);
+    for (size_t s = 0; s < sizeof steps / sizeof *steps; s++) {
+        for (int count = 1; count <= 7; count += 3)
+            killed_at(steps[s], count);
+        struct engine engine = {0};
+        store_init(&store);
+        engine_start(&engine, SETTINGS, 2, 1, folder, s + 1);
+        engine_finish(&engine);
+        struct picture got = picture_of(&store);
+        expect_equal(&want, &got, steps[s]);
+        picture_free(&got);
+        store_close(&store);
+        char command[128];
+        snprintf(command, sizeof command, "rm -rf %s/*", folder);
+        cr_assert_eq(system(command), 0);
+    }
+    picture_free(&want);
+}
+#endif
