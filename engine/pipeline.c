@@ -106,7 +106,7 @@ static int build_fold(struct pipeline *pipeline, const struct config *config, in
     agent->config = config;
     pthread_mutex_init(&agent->counts_lock, NULL);
     struct fold_setup to = {.shards = setup->shards, .batch = setup->batch, .at_ms = setup->at_ms, .pane_ms = pane_ms(setup),
-                            .outlets = setup->sinks, .folds = setup->folds};
+                            .pressed = &pipeline->clocks.pressed, .outlets = setup->sinks, .folds = setup->folds};
     for (int p = 0; p < setup->sinks; p++) {
         struct outlet_context *outlet = &pipeline->fold[f].outlet[p];
         *outlet = (struct outlet_context){&pipeline->publisher[p].publisher.ring[f], &pipeline->publisher[p].publisher};
@@ -418,6 +418,13 @@ int pipeline_start(struct pipeline *pipeline)
     return 0;
 }
 
+void pipeline_wait(struct pipeline *pipeline)
+{
+    if (pipeline->setup.tend)
+        pipeline->setup.tend(pipeline->setup.context);
+    pipeline_nap();
+}
+
 /* Two whole rounds of every shard without any work: nothing is on its way between them. */
 static void wait_until_quiet(struct pipeline *pipeline, int64_t until_ms)
 {
@@ -435,7 +442,7 @@ static void wait_until_quiet(struct pipeline *pipeline, int64_t until_ms)
             for (int s = 0; s < pipeline->setup.shards; s++)
                 rounds[s] = atomic_load_explicit(&pipeline->shard[s].rounds, memory_order_acquire);
         work = now;
-        pipeline_nap();
+        pipeline_wait(pipeline);
     }
 }
 
@@ -460,7 +467,7 @@ int pipeline_stop(struct pipeline *pipeline, enum pipeline_end end, int64_t with
     wait_until_quiet(pipeline, until_ms);
     atomic_store_explicit(&pipeline->stage, STAGE_FINISH, memory_order_release);
     while (!all_done(pipeline) && clock_monotonic_ms(&pipeline->setup.clock) < until_ms)
-        pipeline_nap();
+        pipeline_wait(pipeline);
     bool whole = all_done(pipeline);
     atomic_store_explicit(&pipeline->stage, STAGE_STOP, memory_order_release);
     for (int s = 0; s < pipeline->setup.shards; s++)
@@ -485,6 +492,14 @@ bool pipeline_idle(const struct pipeline *pipeline)
 }
 
 /* ---- configuration ---- */
+
+void pipeline_press(struct pipeline *pipeline, bool pressed)
+{
+    if (pressed == atomic_exchange_explicit(&pipeline->clocks.pressed, pressed, memory_order_relaxed))
+        return;
+    if (pipeline->registry)
+        key_registry_press(pipeline->registry, pressed);
+}
 
 void pipeline_reload(struct pipeline *pipeline, struct config *config)
 {

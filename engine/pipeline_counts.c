@@ -35,6 +35,7 @@ static void add_counts(struct pipeline_counts *sum, const struct shard_counts *o
     sum->shards.ledger.retired += one->ledger.retired;
     sum->shards.ledger.fact_bytes += one->ledger.fact_bytes;
     sum->shards.ledger.index_bytes += one->ledger.index_bytes;
+    sum->shards.ledger.slack_bytes += one->ledger.slack_bytes;
 }
 
 struct pipeline_counts pipeline_counts(struct pipeline *pipeline)
@@ -61,6 +62,8 @@ struct pipeline_counts pipeline_counts(struct pipeline *pipeline)
         sum.folds.rows += agent->counts.rows;
         sum.folds.beyond_correction += agent->counts.beyond_correction;
         sum.folds.saturated += agent->counts.saturated;
+        sum.folds.untold += agent->counts.untold;
+        sum.folds.slack_bytes += agent->counts.slack_bytes;
         if (agent->counts.watermark_ms < sum.folds.watermark_ms)
             sum.folds.watermark_ms = agent->counts.watermark_ms;
         pthread_mutex_unlock(&agent->counts_lock);

@@ -78,6 +78,8 @@ struct pipeline {
 /* ---- pipeline.c ---- */
 
 void pipeline_nap(void);
+/* The caller of pipeline_stop waits a little. */
+void pipeline_wait(struct pipeline *pipeline);
 
 /* ---- pipeline_counts.c ---- */
 

@@ -89,7 +89,7 @@ bool pipeline_checkpoint(struct pipeline *pipeline, int64_t within_ms)
     while (checkpoint_lasting(checkpoint) < epoch) {
         if (checkpoint_given_up(checkpoint) >= epoch || clock_monotonic_ms(&pipeline->setup.clock) >= until_ms)
             return false;
-        pipeline_nap();
+        pipeline_wait(pipeline);
     }
     return true;
 }

@@ -58,6 +58,12 @@ static bool dead_letter(void *context, const struct refused *refused)
     return deadletter_put(run->deadletter, &letter) == DEADLETTER_TAKEN;
 }
 
+static void tend(void *context)
+{
+    struct run *run = context;
+    deadletter_step(run->deadletter, clock_monotonic_ms(&run->clock));
+}
+
 /* Runs on: the state thread. Offsets become real only when what was refused before them has been delivered. Where letters come without end,
  * the shards wait with new ones for a moment. */
 static bool letters_settled(void *context)
@@ -172,7 +178,7 @@ int run_start(const struct config *config, struct run **out)
     run->clock = clock_real();
     count_threads(run);
     struct pipeline_setup setup = {.shards = run->shards, .folds = run->folds, .at_ms = INT64_MIN, .clock = run->clock,
-                                   .source = run->source, .context = run, .dead_letter = dead_letter};
+                                   .source = run->source, .context = run, .dead_letter = dead_letter, .tend = tend};
     int result = open_sinks(run, &setup);
     for (int s = 0; s < run->shards && result == 0; s++)
         result = kafka_source_open(config, s, run->shards, &run->source[s]);
@@ -196,7 +202,7 @@ struct pipeline *run_pipeline(struct run *run)
 
 int run_check(struct run *run)
 {
-    deadletter_step(run->deadletter, clock_monotonic_ms(&run->clock));
+    tend(run);
     if (run->redis_open && redis_fenced(run->redis.state))
         return err_set(ERR_FENCED, "a newer instance publishes to this Redis; this one has stopped");
     return 0;

@@ -25,6 +25,7 @@ enum { SCOPES_MAX = 256 };
 struct key_registry {
     pthread_mutex_t lock; /* protects all below */
     uint64_t limit, refused;
+    int pressed;
     uint64_t *slot; /* hashes of admitted keys, 0 is empty */
     uint64_t slots, count;
     struct {
@@ -88,14 +89,14 @@ static uint64_t *scope_count(struct key_registry *registry, uint32_t scope)
     return &registry->scope[i].keys;
 }
 
-static int admit(struct key_registry *registry, const struct scope_key *key, uint64_t limit)
+static int admit(struct key_registry *registry, const struct scope_key *key, int force)
 {
     uint64_t hash = key_hash(key);
     pthread_mutex_lock(&registry->lock);
     if (registry->count * 2 >= registry->slots)
         grow(registry);
     uint64_t *slot = place(registry, hash), *keys = scope_count(registry, key->scope);
-    int admitted = *slot == hash || *keys < limit;
+    int admitted = *slot == hash || (*keys < registry->limit && !registry->pressed) || force;
     if (!admitted)
         registry->refused++;
     else if (*slot != hash) {
@@ -109,7 +110,7 @@ static int admit(struct key_registry *registry, const struct scope_key *key, uin
 
 int key_registry_admit(struct key_registry *registry, const struct scope_key *key)
 {
-    return registry == NULL || admit(registry, key, registry->limit);
+    return registry == NULL || admit(registry, key, 0);
 }
 
 void key_registry_restore(struct key_registry *registry, const struct scope_key *key)
@@ -118,7 +119,14 @@ void key_registry_restore(struct key_registry *registry, const struct scope_key 
     for (int v = 0; v < key->count; v++)
         other &= strcmp(key->value[v], KEY_OTHER) == 0;
     if (registry && !other)
-        (void)admit(registry, key, UINT64_MAX);
+        (void)admit(registry, key, 1);
+}
+
+void key_registry_press(struct key_registry *registry, int pressed)
+{
+    pthread_mutex_lock(&registry->lock);
+    registry->pressed = pressed;
+    pthread_mutex_unlock(&registry->lock);
 }
 
 uint64_t key_registry_refused(struct key_registry *registry)

@@ -258,7 +258,7 @@ enum ledger_result ledger_put(struct ledger *ledger, struct ledger_key key, uint
     if (record != NONE && known(ledger_at(ledger, record), fact))
         return LEDGER_DUPLICATE;
     if (record == NONE) {
-        if (ledger->records >= ledger->bounds.interactions)
+        if (ledger->records >= ledger->bounds.interactions || ledger->pressed)
             return LEDGER_FULL;
         record = ledger_make(ledger, key, tenant, alone, fact->time_ms, ledger->epoch_now);
     }
@@ -465,17 +465,28 @@ uint32_t ledger_evict(struct ledger *ledger, int64_t watermark_ms, uint32_t most
            sweep(ledger, &ledger->swept[1], ledger->bounds.retention_alone_ms, watermark_ms, most);
 }
 
-bool ledger_retire_oldest(struct ledger *ledger)
+/* The list that holds the oldest record; NONE when there is none. */
+static uint32_t oldest_list(const struct ledger *ledger)
 {
     uint32_t oldest = NONE;
     for (uint32_t i = 0; i < LISTS; i++)
-        if (ledger->list[i] != NONE && (oldest == NONE || ledger_at(ledger, ledger->list[i])->last_ms < ledger_at(ledger, oldest)->last_ms))
-            oldest = ledger->list[i];
-    if (oldest == NONE)
-        return false;
-    ledger_forget(ledger, oldest);
-    ledger->counts.retired++;
-    return true;
+        if (ledger->list[i] != NONE && (oldest == NONE || ledger_at(ledger, ledger->list[i])->last_ms < ledger_at(ledger, ledger->list[oldest])->last_ms))
+            oldest = i;
+    return oldest;
+}
+
+uint32_t ledger_retire_oldest(struct ledger *ledger, uint32_t most)
+{
+    uint32_t count = 0, list = oldest_list(ledger);
+    for (; count < most && list != NONE && ledger->list[list] != NONE; count++)
+        ledger_forget(ledger, ledger->list[list]);
+    ledger->counts.retired += count;
+    return count;
+}
+
+void ledger_press(struct ledger *ledger, bool pressed)
+{
+    ledger->pressed = pressed;
 }
 
 struct ledger_counts ledger_counts(const struct ledger *ledger)
@@ -484,5 +495,6 @@ struct ledger_counts ledger_counts(const struct ledger *ledger)
     counts.records = ledger->records;
     counts.fact_bytes = ledger->slab.used + ledger->records * sizeof(struct interaction);
     counts.index_bytes = ledger->index_slots * sizeof *ledger->index;
+    counts.slack_bytes = ledger->slab.bytes - ledger->slab.used + (ledger->made - ledger->records) * sizeof(struct interaction);
     return counts;
 }

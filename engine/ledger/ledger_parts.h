@@ -42,7 +42,7 @@ struct ledger {
     struct epoch epoch[EPOCHS_MAX];
     uint64_t epoch_users[EPOCHS_MAX];
     struct epoch epoch_next; /* waits for a slot until the next flush */
-    bool epoch_waits;
+    bool epoch_waits, pressed;
     uint8_t epoch_now;
     struct fact *fact; /* scratch */
     uint32_t fact_room;

@@ -10,7 +10,7 @@
 #include "esteem/mapping.h"
 #include "intake.h"
 
-enum { POLL_MOST = 4096, PARCELS_MOST = 4096, TOUCHED_MOST = 65536, CELLS_MOST = 65536, EVICT_MOST = 4096, SEARCH_MOST = 32768,
+enum { POLL_MOST = 4096, PARCELS_MOST = 4096, TOUCHED_MOST = 65536, CELLS_MOST = 65536, EVICT_MOST = 4096, SEARCH_MOST = 32768, RETIRE_MOST = 64,
        COMMIT_TICKS = 50 /* offsets, for lag tools only, without checkpoints */ };
 
 /* ---- life ---- */
@@ -303,8 +303,10 @@ static void make_room(struct shard *shard)
         return;
     shard->full = false;
     shard->counts.derived += ledger_flush(shard->ledger, shard_emit, shard);
-    if (shard->config->at_interactions == AT_BOUND_RETIRE && ledger_retire_oldest(shard->ledger))
+    if (shard->config->at_interactions == AT_BOUND_RETIRE && ledger_retire_oldest(shard->ledger, RETIRE_MOST)) {
         shard->inexact = true;
+        ledger_press(shard->ledger, false); /* what was freed may be used; the next look decides anew */
+    }
 }
 
 /* Round about; a shard whose barrier is here waits until all are. */
@@ -373,6 +375,7 @@ static int read_source(struct shard *shard, int wait_ms)
 int shard_step(struct shard *shard, int wait_ms, bool flush)
 {
     int done = send_outbox(shard);
+    ledger_press(shard->ledger, atomic_load_explicit(&shard->setup.clocks->pressed, memory_order_relaxed));
     done += take_parcels(shard);
     done += shard_state_step(shard);
     done += read_source(shard, done || flush ? 0 : wait_ms);

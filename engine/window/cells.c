@@ -3,6 +3,8 @@
  * beyond correction and every outlet has had it. */
 #include "fold_parts.h"
 
+#include <stdatomic.h>
+
 /* ---- the table ---- */
 
 static uint32_t cell_hash(uint32_t key, int window, int64_t start_ms)
@@ -186,12 +188,18 @@ static int advance_bucket(struct fold *fold, int window, int b)
     return moved;
 }
 
-/* What an outlet has not had yet stays, however old: nothing that was counted goes untold. */
+/* What an outlet has not had yet stays, however old, while there is memory: nothing that was counted goes untold. */
 static void expire_bucket(struct fold *fold, int window, int b)
 {
-    for (uint32_t c = fold->bucket[window][b].first; c != NONE; c = fold->cell[c].next)
-        if (fold->cell[c].waits | fold->cell[c].urgent)
+    bool pressed = fold->setup.pressed && atomic_load_explicit(fold->setup.pressed, memory_order_relaxed);
+    for (uint32_t c = fold->bucket[window][b].first; c != NONE; c = fold->cell[c].next) {
+        if ((fold->cell[c].waits | fold->cell[c].urgent) && !pressed)
             return;
+        if (fold->cell[c].waits | fold->cell[c].urgent) {
+            outlets_forget_cell(fold, c);
+            fold->counts.untold++;
+        }
+    }
     for (uint32_t c = fold->bucket[window][b].first, next; c != NONE; c = next) {
         next = fold->cell[c].next;
         cell_drop(fold, c);

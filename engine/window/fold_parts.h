@@ -155,6 +155,8 @@ void cell_note_gone(struct fold *fold, uint32_t c);
 
 void outlets_rolling_changed(struct fold *fold, uint32_t key, int window);
 void outlets_calendar_changed(struct fold *fold, uint32_t cell, bool urgent);
+/* The cell goes; no queue may hold it then. */
+void outlets_forget_cell(struct fold *fold, uint32_t c);
 /* Everything goes to this outlet once more. */
 void outlets_again(struct fold *fold, int outlet);
 /* Hands out what is due; returns rows. */

@@ -267,6 +267,29 @@ void outlets_again(struct fold *fold, int outlet)
     }
 }
 
+static void queue_remove(struct queue *queue, uint32_t item)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < queue->count; i++) {
+        uint32_t other = queue->item[(queue->first + i) & (queue->room - 1)];
+        if (other != item)
+            queue->item[(queue->first + kept++) & (queue->room - 1)] = other;
+    }
+    queue->count = kept;
+}
+
+void outlets_forget_cell(struct fold *fold, uint32_t c)
+{
+    struct cell *cell = &fold->cell[c];
+    for (int o = 0; o < fold->setup.outlets; o++) {
+        if (cell->waits >> o & 1)
+            queue_remove(&fold->queue[o][CONFIG_ROLLING_MAX + cell->window], c);
+        if (cell->urgent >> o & 1)
+            queue_remove(&fold->queue[o][QUEUE_URGENT], c);
+    }
+    cell->waits = cell->urgent = 0;
+}
+
 uint64_t fold_flush(struct fold *fold, bool all)
 {
     uint64_t left = 0;

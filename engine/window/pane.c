@@ -306,5 +306,6 @@ void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_cross *cross,
 
 struct pane_counts pane_counts(const struct pane_ladder *ladder)
 {
-    return (struct pane_counts){ladder->live, ladder->slab.used + ladder->live * sizeof(struct pane)};
+    return (struct pane_counts){ladder->live, ladder->slab.used + ladder->live * sizeof(struct pane),
+                                ladder->slab.bytes - ladder->slab.used + (ladder->room - ladder->live) * sizeof(struct pane)};
 }

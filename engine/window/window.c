@@ -315,6 +315,7 @@ struct fold_counts fold_counts(const struct fold *fold)
     counts.calendar_windows = fold->cells;
     counts.bytes = panes.bytes + fold->slab.used + fold->cells * sizeof(struct cell) +
                    fold->keys * (sizeof(struct key) + (size_t)fold->rolling_count * sizeof(struct tally));
+    counts.slack_bytes = fold->slab.bytes - fold->slab.used + panes.slack_bytes;
     counts.saturated = fold->dense.saturated;
     counts.watermark_ms = fold->watermark_ms;
     return counts;

@@ -28,6 +28,8 @@ void key_registry_free(struct key_registry *registry);
 int key_registry_admit(struct key_registry *registry, const struct scope_key *key);
 /* The key has windows of its own already, whatever the limit is now. */
 void key_registry_restore(struct key_registry *registry, const struct scope_key *key);
+/* While memory is short: no new key is admitted. Any thread. */
+void key_registry_press(struct key_registry *registry, int pressed);
 uint64_t key_registry_refused(struct key_registry *registry);
 
 #define KEY_OTHER "__other__"

@@ -37,7 +37,7 @@ struct ledger_key {
 };
 
 struct ledger_counts {
-    uint64_t records, skewed, unjoined, retired, fact_bytes, index_bytes;
+    uint64_t records, skewed, unjoined, retired, fact_bytes, index_bytes, slack_bytes; /* slack: taken from the system, free */
 };
 
 /* One contribution to be added (a retraction has its signs turned already). */
@@ -64,8 +64,10 @@ bool ledger_follows_roster(const struct ledger *ledger); /* the search is not ov
 
 /* Forgets records whose retention the watermark has passed; at most `most` looked at. Flush first. */
 uint32_t ledger_evict(struct ledger *ledger, int64_t watermark_ms, uint32_t most);
-/* Forgets the record with the oldest last fact, counted; its figures stay. False when there is none. Flush first. */
-bool ledger_retire_oldest(struct ledger *ledger);
+/* Forgets the records with the oldest last facts, counted; their figures stay. Returns how many, at most `most`. Flush first. */
+uint32_t ledger_retire_oldest(struct ledger *ledger, uint32_t most);
+/* While memory is short: a new record is FULL, whatever the bound says. */
+void ledger_press(struct ledger *ledger, bool pressed);
 
 struct ledger_counts ledger_counts(const struct ledger *ledger);
 

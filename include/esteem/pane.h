@@ -64,7 +64,7 @@ void pane_load(struct pane_ladder *ladder, const struct pane_saved *saved);
 void pane_pour(struct pane_ladder *ladder, const struct pane_ladder *from);
 
 struct pane_counts {
-    uint64_t panes, bytes;
+    uint64_t panes, bytes, slack_bytes; /* slack: taken from the system, free */
 };
 struct pane_counts pane_counts(const struct pane_ladder *ladder);
 

@@ -28,7 +28,8 @@ struct pipeline_setup {
     struct sink sink[OUTLET_MAX];
     int64_t rolling_least_ms[OUTLET_MAX];
     struct checkpoint *checkpoint; /* NULL: none are made; stepped by the pipeline, freed by its owner, after the pipeline */
-    void *context; /* of dead_letter */
+    void *context; /* of dead_letter and tend */
+    void (*tend)(void *context); /* NULL, or what the caller of pipeline_stop has to keep going while it waits there */
     bool (*dead_letter)(void *context, const struct refused *refused); /* NULL: refused events are only counted; any shard's thread */
 };
 
@@ -55,6 +56,8 @@ int pipeline_start(struct pipeline *pipeline);
 int pipeline_stop(struct pipeline *pipeline, enum pipeline_end end, int64_t within_ms);
 /* All inputs read to their end, and idle. */
 bool pipeline_idle(const struct pipeline *pipeline);
+/* Memory is short, or no longer: nothing new is begun while it is. Any thread. */
+void pipeline_press(struct pipeline *pipeline, bool pressed);
 /* Hands a new configuration to every agent; the pipeline takes it and frees it at its own end. Runs on: the thread that started it. */
 void pipeline_reload(struct pipeline *pipeline, struct config *config);
 

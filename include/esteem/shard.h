@@ -25,6 +25,7 @@ struct shard_clocks {
     int count;
     _Atomic int64_t watermark_ms[SHARD_MAX]; /* INT64_MIN: none yet */
     _Atomic bool idle[SHARD_MAX];
+    _Atomic bool pressed;                /* memory is near limits.memory: nothing new is begun */
     _Atomic uint64_t settled[SHARD_MAX]; /* parcels of this shard whose effect has reached the folds' rings */
 };
 

@@ -29,6 +29,7 @@ struct fold_setup {
     bool batch;        /* the batch command: windows never move, nothing expires */
     int64_t at_ms;     /* batch: where rolling windows end; INT64_MIN: no rolling windows */
     int64_t pane_ms, pane_from_ms; /* of the panes in batches */
+    const _Atomic bool *pressed; /* memory is short; NULL: it never is */
     int outlets;
     struct outlet outlet[OUTLET_MAX];
 };
@@ -74,6 +75,8 @@ void fold_restored(struct fold *fold);
 
 struct fold_counts {
     uint64_t keys, panes, calendar_windows, bytes, rows, beyond_correction, saturated;
+    uint64_t untold;      /* calendar windows that were let go before every outlet had them, for want of memory */
+    uint64_t slack_bytes; /* taken from the system, free */
     int64_t watermark_ms;
 };
 struct fold_counts fold_counts(const struct fold *fold);
