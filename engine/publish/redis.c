@@ -31,6 +31,7 @@
 enum {
     RETRY_FIRST_MS = 100,
     RETRY_MAX_MS = 5000,
+    SEND_ROWS = 64,         /* the transaction on its way goes on while the next one is filled */
     TOLD_MS = 60000,        /* the log says the same once a minute */
 };
 
@@ -359,6 +360,15 @@ static void commit(struct redis *redis)
     ask_fence(redis);
 }
 
+static void send_now(struct redis *redis)
+{
+    int64_t sent = redis_link_send(&redis->link);
+    if (sent < 0)
+        go_away(redis);
+    else
+        count(&redis->bytes, (uint64_t)sent);
+}
+
 static enum sink_result put(void *state, const struct row *row)
 {
     struct redis *redis = state;
@@ -370,7 +380,9 @@ static enum sink_result put(void *state, const struct row *row)
         return SINK_FULL;
     redis_writer_put(&redis->writer, row, redis->now_ms);
     redis->rows_waiting++;
-    return SINK_TAKEN;
+    if (redis->writer.open.rows % SEND_ROWS == 0)
+        send_now(redis);
+    return redis->phase == READY ? SINK_TAKEN : SINK_AWAY;
 }
 
 static void batch_end(void *state, int64_t now_ms)
@@ -381,11 +393,7 @@ static void batch_end(void *state, int64_t now_ms)
         return;
     commit(redis);
     time_is(redis, now_ms);
-    int64_t sent = redis_link_send(&redis->link);
-    if (sent < 0)
-        go_away(redis);
-    else
-        count(&redis->bytes, (uint64_t)sent);
+    send_now(redis);
 }
 
 /* ---- steps ---- */

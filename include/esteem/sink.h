@@ -1,6 +1,6 @@
 /* sink: where rows go. A sink is a set of functions over its own state; redis.c and topics.c are the real ones, tests and
- * the simulator bring their own. Runs on: the thread that steps its publisher; nothing here blocks for longer than one
- * pass through the sink's own buffers. */
+ * the simulator bring their own. Runs on: the thread that steps its publisher; nothing here waits for a server: a call is one
+ * pass through the sink's own buffers (topics.h names its one exception). */
 #ifndef ESTEEM_SINK_H
 #define ESTEEM_SINK_H
 
