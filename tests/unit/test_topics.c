@@ -333,6 +333,29 @@ Test(topics_cluster, sends_the_other_families_while_a_topic_is_missing_and_that_
     settle();
 }
 
+Test(topics_cluster, sends_the_newest_after_the_broker_was_away_for_longer_than_a_message_waits)
+{
+    given_sink_with("message.timeout.ms: 1000");
+    rd_kafka_mock_broker_set_down(cluster, 1);
+    cr_assert_eq(put(row_of(true, 12, 0)), SINK_TAKEN);
+    for (int i = 0; i < 20000 && topics_counts(&sink).errors == 0; i++, usleep(1000))
+        sink.step(sink.state, now_ms);
+    cr_expect_eq(topics_counts(&sink).errors, 1);
+    cr_expect_eq(sink.pending(sink.state), 1);
+    rd_kafka_mock_broker_set_up(cluster, 1);
+    in_time_generation(2);
+    uint64_t generation = 2;
+    cr_assert_eq(put(row_of(true, 13, 0)), SINK_TAKEN);
+    for (int i = 0; i < 20000 && sink.pending(sink.state); i++, now_ms += 10, usleep(1000)) {
+        sink.step(sink.state, now_ms);
+        if (sink.generation(sink.state) != generation) { /* the broker was not back yet */
+            generation = sink.generation(sink.state);
+            cr_assert_eq(put(row_of(true, 13, 0)), SINK_TAKEN);
+        }
+    }
+    cr_expect(strstr(read_topic("esteem.csat", 1).value, "\"csat_n\":13"));
+}
+
 Test(topics_cluster, takes_a_producer_without_idempotence)
 {
     given_sink_with("enable.idempotence: false");
