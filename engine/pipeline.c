@@ -354,6 +354,19 @@ static void *shard_thread(void *context)
     return NULL;
 }
 
+/* What is not out yet goes out; a sink that lost rows meanwhile asks for all again by its generation. */
+static void flush_fold(struct fold_agent *agent, bool all)
+{
+    uint64_t generation[OUTLET_MAX];
+    for (int p = 0; p < agent->pipeline->setup.sinks; p++)
+        generation[p] = outlet_generation(&agent->outlet[p]);
+    fold_step(agent->fold, agent->pipeline->end_wall_ms);
+    if (fold_flush(agent->fold, all) > 0)
+        return;
+    for (int p = 0; p < agent->pipeline->setup.sinks; p++) /* release: the rows are in the ring */
+        atomic_store_explicit(&agent->flushed[p], generation[p] + 1, memory_order_release);
+}
+
 static void *fold_thread(void *context)
 {
     struct fold_agent *agent = context;
@@ -372,34 +385,22 @@ static void *fold_thread(void *context)
     if (pipeline->end == END_FINISH)
         fold_finish(agent->fold);
     fold_step(agent->fold, pipeline->end_wall_ms);
-    for (bool all = pipeline->end != END_DRAIN; fold_flush(agent->fold, all) > 0 && stage_of(pipeline) < STAGE_STOP; all = false)
-        pipeline_nap();
     fold_agent_post_counts(agent);
-    atomic_store_explicit(&agent->done, true, memory_order_release);
+    atomic_store_explicit(&agent->ended, true, memory_order_release);
+    for (bool all = pipeline->end != END_DRAIN; stage_of(pipeline) < STAGE_STOP; all = false) {
+        flush_fold(agent, all);
+        pipeline_nap();
+    }
     return NULL;
-}
-
-static bool folds_done(struct pipeline *pipeline)
-{
-    for (int f = 0; f < pipeline->setup.folds; f++)
-        if (!atomic_load_explicit(&pipeline->fold[f].done, memory_order_acquire))
-            return false;
-    return true;
 }
 
 static void *publisher_thread(void *context)
 {
     struct publisher_agent *agent = context;
     struct pipeline *pipeline = agent->pipeline;
-    for (;;) {
-        bool last = folds_done(pipeline);
-        if (publisher_step(&agent->publisher, clock_monotonic_ms(&pipeline->setup.clock)) > 0)
-            continue;
-        if ((last && publisher_empty(&agent->publisher)) || stage_of(pipeline) == STAGE_STOP)
-            break;
-        pipeline_nap();
-    }
-    atomic_store_explicit(&agent->done, true, memory_order_release);
+    while (stage_of(pipeline) < STAGE_STOP)
+        if (publisher_step(&agent->publisher, clock_monotonic_ms(&pipeline->setup.clock)) == 0)
+            pipeline_nap();
     return NULL;
 }
 
@@ -446,12 +447,29 @@ static void wait_until_quiet(struct pipeline *pipeline, int64_t until_ms)
     }
 }
 
+/* Also without any sink: the folds have all that the shards had. */
+static bool folds_ended(struct pipeline *pipeline)
+{
+    for (int f = 0; f < pipeline->setup.folds; f++)
+        if (!atomic_load_explicit(&pipeline->fold[f].ended, memory_order_acquire))
+            return false;
+    return true;
+}
+
+/* Every fold has handed out all there is, in the generation that the sinks are in, and the sinks have told it. */
 static bool all_done(struct pipeline *pipeline)
 {
-    bool done = folds_done(pipeline);
-    for (int p = 0; p < pipeline->setup.sinks; p++)
-        done &= atomic_load_explicit(&pipeline->publisher[p].done, memory_order_acquire);
-    return done;
+    for (int p = 0; p < pipeline->setup.sinks; p++) {
+        struct publisher *publisher = &pipeline->publisher[p].publisher;
+        bool empty = publisher_empty(publisher);
+        uint64_t generation = atomic_load_explicit(&publisher->generation, memory_order_acquire);
+        for (int f = 0; f < pipeline->setup.folds; f++)
+            if (!empty || atomic_load_explicit(&pipeline->fold[f].flushed[p], memory_order_acquire) != generation + 1)
+                return false;
+        if (!publisher_empty(publisher)) /* a ring was filled between the two looks */
+            return false;
+    }
+    return folds_ended(pipeline);
 }
 
 int pipeline_stop(struct pipeline *pipeline, enum pipeline_end end, int64_t within_ms)

@@ -41,7 +41,8 @@ struct fold_agent {
     struct outlet_context outlet[OUTLET_MAX];
     const struct config *config;
     pthread_t thread;
-    _Atomic bool done;
+    _Atomic bool ended;                   /* has all that the shards had */
+    _Atomic uint64_t flushed[OUTLET_MAX]; /* ending: generation + 1 of the outlet when nothing was left to hand out */
     pthread_mutex_t counts_lock;
     struct fold_counts counts;
     uint64_t barrier;            /* waits for this one from all shards; 0: none */
@@ -53,7 +54,6 @@ struct publisher_agent {
     struct pipeline *pipeline;
     struct publisher publisher;
     pthread_t thread;
-    _Atomic bool done;
 };
 
 struct pipeline {

@@ -16,6 +16,7 @@
 #include "esteem/err.h"
 #include "esteem/kafka.h"
 #include "esteem/log.h"
+#include "esteem/memory.h"
 #include "esteem/redis.h"
 #include "esteem/topics.h"
 
@@ -39,9 +40,11 @@ struct run {
     struct sink redis, topics;
     bool redis_open, topics_open;
     struct deadletter *deadletter;
+    struct steady_clock steady;
     struct clock clock;
     struct checkpoint *checkpoint;
     int settle_tries;       /* state thread */
+    bool pressed;              /* memory is near its limit */
     _Atomic bool hold_letters; /* a checkpoint waits until all dead letters are delivered */
 };
 
@@ -175,7 +178,8 @@ int run_start(const struct config *config, struct run **out)
     struct run *run = calloc(1, sizeof *run);
     ensure(run != NULL, "the machine has memory left");
     run->config = config;
-    run->clock = clock_real();
+    struct clock machine = clock_machine();
+    run->clock = clock_steady(&run->steady, &machine);
     count_threads(run);
     struct pipeline_setup setup = {.shards = run->shards, .folds = run->folds, .at_ms = INT64_MIN, .clock = run->clock,
                                    .source = run->source, .context = run, .dead_letter = dead_letter, .tend = tend};
@@ -200,9 +204,36 @@ struct pipeline *run_pipeline(struct run *run)
     return run->pipeline;
 }
 
+/* Looks at the memory that the process holds, some times a second. */
+static void watch_memory(struct run *run)
+{
+    struct pipeline_counts counts = pipeline_counts(run->pipeline);
+    uint64_t resident = memory_resident(), slack = counts.shards.ledger.slack_bytes + counts.folds.slack_bytes;
+    bool pressed = memory_presses((uint64_t)run->config->limit_memory, resident, slack, run->pressed);
+    if (pressed && !run->pressed)
+        log_error("memory.short", "%llu MiB are held, limits.memory is %lld MiB: new keys go to __other__, new interactions meet limits.at_interactions;"
+                  " raise it, or shorten retention", (unsigned long long)(resident >> 20), (long long)(run->config->limit_memory >> 20));
+    run->pressed = pressed;
+    pipeline_press(run->pipeline, pressed);
+}
+
+static void follow_clock(struct run *run)
+{
+    int followed;
+    int64_t jump_ms = steady_clock_follow(&run->steady, &followed);
+    if (jump_ms && followed)
+        log_warn("clock.followed", "the machine's clock has stood by its jump of %lld s: windows follow it now", (long long)(jump_ms / 1000));
+    else if (jump_ms)
+        log_warn("clock.jumped", "the machine's clock was set by %lld s; windows go on by the time that passes, and follow if it stays so for %d s",
+                 (long long)(jump_ms / 1000), STEADY_TRUST_MS / 1000);
+}
+
 int run_check(struct run *run)
 {
     tend(run);
+    follow_clock(run);
+    if (run->config->limit_memory)
+        watch_memory(run);
     if (run->redis_open && redis_fenced(run->redis.state))
         return err_set(ERR_FENCED, "a newer instance publishes to this Redis; this one has stopped");
     return 0;

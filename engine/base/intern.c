@@ -65,7 +65,7 @@ static void grow(struct intern *intern)
     intern->slots = intern->room = slots;
 }
 
-uint32_t intern_put(struct intern *intern, const char *at, uint32_t length)
+uint32_t intern_find(const struct intern *intern, const char *at, uint32_t length)
 {
     uint32_t hash = (uint32_t)XXH3_64bits(at, length), i = hash & (intern->slots - 1);
     for (uint32_t id; (id = intern->slot[i]) != 0; i = (i + 1) & (intern->slots - 1)) {
@@ -73,11 +73,21 @@ uint32_t intern_put(struct intern *intern, const char *at, uint32_t length)
         if (string->hash == hash && string->length == length && memcmp(string->at, at, length) == 0)
             return id;
     }
+    return 0;
+}
+
+uint32_t intern_put(struct intern *intern, const char *at, uint32_t length)
+{
+    uint32_t known = intern_find(intern, at, length);
+    if (known)
+        return known;
     if (intern->count + 1 >= intern->slots / 2) {
         grow(intern);
         return intern_put(intern, at, length);
     }
-    uint32_t id = ++intern->count;
+    uint32_t hash = (uint32_t)XXH3_64bits(at, length), i = hash & (intern->slots - 1), id = ++intern->count;
+    while (intern->slot[i])
+        i = (i + 1) & (intern->slots - 1);
     intern->slot[i] = id;
     intern->string[id] = (struct intern_string){keep(intern, at, length), length, hash};
     return id;

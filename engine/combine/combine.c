@@ -14,7 +14,7 @@
 #include "esteem/err.h"
 #include "esteem/slab.h"
 
-enum { SCOPE_LISTS_MAX = 256, TUPLES_FIRST = 1024, CELLS_FIRST = 4096 };
+enum { SCOPE_LISTS_MAX = 256, TUPLES_MOST = 1 << 20, TUPLES_FIRST = 1024, CELLS_FIRST = 4096 };
 #define NONE UINT32_MAX
 
 struct tuple {
@@ -217,6 +217,15 @@ static void tuples_grow(struct combine *combine)
     free(old);
 }
 
+static void tuples_forget(struct combine *combine)
+{
+    for (uint32_t i = 0; i < combine->tuple_slots; i++) {
+        free(combine->tuple[i]);
+        combine->tuple[i] = NULL;
+    }
+    combine->tuples = 0;
+}
+
 static void tuple_fill(struct combine *combine, struct tuple *tuple)
 {
     for (int s = 0; s < combine->list[tuple->scopes].count; s++) {
@@ -241,6 +250,10 @@ static const struct tuple *tuple_of(struct combine *combine, uint32_t tenant, ui
     uint32_t slot = tuple_find(combine, tenant, scopes, &dims);
     if (combine->tuple[slot])
         return combine->tuple[slot];
+    if (combine->tuples == TUPLES_MOST) { /* it only saves look-ups: begun anew, it costs them again */
+        tuples_forget(combine);
+        slot = tuple_find(combine, tenant, scopes, &dims);
+    }
     if (combine->tuples * 2 >= combine->tuple_slots) {
         tuples_grow(combine);
         slot = tuple_find(combine, tenant, scopes, &dims);

@@ -61,9 +61,11 @@ int publisher_step(struct publisher *publisher, int64_t now_ms)
     if (done)
         sink->batch_end(sink->state, now_ms);
     int moved = sink->step(sink->state, now_ms);
-    /* release: rows counted as settled have left this agent's hands */
-    atomic_store_explicit(&publisher->pending, sink->pending(sink->state), memory_order_release);
+    /* release: rows counted as settled have left this agent's hands, and whoever sees none pending sees the generation that asks for
+     * those that were lost */
+    uint64_t pending = sink->pending(sink->state);
     atomic_store_explicit(&publisher->generation, sink->generation(sink->state), memory_order_release);
+    atomic_store_explicit(&publisher->pending, pending, memory_order_release);
     atomic_fetch_add_explicit(&publisher->rows, (uint64_t)done, memory_order_relaxed);
     return done + moved;
 }

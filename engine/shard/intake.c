@@ -30,6 +30,11 @@ static uint32_t intern(struct shard *shard, const struct text *text)
 {
     if (text->length == 0)
         return 0;
+    if (shard->strings.count >= shard->strings_most) {
+        uint32_t known = intern_find(&shard->strings, text->at, text->length);
+        shard->counts.strings_refused += known == 0;
+        return known ? known : shard->other;
+    }
     if (memchr(text->at, 0, text->length) == NULL)
         return intern_put(&shard->strings, text->at, text->length);
     char copy[2 * STRING_MAX];

@@ -11,6 +11,7 @@
 #include "intake.h"
 
 enum { POLL_MOST = 4096, PARCELS_MOST = 4096, TOUCHED_MOST = 65536, CELLS_MOST = 65536, EVICT_MOST = 4096, SEARCH_MOST = 32768, RETIRE_MOST = 64,
+       STRINGS_A_KEY = 4, STRINGS_LEAST = 65536, STRINGS_KEYS_MOST = 100000000,
        COMMIT_TICKS = 50 /* offsets, for lag tools only, without checkpoints */ };
 
 /* ---- life ---- */
@@ -47,6 +48,7 @@ static void adopt(struct shard *shard, const struct config *config)
         }
     }
     ledger_set_epoch(shard->ledger, &epoch);
+    shard->other = intern_put(&shard->strings, KEY_OTHER, (uint32_t)strlen(KEY_OTHER));
     shard->config = config;
 }
 
@@ -60,6 +62,7 @@ int shard_new(const struct config *config, const struct shard_setup *setup, stru
     for (int i = 0; i < SOURCE_INPUT_MAX; i++)
         shard->input[i].newest_ms = INT64_MIN;
     intern_init(&shard->strings);
+    shard->strings_most = (uint32_t)(config->limit_keys < STRINGS_KEYS_MOST ? config->limit_keys : STRINGS_KEYS_MOST) * STRINGS_A_KEY + STRINGS_LEAST;
     shard->roster = roster_new();
     struct ledger_bounds bounds = {.interactions = setup->batch ? UINT32_MAX / 4 : (uint64_t)config->limit_interactions / (uint64_t)setup->shards + 1,
                                    .retention_ms = config->retention_interaction_ms,

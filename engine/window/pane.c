@@ -304,6 +304,13 @@ void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_cross *cross,
         promote(ladder, k);
 }
 
+void pane_lift(struct pane_ladder *ladder)
+{
+    for (int w = 0; w < ladder->count; w++)
+        ladder->edges[w] = (struct pane_edges){INT64_MAX, INT64_MAX};
+    ladder->placed = false;
+}
+
 struct pane_counts pane_counts(const struct pane_ladder *ladder)
 {
     return (struct pane_counts){ladder->live, ladder->slab.used + ladder->live * sizeof(struct pane),

@@ -3,6 +3,8 @@
  * batch ──> fold_apply ──> pane ladder, D[w], calendar cells ──marks──> queues ──fold_step, by pace──> rows ──> outlets */
 #include "fold_parts.h"
 
+enum { REWIND_MS = 60000 /* a clock that goes back by less just stands */ };
+
 /* ---- life ---- */
 
 int fold_new(const struct config *config, const struct fold_setup *setup, struct fold **out)
@@ -231,6 +233,19 @@ void fold_advance(struct fold *fold)
     pane_advance(fold->ladder, fold->now_ms, cross, fold);
 }
 
+/* The clock had been ahead, and was set right: the rolling windows are put where they belong, from the panes that are left. */
+static void rewind_rolling(struct fold *fold, int64_t now_ms)
+{
+    for (uint32_t k = 0; k < fold->keys; k++)
+        for (int w = 0; w < fold->rolling_count; w++) {
+            tally_free(&fold->key[k]->difference[w], &fold->slab);
+            outlets_rolling_changed(fold, k, w);
+        }
+    pane_lift(fold->ladder);
+    fold->now_ms = now_ms;
+    fold_advance(fold);
+}
+
 /* The watermark is the least over the shards that have one and are not idle. With all of them idle the clock stands in, when the
  * feed is live: a quiet night closes its hours too. */
 static void read_clocks(struct fold *fold, int64_t clock_ms)
@@ -252,6 +267,8 @@ static void read_clocks(struct fold *fold, int64_t clock_ms)
     if (watermark != INT64_MAX && watermark > fold->watermark_ms)
         fold->watermark_ms = watermark;
     int64_t now = live ? clock_ms : fold->finished ? newest : fold->watermark_ms;
+    if (live && fold->now_ms != INT64_MIN && now < fold->now_ms - REWIND_MS)
+        rewind_rolling(fold, now);
     if (now > fold->now_ms)
         fold->now_ms = now;
 }

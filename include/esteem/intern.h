@@ -26,6 +26,8 @@ struct intern {
 void intern_init(struct intern *intern);
 void intern_close(struct intern *intern);
 uint32_t intern_put(struct intern *intern, const char *at, uint32_t length);
+/* 0: it is not there. */
+uint32_t intern_find(const struct intern *intern, const char *at, uint32_t length);
 static inline const char *intern_text(const struct intern *intern, uint32_t id)
 {
     return intern->string[id].at;

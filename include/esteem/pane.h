@@ -63,6 +63,9 @@ void pane_load(struct pane_ladder *ladder, const struct pane_saved *saved);
  * at its beginning. */
 void pane_pour(struct pane_ladder *ladder, const struct pane_ladder *from);
 
+/* The windows stand nowhere again, until the next pane_advance, which may then be to an earlier time. */
+void pane_lift(struct pane_ladder *ladder);
+
 struct pane_counts {
     uint64_t panes, bytes, slack_bytes; /* slack: taken from the system, free */
 };
