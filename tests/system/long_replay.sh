@@ -1,6 +1,6 @@
 #!/bin/sh
-# 40 days of feed in one replay: rolling windows equal compute at 20 instants on the way, and memory is flat once the longest window is
-# full. For test-deep: it takes minutes. Exit 77: skipped.
+# 120 days of feed in one replay: rolling windows equal compute at 20 instants on the way, and memory is flat once the pools
+# are full. For test-deep: it takes minutes. Exit 77: skipped.
 set -eu
 
 cd "$(dirname "$0")/../.."
