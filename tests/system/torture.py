@@ -263,7 +263,8 @@ class Round:
     def send_rest(self):
         self.sender.limit = self.feed.body
         if self.feed.body < self.feed.lines:
-            within(self.feed.lines / self.args.rate + 300, lambda: self.sender.error or self.sender.sent >= self.feed.body, "the feed is sent")
+            within(self.feed.lines / self.args.rate + 300, lambda: self.sender.error or self.sender.sent >= self.feed.body,
+                   "the feed is sent")
             self.sender.check()
             self.producer.flush()
             self.esteem.started()
@@ -387,7 +388,8 @@ def newest_file(folder):
 
 
 def letters(kafka):
-    """((topic, partition, offset), bytes, whole length of one that was cut) of each dead letter; %S is the length, so any bytes may follow."""
+    """((topic, partition, offset), bytes, whole length of one that was cut) of each dead letter; %S is the length: any bytes may
+    follow."""
     data, at = b"".join(kafka.read("dead", "%h\t%S\t%s\n")), 0
     while at < len(data):
         tab = data.index(b"\t", at)

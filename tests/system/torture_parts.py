@@ -68,8 +68,8 @@ class Redis:
 
     def start(self):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "", "--appendonly", "no"],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            command = ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "", "--appendonly", "no"]
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         within(20, self.answers, "redis-server answers")
 
     def answers(self):
