@@ -202,7 +202,7 @@ static void touch(struct ledger *ledger, uint32_t record)
         ledger->touched = realloc(ledger->touched, ledger->touched_room * sizeof *ledger->touched);
         ensure(ledger->touched != NULL, "the machine has memory left");
     }
-    ledger->touched[ledger->touched_count++] = record;
+    ledger->touched[ledger->touched_count++] = (struct touched){record, one->length};
 }
 
 static bool known(const struct interaction *one, const struct fact *fact)
@@ -236,13 +236,13 @@ uint32_t ledger_find(const struct ledger *ledger, struct ledger_key key)
     return ledger->index[slot_of(ledger, key)];
 }
 
-uint32_t ledger_make(struct ledger *ledger, struct ledger_key key, uint32_t tenant, bool alone, int64_t last_ms, uint8_t epoch)
+uint32_t ledger_make(struct ledger *ledger, struct ledger_key key, uint16_t home, uint32_t tenant, bool alone, int64_t last_ms, uint8_t epoch)
 {
     if (ledger->records + 1 > ledger->index_slots / 2)
         index_grow(ledger);
     uint32_t record = record_make(ledger);
     struct interaction *one = ledger_at(ledger, record);
-    *one = (struct interaction){.key = key, .last_ms = last_ms, .tenant = tenant, .epoch = epoch,
+    *one = (struct interaction){.key = key, .last_ms = last_ms, .tenant = tenant, .epoch = epoch, .home = home,
                                 .flags = (uint8_t)(FLAG_USED | (alone ? FLAG_ALONE : 0))};
     ledger->index[slot_of(ledger, key)] = record;
     ledger->records++;
@@ -252,7 +252,7 @@ uint32_t ledger_make(struct ledger *ledger, struct ledger_key key, uint32_t tena
     return record;
 }
 
-enum ledger_result ledger_put(struct ledger *ledger, struct ledger_key key, uint32_t tenant, bool alone, const struct fact *fact)
+enum ledger_result ledger_put(struct ledger *ledger, struct ledger_key key, uint16_t home, uint32_t tenant, bool alone, const struct fact *fact)
 {
     uint32_t record = ledger_find(ledger, key);
     if (record != NONE && known(ledger_at(ledger, record), fact))
@@ -260,7 +260,7 @@ enum ledger_result ledger_put(struct ledger *ledger, struct ledger_key key, uint
     if (record == NONE) {
         if (ledger->records >= ledger->bounds.interactions || ledger->pressed)
             return LEDGER_FULL;
-        record = ledger_make(ledger, key, tenant, alone, fact->time_ms, ledger->epoch_now);
+        record = ledger_make(ledger, key, home, tenant, alone, fact->time_ms, ledger->epoch_now);
     }
     touch(ledger, record);
     struct interaction *one = ledger_at(ledger, record);
@@ -336,13 +336,13 @@ static void emit_difference(struct ledger *ledger, const struct interaction *one
     }
 }
 
-void ledger_bring_up(struct ledger *ledger, struct interaction *one, const struct roster *then, ledger_emit *emit, void *context)
+void ledger_bring_up(struct ledger *ledger, struct interaction *one, uint32_t sent, const struct roster *then, ledger_emit *emit, void *context)
 {
     bool alone = one->flags & FLAG_ALONE;
     const struct epoch *old = &ledger->epoch[one->epoch], *now = &ledger->epoch[ledger->epoch_now];
     ledger->before.count = 0;
-    if (one->sent)
-        derive(ledger->fact, unpack(ledger, one, one->sent), alone, &old->settings, then, one->tenant, one->roster_sequence,
+    if (sent)
+        derive(ledger->fact, unpack(ledger, one, sent), alone, &old->settings, then, one->tenant, one->roster_sequence,
                &ledger->before);
     uint32_t sequence = roster_sequence(ledger->roster);
     derive(ledger->fact, unpack(ledger, one, one->length), alone, &now->settings, ledger->roster, one->tenant, sequence,
@@ -354,7 +354,6 @@ void ledger_bring_up(struct ledger *ledger, struct interaction *one, const struc
     ledger->epoch_users[ledger->epoch_now]++;
     one->epoch = ledger->epoch_now;
     one->roster_sequence = sequence;
-    one->sent = one->length;
     one->flags &= (uint8_t)~(FLAG_TOUCHED | FLAG_STALE);
 }
 
@@ -363,8 +362,8 @@ uint32_t ledger_flush(struct ledger *ledger, ledger_emit *emit, void *context)
     uint32_t count = ledger->touched_count;
     for (uint32_t i = 0; i < count; i++) {
         if (i + 4 < count)
-            __builtin_prefetch(ledger_at(ledger, ledger->touched[i + 4]));
-        ledger_bring_up(ledger, ledger_at(ledger, ledger->touched[i]), ledger->roster, emit, context);
+            __builtin_prefetch(ledger_at(ledger, ledger->touched[i + 4].record));
+        ledger_bring_up(ledger, ledger_at(ledger, ledger->touched[i].record), ledger->touched[i].sent, ledger->roster, emit, context);
     }
     ledger->touched_count = 0;
     if (ledger->epoch_waits) {

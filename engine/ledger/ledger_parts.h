@@ -16,7 +16,7 @@ struct interaction {
     struct ledger_key key;
     int64_t last_ms;          /* time of its latest fact */
     uint8_t *log;             /* packed facts, in order of arrival */
-    uint32_t length, sent;    /* bytes; up to `sent` the windows know them */
+    uint32_t length;          /* bytes of facts; the windows know them all, but for those of touched records */
     uint32_t roster_sequence; /* under which it was last derived */
     uint32_t tenant;
     uint32_t before, after;   /* in its eviction list */
@@ -24,6 +24,7 @@ struct interaction {
     uint8_t epoch;            /* under which it was last derived */
     uint8_t flags;
     struct mark mark;
+    uint16_t home;            /* the partition that all its events come from; LEDGER_HOME_HASH: it is owned by hash */
 };
 _Static_assert(sizeof(struct interaction) <= 64, "a record stays within one cache line");
 
@@ -38,7 +39,10 @@ struct ledger {
     uint64_t records;
     uint32_t list[LISTS];  /* heads, by last_ms / list_ms */
     int64_t list_ms, swept[2]; /* the ring has been swept up to this list number: for interactions, for events alone */
-    uint32_t *touched, touched_count, touched_room;
+    struct touched {
+        uint32_t record, sent; /* up to `sent` bytes of its facts the windows know */
+    } *touched;
+    uint32_t touched_count, touched_room;
     struct epoch epoch[EPOCHS_MAX];
     uint64_t epoch_users[EPOCHS_MAX];
     struct epoch epoch_next; /* waits for a slot until the next flush */
@@ -68,10 +72,10 @@ static inline struct interaction *ledger_at(const struct ledger *ledger, uint32_
 
 uint32_t ledger_find(const struct ledger *ledger, struct ledger_key key); /* NONE: there is none */
 /* A new record, in index and lists, with an empty log. */
-uint32_t ledger_make(struct ledger *ledger, struct ledger_key key, uint32_t tenant, bool alone, int64_t last_ms, uint8_t epoch);
+uint32_t ledger_make(struct ledger *ledger, struct ledger_key key, uint16_t home, uint32_t tenant, bool alone, int64_t last_ms, uint8_t epoch);
 void ledger_forget(struct ledger *ledger, uint32_t record);
-/* Derives facts before and whole, and emits the difference; `then` is the roster as it was known before. */
-void ledger_bring_up(struct ledger *ledger, struct interaction *one, const struct roster *then, ledger_emit *emit, void *context);
+/* Derives the first `sent` bytes of facts, and the whole, and emits the difference; `then` is the roster as it was known before. */
+void ledger_bring_up(struct ledger *ledger, struct interaction *one, uint32_t sent, const struct roster *then, ledger_emit *emit, void *context);
 int ledger_epoch_free(const struct ledger *ledger);
 
 /* ---- ledger_state.c ---- */

@@ -8,7 +8,7 @@
 #include "esteem/err.h"
 #include "esteem/varint.h"
 
-enum { RECORD_HEAD = 16 + 6 * VARINT_MAX, GONE_MOST = 4 << 20 /* keys; more of them make the next checkpoint a full one */ };
+enum { RECORD_HEAD = 16 + 7 * VARINT_MAX, GONE_MOST = 4 << 20 /* keys; more of them make the next checkpoint a full one */ };
 
 /* ---- writing ---- */
 
@@ -20,15 +20,17 @@ static uint8_t *put_record(uint8_t *at, const struct interaction *one)
     at = varint_put(at, one->tenant);
     at = varint_put(at, one->epoch);
     at = varint_put(at, one->roster_sequence);
-    memcpy(at, one->log, one->sent);
-    return at + one->sent;
+    at = varint_put(at, one->home);
+    memcpy(at, one->log, one->length);
+    return at + one->length;
 }
 
+/* Before the record is touched: until then the windows know all its facts. */
 void ledger_keep_for_checkpoint(struct ledger *ledger, uint32_t record)
 {
     struct interaction *one = ledger_at(ledger, record);
     if (track_touch(&ledger->track, record, &one->mark))
-        slice_put_end_late(ledger->out, put_record(slice_put_late(ledger->out, SLICE_RECORD, RECORD_HEAD + one->sent), one));
+        slice_put_end_late(ledger->out, put_record(slice_put_late(ledger->out, SLICE_RECORD, RECORD_HEAD + one->length), one));
 }
 
 void ledger_note_gone(struct ledger *ledger, uint32_t record)
@@ -72,7 +74,7 @@ bool ledger_dump_step(struct ledger *ledger, uint32_t bytes)
         struct interaction *one = ledger_at(ledger, record);
         if (!(one->flags & FLAG_USED) || !track_take(&ledger->track, &one->mark))
             continue;
-        slice_put_end(ledger->out, put_record(slice_put(ledger->out, SLICE_RECORD, RECORD_HEAD + one->sent), one));
+        slice_put_end(ledger->out, put_record(slice_put(ledger->out, SLICE_RECORD, RECORD_HEAD + one->length), one));
     }
     return false;
 }
@@ -88,6 +90,7 @@ bool ledger_saved_read(struct slice_item *item, struct ledger_saved *saved)
     saved->tenant = (uint32_t)slice_get(item);
     saved->epoch = (uint32_t)slice_get(item);
     saved->roster_sequence = (uint32_t)slice_get(item);
+    saved->home = (uint16_t)slice_get(item);
     saved->log = slice_get_rest(item, &saved->length);
     return !item->bad && saved->length > 0 && fact_log_valid(saved->log, saved->length);
 }
@@ -109,12 +112,12 @@ void ledger_load_gone(struct ledger *ledger, struct ledger_key key)
 void ledger_load(struct ledger *ledger, const struct ledger_saved *saved, bool stale)
 {
     ledger_load_gone(ledger, saved->key);
-    uint32_t record = ledger_make(ledger, saved->key, saved->tenant, saved->alone, saved->last_ms, (uint8_t)saved->epoch);
+    uint32_t record = ledger_make(ledger, saved->key, saved->home, saved->tenant, saved->alone, saved->last_ms, (uint8_t)saved->epoch);
     struct interaction *one = ledger_at(ledger, record);
     one->room = (uint32_t)slab_room(saved->length);
     one->log = slab_take(&ledger->slab, one->room);
     memcpy(one->log, saved->log, saved->length);
-    one->length = one->sent = saved->length;
+    one->length = saved->length;
     one->roster_sequence = saved->roster_sequence;
     one->flags |= stale ? FLAG_STALE : 0;
 }
@@ -127,7 +130,7 @@ void ledger_settle(struct ledger *ledger, const struct roster *then, bool same_c
         if (!(one->flags & FLAG_STALE))
             continue;
         if (!same_changes || one->roster_sequence != all)
-            ledger_bring_up(ledger, one, then, emit, context);
+            ledger_bring_up(ledger, one, one->length, then, emit, context);
         one->flags &= (uint8_t)~FLAG_STALE;
     }
 }

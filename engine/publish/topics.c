@@ -263,7 +263,7 @@ static unsigned families_before(struct topics *topics, uint64_t hash)
     const struct key_known *known = key_memory_find(&topics->known, hash, topics->now_ms);
     if (known)
         return (unsigned)known->word[0];
-    return topics->view.row->revision > 1 ? FAMILY_ALL : 0;
+    return topics->view.row->revision > 1 || topics->view.row->restored ? FAMILY_ALL : 0;
 }
 
 static enum sink_result put(void *state, const struct row *row)

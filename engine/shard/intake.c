@@ -178,12 +178,12 @@ static bool hand_over(struct shard *shard, int owner, const struct message *mess
     return true;
 }
 
-static bool keep(struct shard *shard, const struct event *ev, struct ledger_key key)
+static bool keep(struct shard *shard, const struct event *ev, struct ledger_key key, uint16_t home)
 {
     struct fact fact;
     uint32_t tenant = intern(shard, &ev->tenant);
     fact_of(shard, ev, &fact);
-    switch (ledger_put(shard->ledger, key, tenant, ev->interaction.length == 0, &fact)) {
+    switch (ledger_put(shard->ledger, key, home, tenant, ev->interaction.length == 0, &fact)) {
     case LEDGER_FULL:
         shard->counts.ledger_full++;
         shard->full = true;
@@ -222,11 +222,11 @@ static bool event(struct shard *shard, const struct message *message, const char
     if (reason != REFUSED_NOT)
         return refuse(shard, message, reason, decoder_field(shard->decoder), "");
     struct ledger_key key = identity(&ev);
-    int owner = (int)(key.high % (uint64_t)shard->setup.shards);
-    /* A keyed topic brings an interaction's events together; for events outside any, nothing says by what they are keyed. */
-    bool keyed = ours || shard->setup.shards == 1 ||
-                 (ev.interaction.length && !shard->setup.route && shard->config->topic[message->topic].keyed);
-    bool done = keyed || owner == shard->setup.index ? keep(shard, &ev, key) : hand_over(shard, owner, message, text, length);
+    /* One keyed topic brings an interaction's events together; for events outside any, nothing says by what they are keyed. */
+    bool at_home = ev.interaction.length && !shard->route && message->partition >= 0 && message->partition < LEDGER_HOME_HASH;
+    uint16_t home = at_home ? (uint16_t)message->partition : LEDGER_HOME_HASH;
+    int owner = at_home ? shard->setup.index : ledger_owner(key, LEDGER_HOME_HASH, shard->setup.shards);
+    bool done = ours || owner == shard->setup.index ? keep(shard, &ev, key, home) : hand_over(shard, owner, message, text, length);
     if (done && !ours)
         see_time(shard, message->input, ev.time_ms);
     return done;

@@ -62,6 +62,7 @@ int shard_new(const struct config *config, const struct shard_setup *setup, stru
     for (int i = 0; i < SOURCE_INPUT_MAX; i++)
         shard->input[i].newest_ms = INT64_MIN;
     intern_init(&shard->strings);
+    shard->route = setup->route || config->topic_count != 1 || !config->topic[0].keyed;
     shard->strings_most = (uint32_t)(config->limit_keys < STRINGS_KEYS_MOST ? config->limit_keys : STRINGS_KEYS_MOST) * STRINGS_A_KEY + STRINGS_LEAST;
     shard->roster = roster_new();
     struct ledger_bounds bounds = {.interactions = setup->batch ? UINT32_MAX / 4 : (uint64_t)config->limit_interactions / (uint64_t)setup->shards + 1,
@@ -299,6 +300,13 @@ static bool take_message(void *context, const struct message *message)
     return (shard->setup.batch || ledger_touched(shard->ledger) < TOUCHED_MOST) && shard->outbox_count < POLL_MOST;
 }
 
+/* Some at a time, so that not each new contact costs a flush; a thousandth of the bound at most. */
+static uint32_t retire_count(const struct shard *shard)
+{
+    int64_t part = shard->config->limit_interactions / shard->setup.shards / 1000;
+    return part < 1 ? 1 : part > RETIRE_MOST ? RETIRE_MOST : (uint32_t)part;
+}
+
 /* After the ledger was full: by config the oldest interaction goes. What is held up for other reasons just waits. */
 static void make_room(struct shard *shard)
 {
@@ -306,7 +314,7 @@ static void make_room(struct shard *shard)
         return;
     shard->full = false;
     shard->counts.derived += ledger_flush(shard->ledger, shard_emit, shard);
-    if (shard->config->at_interactions == AT_BOUND_RETIRE && ledger_retire_oldest(shard->ledger, RETIRE_MOST)) {
+    if (shard->config->at_interactions == AT_BOUND_RETIRE && ledger_retire_oldest(shard->ledger, retire_count(shard))) {
         shard->inexact = true;
         ledger_press(shard->ledger, false); /* what was freed may be used; the next look decides anew */
     }

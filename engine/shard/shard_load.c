@@ -304,7 +304,9 @@ static int load_record(struct shard_load *load, struct slice_item *item)
     struct ledger_saved saved;
     if (!ledger_saved_read(item, &saved) || saved.tenant > load->strings.count || saved.epoch >= LEDGER_EPOCHS)
         return bad("an interaction");
-    int s = (int)(saved.key.high % (uint64_t)load->shards);
+    if (load->shard[0]->route)
+        saved.home = LEDGER_HOME_HASH;
+    int s = ledger_owner(saved.key, saved.home, load->shards);
     struct view *view = &load->view[s];
     if (view->epoch[saved.epoch] < 0)
         return bad("an interaction's epoch");
@@ -326,7 +328,8 @@ static int load_gone(struct shard_load *load, struct slice_item *item)
     struct ledger_key key;
     if (!ledger_gone_read(item, &key))
         return bad("a forgotten interaction");
-    ledger_load_gone(load->shard[key.high % (uint64_t)load->shards]->ledger, key);
+    for (int s = 0; s < load->shards; s++) /* it does not say where its home was */
+        ledger_load_gone(load->shard[s]->ledger, key);
     return 0;
 }
 
@@ -335,12 +338,13 @@ static int load_gone(struct shard_load *load, struct slice_item *item)
 static int load_head(struct shard_load *load, struct slice_item *item)
 {
     int64_t watermark_ms = slice_get_signed(item), newest_ms = slice_get_signed(item);
-    bool inexact = slice_get(item);
+    bool inexact = slice_get(item), route = slice_get(item);
     for (int s = 0; s < load->shards; s++) {
         struct shard *shard = load->shard[s];
         shard->all_watermark_ms = watermark_ms > shard->all_watermark_ms ? watermark_ms : shard->all_watermark_ms;
         shard->newest_ms = newest_ms > shard->newest_ms ? newest_ms : shard->newest_ms;
         shard->inexact |= inexact;
+        shard->route |= route; /* what is owned by hash stays so */
     }
     for (int i = 0; i < load->inputs; i++) /* each file of a chain names all inputs again */
         free(load->input[i].topic);

@@ -157,6 +157,7 @@ static void put_head(struct shard *shard)
     at = varint_put(at, zigzag(shard->all_watermark_ms));
     at = varint_put(at, zigzag(shard->newest_ms));
     *at++ = shard->inexact;
+    *at++ = shard->route;
     slice_put_end(&shard->out, at);
 }
 

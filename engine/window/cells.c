@@ -55,7 +55,8 @@ static void cell_phase(struct fold *fold, uint32_t c, enum phase phase)
     struct cell *cell = &fold->cell[c];
     struct key *key = fold->key[cell->key];
     uint32_t last = key->last[cell->window];
-    if (phase == PHASE_ENDED && (last == NONE || fold->cell[last].start_ms < cell->start_ms))
+    bool past = cell->end_ms <= fold->now_ms; /* else the feed is over before the window is: it still is the one that runs */
+    if (phase == PHASE_ENDED && past && (last == NONE || fold->cell[last].start_ms < cell->start_ms))
         key->last[cell->window] = c;
     if (phase == PHASE_FINAL) {
         cell_keep_for_checkpoint(fold, c);

@@ -58,7 +58,7 @@ void outlets_calendar_changed(struct fold *fold, uint32_t c, bool urgent)
 
 static struct row row_head(const struct fold *fold, const struct key *key)
 {
-    struct row row = {.config = fold->config, .tenant = key->tenant, .scope = key->scope, .value_count = key->count, .inexact = fold->inexact};
+    struct row row = {.config = fold->config, .tenant = key->tenant, .scope = key->scope, .value_count = key->count, .inexact = fold->inexact, .restored = fold->restored};
     memcpy(row.value_dimension, key->dimension, sizeof row.value_dimension);
     memcpy(row.value, key->value, sizeof row.value);
     return row;

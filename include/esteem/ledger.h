@@ -50,8 +50,16 @@ void ledger_free(struct ledger *ledger);
 /* From the next flush on, records are derived under these settings. */
 void ledger_set_epoch(struct ledger *ledger, const struct epoch *epoch);
 
+/* Who owns a record: the shard that reads the one partition that all its events come from (`home`), or, with LEDGER_HOME_HASH, the one that its
+ * key's hash says. */
+enum { LEDGER_HOME_HASH = UINT16_MAX };
+static inline int ledger_owner(struct ledger_key key, uint16_t home, int shards)
+{
+    return (int)((home == LEDGER_HOME_HASH ? key.high : home) % (uint64_t)shards);
+}
+
 /* Takes a fact. FULL: at the bound, nothing was changed; flush, evict or retire, or pause and try again. */
-enum ledger_result ledger_put(struct ledger *ledger, struct ledger_key key, uint32_t tenant, bool alone, const struct fact *fact);
+enum ledger_result ledger_put(struct ledger *ledger, struct ledger_key key, uint16_t home, uint32_t tenant, bool alone, const struct fact *fact);
 
 /* Emits what has changed since the last flush. Returns the number of records derived. */
 uint32_t ledger_flush(struct ledger *ledger, ledger_emit *emit, void *context);
@@ -85,6 +93,7 @@ bool ledger_dump_step(struct ledger *ledger, uint32_t bytes);
 struct ledger_saved {
     struct ledger_key key;
     bool alone;
+    uint16_t home;
     int64_t last_ms;
     uint32_t tenant, epoch, roster_sequence; /* in the numbers of who wrote it */
     const uint8_t *log;

@@ -20,6 +20,7 @@ struct row {
     bool inexact;      /* the ledger had to retire interactions that this may need */
     bool rolling;
     bool last;         /* calendar: the newest window that is closed, Redis key `...:hour:last` */
+    bool restored;     /* the engine was restarted: a row of before may stand in the sinks */
     bool running;      /* calendar: the one that holds the present, Redis key `...:hour` */
     uint8_t window;    /* index into config.rolling, or enum calendar_window */
     uint8_t value_count;

@@ -57,7 +57,7 @@ struct shard_input {
 struct shard_setup {
     int index, shards, folds;
     bool batch;           /* the batch command: nothing is too late or too new, nothing is forgotten */
-    bool route;           /* feeds are not keyed by interaction: look for the owner of each event */
+    bool route;           /* feeds are not keyed by interaction: look for the owner of each event; so it is with several topics */
     int64_t pane_ms, pane_from_ms;
     struct clock clock;
     struct source source; /* all NULL: none, it only takes what others hand over */

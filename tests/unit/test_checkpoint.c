@@ -532,7 +532,7 @@ Test(checkpoint, a_folder_of_the_first_version_is_read)
         engine_kill(&engine);
     }
     char command[160];
-    snprintf(command, sizeof command, "cp tests/golden/state/1/* %s/", folder);
+    snprintf(command, sizeof command, "cp tests/state/1/* %s/", folder);
     cr_assert_eq(system(command), 0, "run from the project's top level");
     cr_expect_gt(engine_start(&engine, SETTINGS, 2, 1, folder, 4), 0, "%s", err_text());
     engine_finish(&engine);

@@ -49,7 +49,7 @@ static struct ledger_key key(uint64_t number)
 
 static enum ledger_result put(uint64_t number, const struct fact *fact)
 {
-    return ledger_put(ledger, key(number), 1, false, fact);
+    return ledger_put(ledger, key(number), LEDGER_HOME_HASH, 1, false, fact);
 }
 
 static void flush(void)
@@ -170,7 +170,7 @@ Test(ledger, a_roster_change_applies_to_what_is_derived_after_it)
 Test(ledger, evicts_what_the_watermark_has_left_by_more_than_its_retention)
 {
     put(1, given(EVENT_OFFERED, T));
-    ledger_put(ledger, key(2), 1, true, given(EVENT_PROGRAM_USED, T));
+    ledger_put(ledger, key(2), LEDGER_HOME_HASH, 1, true, given(EVENT_PROGRAM_USED, T));
     flush();
     cr_expect_eq(ledger_evict(ledger, T + DAY - S, 1000), 0);
     ledger_evict(ledger, T + DAY + H, 1000);
