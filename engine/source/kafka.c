@@ -229,6 +229,9 @@ static void kafka_close(void *state)
             rd_kafka_message_destroy(source->batch[source->batch_next]);
         }
     }
+    if (source->rk) {
+        inputs_close(source);
+    }
     for (int i = 0; i < source->topic_count; i++) {
         rd_kafka_topic_destroy(source->topic[i].handle);
         free(source->topic[i].input);

@@ -32,8 +32,8 @@ struct input *input_of(struct kafka_source *source, const rd_kafka_message_t *rk
 
 /* ---- to begin and to stop ---- */
 
-/* Drops what was fetched of it and not handed out. It stays assigned: of a partition that is unassigned while its topic is deleted,
- * librdkafka 2.0.2 keeps a reference, and rd_kafka_destroy waits for ever. */
+/* Drops what was fetched of it and not handed out. It stays assigned until it begins again: see inputs_close for what librdkafka does
+ * with a partition that is unassigned while it is gone. */
 static void input_stop(struct kafka_source *source, struct input *input)
 {
     source->due_count -= input->place == INPUT_DUE;
@@ -55,6 +55,8 @@ static void input_unassign(struct kafka_source *source, struct input *input)
     ensure(!error, "what is unassigned was assigned before");
     rd_kafka_topic_partition_list_destroy(list);
     input->assigned = false;
+    rd_kafka_queue_destroy(input->queue);
+    input->queue = NULL;
 }
 
 static void input_begin(struct kafka_source *source, struct input *input, enum input_purpose purpose, int64_t from, int after_ms)
@@ -92,6 +94,36 @@ static void inputs_assign(struct kafka_source *source)
         ensure(!error, "partitions of our own are assigned by hand, at any time");
     }
     rd_kafka_topic_partition_list_destroy(list);
+    for (int i = 0; i < source->input_count; i++) {
+        struct input *input = &source->input[i];
+        if (input->assigned && !input->queue) {
+            input->queue = rd_kafka_queue_get_partition(source->rk, name_of(source, input), input->partition);
+        }
+    }
+}
+
+/* librdkafka before 2.1.1 leaves a mark in the queue of a partition that stops, and the mark refers to the partition: if that is gone
+ * from the cluster, nobody takes the mark out, and rd_kafka_destroy waits for ever. So all are stopped, and the marks taken out.
+ * To ask librdkafka's main thread for the assignment is to wait until it has done what it was told before; twice, as the first
+ * answer may overtake the last stop. */
+void inputs_close(struct kafka_source *source)
+{
+    (void)rd_kafka_assign(source->rk, NULL);
+    for (int i = 0; i < 2; i++) {
+        rd_kafka_topic_partition_list_t *list;
+        if (rd_kafka_assignment(source->rk, &list) == 0) {
+            rd_kafka_topic_partition_list_destroy(list);
+        }
+    }
+    for (int i = 0; i < source->input_count; i++) {
+        rd_kafka_message_t *rkm;
+        while (source->input[i].queue && (rkm = rd_kafka_consume_queue(source->input[i].queue, 0)) != NULL) {
+            rd_kafka_message_destroy(rkm);
+        }
+        if (source->input[i].queue) {
+            rd_kafka_queue_destroy(source->input[i].queue);
+        }
+    }
 }
 
 /* ---- partitions come and go ---- */

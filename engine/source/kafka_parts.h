@@ -36,6 +36,7 @@ enum input_purpose {
 struct input {
     int topic;
     int32_t partition;
+    rd_kafka_queue_t *queue; /* the partition's own, from which nothing is read: inputs_close */
     enum input_place place;
     enum input_purpose purpose;
     int64_t next;      /* offset behind the last message handed out; OFFSET_UNKNOWN */
@@ -116,6 +117,7 @@ void watcher_look(struct kafka_source *source); /* do not wait for your time */
 
 /* kafka_inputs.c; all on the shard's thread */
 int inputs_serve(struct kafka_source *source); /* takes up what the watcher has found, begins what is due */
+void inputs_close(struct kafka_source *source);
 struct input *input_of(struct kafka_source *source, const rd_kafka_message_t *rkm);
 void topic_doubt(struct kafka_source *source, struct topic *topic);
 /* What an input has to say to a message that is not simply the next one. True: hand it out. */

@@ -1,0 +1,140 @@
+#!/bin/sh
+# What a real Kafka does to a reader: partitions are added, old messages deleted before they are read, a topic is deleted and
+# created anew with as many, fewer and more partitions, a batch is damaged on the disk, a message is larger than a fetch, and a
+# backlog is larger than what may be kept in memory. Exit 77: skipped.
+set -eu
+
+repo=$(cd "$(dirname "$0")/../.." && pwd)
+cd "$repo"
+esteem=${ESTEEM:-build/release/esteem}
+port=${KAFKA_PORT:-29792}
+for tool in java mvn redis-server redis-cli kcat python3; do
+    command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
+done
+dir=$(mktemp -d /tmp/esteem-sources.XXXXXX)
+redis_pid= run_pid=
+finish() {
+    code=$?
+    [ -z "$run_pid" ] || kill -9 "$run_pid" 2>/dev/null || true
+    tests/support/kafka.sh stop "$dir/kafka" >/dev/null 2>&1 || true
+    [ -z "$redis_pid" ] || kill "$redis_pid" 2>/dev/null || true
+    [ $code -eq 0 ] && rm -rf "$dir" || { tail -20 "$dir"/*.log 2>/dev/null; echo "kept: $dir"; }
+    exit $code
+}
+trap finish EXIT
+passed=0 failed=0
+check() {
+    what=$1
+    shift
+    if "$@" >>"$dir/check.log" 2>&1; then passed=$((passed + 1)); echo "ok - $what"; else failed=$((failed + 1)); echo "not ok - $what"; fi
+}
+within() { # SECONDS COMMAND...
+    until=$(($(date +%s) + $1))
+    shift
+    while [ "$(date +%s)" -le $until ]; do
+        "$@" && return 0
+        sleep 0.2
+    done
+    return 1
+}
+# Offered contacts of a queue in the hour; each test has its own queue and its own topic.
+offered() { # QUEUE COUNT
+    redis-cli -s "$dir/redis.sock" hget "esteem:v1:{acme}:queue=$1:hour" row | grep -q "\"offered\":$2,"
+}
+said() { # EVENT TEXT...: all of them in one line of the log
+    event=$1
+    shift
+    for text; do
+        grep -a "event=$event" "$dir/run.log" | grep -aqF "$text" || return 1
+    done
+}
+events() { # QUEUE FROM TO [PAD]
+    python3 - "$@" <<'PY'
+import sys
+queue, begin, end = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+pad = "x" * int(sys.argv[4]) if len(sys.argv) > 4 else ""
+for i in range(begin, end):
+    print(f'{{"id":"{queue}{i}","type":"interaction.offered","time":{1790000000000 + i},"tenant":"acme","interaction":"{queue}{i}","queue":"{queue}","pad":"{pad}"}}')
+PY
+}
+send() { # TOPIC PARTITION BATCH: lines of standard input, so many a batch
+    kcat -P -b "127.0.0.1:$port" -t "$1" -p "$2" -X "batch.num.messages=$3" -X linger.ms=50 -X message.max.bytes=16000000 >>"$dir/send.log" 2>&1
+}
+tool() { # CLASS ARGUMENT...: one of Kafka's own
+    java -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "build/kafka-libs/jars/*" "$@" >>"$dir/tool.log" 2>&1
+}
+topic() { # NAME PARTITIONS [SETTING...]
+    name=$1 partitions=$2
+    shift 2
+    tool org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:$port" --create --topic "$name" --partitions "$partitions" --replication-factor 1 "$@"
+}
+delete() { tool org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:$port" --delete --topic "$1"; }
+start() { # MORE: lines of configuration
+    cat >"$dir/esteem.yaml" <<YAML
+kafka: {brokers: "127.0.0.1:$port", group: sources$$, topics: [$1]}
+redis: {socket: $dir/redis.sock}
+topics: {enabled: false, deadletter: s.deadletter}
+windows: {calendar: [hour]}
+time: {mode: replay, idle_after: 1s}
+threads: {shards: 2, folds: 1}
+${2:-}
+YAML
+    "$esteem" run -c "$dir/esteem.yaml" >"$dir/run.log" 2>&1 &
+    run_pid=$!
+}
+stop() {
+    kill -TERM "$run_pid"
+    code=0
+    wait "$run_pid" || code=$?
+    run_pid=
+    [ $code -eq 0 ]
+}
+
+tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
+redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" --appendonly no >"$dir/redis.log" 2>&1 &
+redis_pid=$!
+
+# ---- partitions are added
+
+topic grown 2
+events grown 0 200 | send grown 0 50
+start "grown, same, fewer, more, big"
+check "two partitions are read" within 60 offered grown 200
+tests/support/kafka.sh grow "$dir/kafka" grown 4 >>"$dir/kafka.log" 2>&1
+events grown 200 300 | send grown 2 50
+events grown 300 400 | send grown 3 50
+check "and the two that are added, from their beginning" within 90 offered grown 400
+
+# ---- a topic is deleted and created anew
+
+for one in "same 2" "fewer 1" "more 4"; do
+    set -- $one
+    topic "$1" 2
+    events "$1" 0 100 | send "$1" 0 10
+    events "$1" 100 200 | send "$1" 1 10
+done
+check "three topics more are read" within 60 sh -c "sleep 0.2; $(echo true)"
+for one in "same 2" "fewer 1" "more 4"; do
+    set -- $one
+    check "topic $1 is read" within 60 offered "$1" 200
+    delete "$1"
+    check "that it was deleted is said" within 60 said kafka.topic_gone "topic $1 was deleted"
+    topic "$1" "$2"
+    # More messages than before: an offset of the old topic is one of the new one as well.
+    events "$1" 200 400 | send "$1" 0 10
+    [ "$2" -lt 2 ] || events "$1" 400 600 | send "$1" 1 10
+    [ "$2" -lt 4 ] || { events "$1" 600 700 | send "$1" 2 10; events "$1" 700 800 | send "$1" 3 10; }
+    count=$((400 + 200 * ($2 > 1) + 200 * ($2 > 2)))
+    check "created anew with $2 partitions instead of 2, it is read from its beginning" within 90 offered "$1" $count
+    check "and that is said" said kafka.recreated "topic $1 [0] was deleted and created anew"
+done
+events grown 400 401 | send grown 0 10
+check "partitions that are no more hold nobody up" within 60 offered grown 401
+
+# ---- a message larger than a fetch, and one larger than the bound
+
+events big 0 1 6000000 | send big 0 1
+events big 1 2 | send big 0 1
+check "a message of 6 MB is refused as too large, and the next one is read" within 60 offered big 1
+check "it lies in the dead-letter topic, with its reason" within 30 sh -c "kcat -C -b 127.0.0.1:$port -t s.deadletter -e -q -f '%h\n' | grep -aq too_large"
+check "it ends in order" stop
