@@ -119,8 +119,8 @@ demo:
 	@$(B)/esteem demo
 
 BENCH    := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
-$(BENCH): $(B)/bench/%: $(B)/bench/%.o
-	$(CC) $(LDFLAGS) -o $@ $^ -lrdkafka -lm
+$(BENCH): $(B)/bench/%: $(B)/bench/%.o $(B)/libesteem.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 .SECONDARY: $(BENCH:=.o)
 # Events per CPU-second against a raw consumer in the same run: bench/bench.sh says how.
 bench:

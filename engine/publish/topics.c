@@ -49,7 +49,7 @@ struct topics {
     uint64_t generation;
     uint64_t waiting;   /* messages that are not delivered yet */
     uint64_t lost;      /* messages that failed since everything was sent last */
-    struct key_memory known; /* word[0]: families that had something under the key */
+    struct key_memory known; /* word[0]: families that had something under the key, and above them those that were ever told */
     char *json;
     size_t json_room;
     char key[KEY_MAX];
@@ -248,21 +248,23 @@ static unsigned families_of(const struct row_view *view)
     return families;
 }
 
-static void remember(struct topics *topics, uint64_t hash, unsigned families)
+static void remember(struct topics *topics, uint64_t hash, unsigned families, unsigned told)
 {
     const struct row *row = topics->view.row;
     struct key_known *known = key_memory_put(&topics->known, hash, topics->now_ms);
     int64_t kept_ms = 2 * (row->end_ms - row->start_ms) + topics->config->retention_correction_ms + KNOWN_MARGIN_MS;
     if (known)
-        *known = (struct key_known){hash, topics->now_ms + kept_ms, {families}};
+        *known = (struct key_known){hash, topics->now_ms + kept_ms, {families | told << FAMILY_COUNT}};
 }
 
-/* Of a key that is not known here, a correction may come from before the start: then every family is told. */
-static unsigned families_before(struct topics *topics, uint64_t hash)
+/* Families that had something, so that they are told when they have nothing any more; with *told all that a record was ever written of, so that
+ * their last one is the final one. Of a key that is not known here, records may be from before the start: then it is every family. */
+static unsigned families_before(struct topics *topics, uint64_t hash, unsigned *told)
 {
     const struct key_known *known = key_memory_find(&topics->known, hash, topics->now_ms);
+    *told = known ? (unsigned)known->word[0] >> FAMILY_COUNT : 0;
     if (known)
-        return (unsigned)known->word[0];
+        return (unsigned)known->word[0] & FAMILY_ALL;
     return topics->view.row->revision > 1 || topics->view.row->restored ? FAMILY_ALL : 0;
 }
 
@@ -276,11 +278,12 @@ static enum sink_result put(void *state, const struct row *row)
     row_open(&topics->view, row, row->config);
     size_t key_length = key_make(topics, row);
     uint64_t hash = key_memory_hash(topics->key, key_length, 0);
-    unsigned families = families_of(&topics->view), before = families_before(topics, hash);
+    unsigned told, families = families_of(&topics->view), before = families_before(topics, hash, &told);
+    unsigned now = families | before | (row->final ? told : 0);
     for (unsigned f = 0; f < FAMILY_COUNT; f++)
-        if ((families | before) >> f & 1 && !produce(topics, (enum family)f, key_length))
+        if (now >> f & 1 && !produce(topics, (enum family)f, key_length))
             return SINK_FULL; /* what has gone out goes again with the row's next offer */
-    remember(topics, hash, families);
+    remember(topics, hash, families, told | now);
     return SINK_TAKEN;
 }
 

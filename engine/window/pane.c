@@ -281,16 +281,28 @@ static struct pane_edges edges_at(const struct config_rolling *rolling, int64_t 
     return (struct pane_edges){right_ms - rolling->length_ms, right_ms};
 }
 
-void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_cross *cross, void *context)
+static void place(struct pane_ladder *ladder, int64_t now_ms, pane_fill *fill, void *context)
 {
-    bool moved = false;
+    for (int w = 0; w < ladder->count; w++)
+        ladder->edges[w] = edges_at(&ladder->rolling[w], now_ms);
+    ladder->placed = true;
+    for (int k = 0; k < ladder->count; k++)
+        for (int b = 0; b < ladder->level[k].count; b++) {
+            uint32_t windows = members(ladder, ladder->level[k].bucket[b].start_ms);
+            for (uint32_t p = ladder->level[k].bucket[b].first; windows && p != NONE; p = ladder->pane[p].next)
+                fill(context, ladder->pane[p].key, windows, &ladder->pane[p].tally);
+        }
+}
+
+void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_cross *cross, pane_fill *fill, void *context)
+{
+    bool moved = !ladder->placed;
+    if (!ladder->placed)
+        place(ladder, now_ms, fill, context);
     for (int w = 0; w < ladder->count; w++) {
         struct pane_edges *edges = &ladder->edges[w], next = edges_at(&ladder->rolling[w], now_ms);
-        if (!ladder->placed) {
-            *edges = (struct pane_edges){next.left_ms, next.left_ms}; /* empty, so that all of it is crossed */
-        } else if (next.right_ms <= edges->right_ms) {
+        if (next.right_ms <= edges->right_ms)
             continue;
-        }
         /* What the window passes over whole, in one jump, neither enters nor leaves. */
         int64_t enter_ms = next.left_ms > edges->right_ms ? next.left_ms : edges->right_ms;
         int64_t leave_ms = next.left_ms < edges->right_ms ? next.left_ms : edges->right_ms;
@@ -299,7 +311,6 @@ void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_cross *cross,
         *edges = next;
         moved = true;
     }
-    ladder->placed = true;
     for (int k = 0; moved && k < ladder->count; k++)
         promote(ladder, k);
 }

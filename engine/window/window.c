@@ -83,22 +83,28 @@ static struct tally group_take(struct fold *fold, struct group *group)
     return sum;
 }
 
+/* Adds to the windows that `windows` has a bit for: D[w] changes where one that has it follows one that has not, or the other way round. */
+static void fill(void *context, uint32_t k, uint32_t windows, const struct tally *sum)
+{
+    struct fold *fold = context;
+    int before = 0;
+    for (int w = 0; w < fold->rolling_count; w++) {
+        int now = windows >> w & 1;
+        if (now != before)
+            tally_merge(&fold->key[k]->difference[w], &fold->slab, &fold->dense, sum, now - before);
+        if (now)
+            outlets_rolling_changed(fold, k, w);
+        before = now;
+    }
+}
+
 static void flush_rolling(struct fold *fold)
 {
     struct group *group = &fold->rolling;
     if (group->length == 0)
         return;
-    uint32_t k = group->key;
     struct tally sum = group_take(fold, group);
-    int before = 0;
-    for (int w = 0; w < fold->rolling_count; w++) {
-        int now = group->windows >> w & 1;
-        if (now != before)
-            tally_merge(&fold->key[k]->difference[w], &fold->slab, &fold->dense, &sum, now - before);
-        if (now)
-            outlets_rolling_changed(fold, k, w);
-        before = now;
-    }
+    fill(fold, group->key, group->windows, &sum);
     tally_free(&sum, &fold->slab);
 }
 
@@ -230,7 +236,7 @@ static void cross(void *context, uint32_t k, int window, const struct tally *tal
 
 void fold_advance(struct fold *fold)
 {
-    pane_advance(fold->ladder, fold->now_ms, cross, fold);
+    pane_advance(fold->ladder, fold->now_ms, cross, fill, fold);
 }
 
 /* The clock had been ahead, and was set right: the rolling windows are put where they belong, from the panes that are left. */

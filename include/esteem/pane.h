@@ -36,8 +36,10 @@ void pane_ladder_fix(struct pane_ladder *ladder, int64_t at_ms);
 /* Keeps a contribution of `key` that begins at at_ms. Returns a bit for each window that holds it now. */
 uint32_t pane_put(struct pane_ladder *ladder, uint32_t key, int64_t at_ms, const uint8_t *runs, uint32_t length);
 
-/* Moves all windows to the present: window w then ends with its slide that holds now_ms. Never moves back. */
-void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_cross *cross, void *context);
+/* Moves all windows to the present: window w then ends with its slide that holds now_ms. Never moves back. The first time, when they stand nowhere
+ * yet, each pane is handed to `fill` with a bit for each window that holds it. */
+typedef void pane_fill(void *context, uint32_t key, uint32_t windows, const struct tally *tally);
+void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_cross *cross, pane_fill *fill, void *context);
 
 /* ---- checkpoints (pane_state.c) ---- */
 

@@ -40,6 +40,13 @@ static void cross(void *context, uint32_t key, int window, const struct tally *t
     sums[key][window] += sign * figure(tally, 1);
 }
 
+static void fill(void *context, uint32_t key, uint32_t windows, const struct tally *tally)
+{
+    for (int w = 0; w < config->rolling_count; w++)
+        if (windows >> w & 1)
+            cross(context, key, w, tally, 1);
+}
+
 static uint32_t put(uint32_t key, int64_t at_ms, int64_t value)
 {
     const struct tally_run *run = run_of(1, value);
@@ -52,7 +59,7 @@ static uint32_t put(uint32_t key, int64_t at_ms, int64_t value)
 
 static void advance(int64_t now_ms)
 {
-    pane_advance(ladder, now_ms, cross, NULL);
+    pane_advance(ladder, now_ms, cross, fill, NULL);
 }
 
 static void expect_equal_to_the_model(int64_t now_ms)
