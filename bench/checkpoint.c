@@ -192,7 +192,6 @@ int main(int argc, char **argv)
         (void)pipeline_checkpoint(pipeline, 60000);
     measure(&generator, "right after", 2, checkpoint);
     (void)pipeline_checkpoint(pipeline, 600000);
-    pipeline_press(pipeline, false);
     pipeline_stop(pipeline, END_DRAIN, 60000);
     counts = pipeline_counts(pipeline);
     pipeline_free(pipeline);

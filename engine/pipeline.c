@@ -228,6 +228,7 @@ static int fold_agent_step(struct fold_agent *agent, int64_t clock_ms, int *good
                 fold_apply(agent->fold, batch);
                 *goodbyes += batch->drained;
                 fold_agent_barrier(agent, s, batch->barrier);
+                atomic_fetch_sub_explicit(&pipeline->clocks.in_flight[s], batch_bytes(batch), memory_order_relaxed);
                 batch_free(batch);
                 (void)fold_agent_state(agent); /* a checkpoint gets on while batches come without end */
             }
@@ -511,12 +512,11 @@ bool pipeline_idle(const struct pipeline *pipeline)
 
 /* ---- configuration ---- */
 
-void pipeline_press(struct pipeline *pipeline, bool pressed)
+void pipeline_press(struct pipeline *pipeline, enum memory_state state)
 {
-    if (pressed == atomic_exchange_explicit(&pipeline->clocks.pressed, pressed, memory_order_relaxed))
-        return;
+    atomic_store_explicit(&pipeline->clocks.pressed, state == MEMORY_NOTHING_NEW, memory_order_relaxed);
     if (pipeline->registry)
-        key_registry_press(pipeline->registry, pressed);
+        key_registry_press(pipeline->registry, state != MEMORY_FREE);
 }
 
 void pipeline_reload(struct pipeline *pipeline, struct config *config)

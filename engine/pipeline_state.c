@@ -204,10 +204,17 @@ int64_t pipeline_restore(struct pipeline *pipeline, const char *folder, uint64_t
     return result;
 }
 
-int64_t pipeline_restored_offset(const struct pipeline *pipeline, const char *topic, int32_t partition)
+int64_t pipeline_restored_offset(const struct pipeline *pipeline, const char *topic, int32_t partition, bool *topic_known)
 {
-    for (int i = 0; i < pipeline->restored_count; i++)
-        if (pipeline->restored[i].partition == partition && strcmp(pipeline->restored[i].topic, topic) == 0)
+    *topic_known = false;
+    for (int i = 0; i < pipeline->restored_count; i++) {
+        if (strcmp(pipeline->restored[i].topic, topic) != 0)
+            continue;
+        if (pipeline->restored[i].partition == partition) {
+            *topic_known = false; /* it is no new one, wherever it stood */
             return pipeline->restored[i].next;
+        }
+        *topic_known = true;
+    }
     return -1;
 }

@@ -44,7 +44,7 @@ struct run {
     struct clock clock;
     struct checkpoint *checkpoint;
     int settle_tries;       /* state thread */
-    bool pressed;              /* memory is near its limit */
+    enum memory_state memory;
     _Atomic bool hold_letters; /* a checkpoint waits until all dead letters are delivered */
 };
 
@@ -124,8 +124,9 @@ static void close_all(struct run *run)
 
 static int64_t restored_offset(void *context, const char *topic, int32_t partition)
 {
-    int64_t offset = pipeline_restored_offset(context, topic, partition);
-    return offset < 0 ? KAFKA_FROM_START : offset;
+    bool topic_known;
+    int64_t offset = pipeline_restored_offset(context, topic, partition, &topic_known);
+    return offset >= 0 ? offset : topic_known ? KAFKA_FROM_BEGINNING : KAFKA_FROM_START;
 }
 
 /* The pipeline, restored from the newest checkpoint that can be read. */
@@ -209,12 +210,16 @@ static void watch_memory(struct run *run)
 {
     struct pipeline_counts counts = pipeline_counts(run->pipeline);
     uint64_t resident = memory_resident(), slack = counts.shards.ledger.slack_bytes + counts.folds.slack_bytes;
-    bool pressed = memory_presses((uint64_t)run->config->limit_memory, resident, slack, run->pressed);
-    if (pressed && !run->pressed)
-        log_error("memory.short", "%llu MiB are held, limits.memory is %lld MiB: new keys go to __other__, new interactions meet limits.at_interactions;"
-                  " raise it, or shorten retention", (unsigned long long)(resident >> 20), (long long)(run->config->limit_memory >> 20));
-    run->pressed = pressed;
-    pipeline_press(run->pipeline, pressed);
+    enum memory_state state = memory_state((uint64_t)run->config->limit_memory, resident, slack, run->memory);
+    static const char *const means[] = {"all is begun again", "new keys go to __other__", "new keys go to __other__, new interactions meet limits.at_interactions"};
+    if (state > run->memory)
+        log_error("memory.short", "%llu MiB are held, limits.memory is %lld MiB: %s; raise it, or shorten retention", (unsigned long long)(resident >> 20),
+                  (long long)(run->config->limit_memory >> 20), means[state]);
+    else if (state < run->memory)
+        log_info("memory.freed", "%llu MiB are held: %s", (unsigned long long)(resident >> 20), means[state]);
+    if (state != run->memory)
+        pipeline_press(run->pipeline, state);
+    run->memory = state;
 }
 
 static void follow_clock(struct run *run)
@@ -367,6 +372,8 @@ int command_run(int argc, char **argv)
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread: all inherit it, only main takes signals */
     signal(SIGPIPE, SIG_IGN);
+    if (config->limit_memory)
+        memory_keep_close();
     enum pipeline_end end = END_DRAIN;
     int result = lock(config);
     if (result == 0)

@@ -1,5 +1,6 @@
 #include "esteem/memory.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -15,8 +16,17 @@ uint64_t memory_resident(void)
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-bool memory_presses(uint64_t limit, uint64_t resident, uint64_t slack, bool pressed)
+void memory_keep_close(void)
 {
-    uint64_t used = resident > slack ? resident - slack : 0;
-    return limit > 0 && used > limit / 100 * (pressed ? 80 : 85);
+    mallopt(M_MMAP_THRESHOLD, 128 << 10);
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);
+    mallopt(M_ARENA_MAX, 4);
+}
+
+enum memory_state memory_state(uint64_t limit, uint64_t resident, uint64_t slack, enum memory_state now)
+{
+    uint64_t used = resident > slack ? resident - slack : 0, percent = limit ? used * 100 / limit : 0;
+    if (percent >= 70 || (percent >= 65 && now == MEMORY_NOTHING_NEW))
+        return MEMORY_NOTHING_NEW;
+    return percent >= 40 || (percent >= 35 && now != MEMORY_FREE) ? MEMORY_NO_KEYS : MEMORY_FREE;
 }

@@ -14,7 +14,7 @@
 #include "esteem/err.h"
 #include "esteem/slab.h"
 
-enum { SCOPE_LISTS_MAX = 256, TUPLES_MOST = 1 << 20, TUPLES_FIRST = 1024, CELLS_FIRST = 4096 };
+enum { SCOPE_LISTS_MAX = 256, TUPLES_MOST = 1 << 17, TUPLES_FIRST = 1024, CELLS_FIRST = 4096 };
 #define NONE UINT32_MAX
 
 struct tuple {

@@ -258,8 +258,9 @@ enum ledger_result ledger_put(struct ledger *ledger, struct ledger_key key, uint
     if (record != NONE && known(ledger_at(ledger, record), fact))
         return LEDGER_DUPLICATE;
     if (record == NONE) {
-        if (ledger->records >= ledger->bounds.interactions || ledger->pressed)
+        if (ledger->records >= ledger->bounds.interactions || (ledger->pressed && ledger->allowed == 0))
             return LEDGER_FULL;
+        ledger->allowed -= ledger->pressed;
         record = ledger_make(ledger, key, home, tenant, alone, fact->time_ms, ledger->epoch_now);
     }
     touch(ledger, record);
@@ -480,6 +481,7 @@ uint32_t ledger_retire_oldest(struct ledger *ledger, uint32_t most)
     for (; count < most && list != NONE && ledger->list[list] != NONE; count++)
         ledger_forget(ledger, ledger->list[list]);
     ledger->counts.retired += count;
+    ledger->allowed = count - count / 8;
     return count;
 }
 

@@ -256,6 +256,7 @@ void shard_post_batches(struct shard *shard, bool drained, uint64_t barrier)
         batch[f]->drained = drained;
         batch[f]->barrier = barrier;
         batch[f]->inexact = shard->inexact;
+        atomic_fetch_add_explicit(&shard->setup.clocks->in_flight[shard->setup.index], batch_bytes(batch[f]), memory_order_relaxed);
         shard_post(shard, OUTBOX_FOLD, f, batch[f]);
         shard->counts.batches++;
     }
@@ -314,10 +315,8 @@ static void make_room(struct shard *shard)
         return;
     shard->full = false;
     shard->counts.derived += ledger_flush(shard->ledger, shard_emit, shard);
-    if (shard->config->at_interactions == AT_BOUND_RETIRE && ledger_retire_oldest(shard->ledger, retire_count(shard))) {
+    if (shard->config->at_interactions == AT_BOUND_RETIRE && ledger_retire_oldest(shard->ledger, retire_count(shard)))
         shard->inexact = true;
-        ledger_press(shard->ledger, false); /* what was freed may be used; the next look decides anew */
-    }
 }
 
 /* Round about; a shard whose barrier is here waits until all are. */
@@ -365,11 +364,19 @@ static bool retry(struct shard *shard)
     return true;
 }
 
+/* Folds that are behind hold the shard up by what is on its way to them, not only by rings that are full. */
+static bool folds_behind(const struct shard *shard)
+{
+    int64_t limit = shard->config->limit_memory / 32 / shard->setup.shards;
+    limit = limit == 0 || limit > SHARD_IN_FLIGHT ? SHARD_IN_FLIGHT : limit;
+    return !shard->setup.batch && atomic_load_explicit(&shard->setup.clocks->in_flight[shard->setup.index], memory_order_relaxed) > limit;
+}
+
 static int read_source(struct shard *shard, int wait_ms)
 {
     if (shard->setup.source.poll == NULL)
         return 0;
-    if (shard->outbox_count) {
+    if (shard->outbox_count || folds_behind(shard)) {
         shard->counts.waits++;
         return 0;
     }
@@ -393,7 +400,7 @@ int shard_step(struct shard *shard, int wait_ms, bool flush)
     int64_t now_ms = clock_monotonic_ms(&shard->setup.clock);
     bool full = ledger_touched(shard->ledger) >= TOUCHED_MOST || combine_cells(shard->combine) >= CELLS_MOST;
     bool due = !shard->setup.batch && now_ms >= shard->tick_due_ms;
-    bool room = shard->outbox_batches < (uint32_t)shard->setup.folds; /* else keep adding up: newer differences join the older */
+    bool room = shard->outbox_batches < (uint32_t)shard->setup.folds && !folds_behind(shard); /* else keep adding up: newer differences join the older */
     if (flush || ((full || due) && room && !(full && shard->setup.batch))) {
         shard_tick(shard, 0);
         shard->tick_due_ms = now_ms + shard->config->publish_tick_ms;

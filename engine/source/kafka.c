@@ -12,10 +12,12 @@
 #include <stdlib.h>
 
 #include "esteem/err.h"
+#include "esteem/log.h"
 #include "kafka_parts.h"
 
 enum {
     COMMIT_WAIT_MS = 1000, /* so long may close wait for a commit on its way */
+    DESTROY_WAIT_S = 3,    /* and for librdkafka to end */
     AHEAD = 3,             /* messages that are fetched into the cache before their turn */
     PROBE = 64,            /* messages of each partition whose headers are read in full */
     PAGE = 4096,           /* bytes; the smallest there is */
@@ -217,6 +219,31 @@ static void kafka_position(void *state, int input, struct source_position *out)
     *out = (struct source_position){.topic = one->topic, .partition = one->partition, .next = one->next};
 }
 
+static void *destroy_run(void *rk)
+{
+    rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE); /* there is no group to leave */
+    return NULL;
+}
+
+/* After a broker has come back, librdkafka 2.0.2 may take up to a minute to end, over a commit that nobody answers. The process need not
+ * wait for it: offsets are in the checkpoint. */
+static bool destroy_client(rd_kafka_t *rk)
+{
+    pthread_t thread;
+    struct timespec until;
+    if (pthread_create(&thread, NULL, destroy_run, rk) != 0) {
+        return false;
+    }
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += DESTROY_WAIT_S;
+    if (pthread_timedjoin_np(thread, NULL, &until) == 0) {
+        return true;
+    }
+    pthread_detach(thread);
+    log_info("kafka.slow_close", "librdkafka has not ended within %d s; it ends with the process", DESTROY_WAIT_S);
+    return false;
+}
+
 static void kafka_close(void *state)
 {
     struct kafka_source *source = state;
@@ -239,7 +266,9 @@ static void kafka_close(void *state)
     if (source->rk) {
         rd_kafka_queue_destroy(source->queue);
         rd_kafka_queue_destroy(source->replies);
-        rd_kafka_destroy_flags(source->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE); /* there is no group to leave */
+        if (!destroy_client(source->rk)) {
+            return; /* its callbacks may still come to `source`, which ends with the process */
+        }
     }
     free(source->input);
     free(source);

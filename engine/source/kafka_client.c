@@ -123,17 +123,31 @@ static int properties_add(rd_kafka_conf_t *conf, const struct config *config)
     return 0;
 }
 
+/* A shard's share; of limits.memory a 32nd for all shards: with what librdkafka adds for each message, and answers on
+ * their way, it takes some four times that. */
+static int queue_kb_of(const struct config *config, int shards)
+{
+    int64_t total_kb = config->limit_memory ? config->limit_memory / 32 / 1024 : KAFKA_QUEUE_KB;
+    int64_t share_kb = (total_kb < KAFKA_QUEUE_KB ? total_kb : KAFKA_QUEUE_KB) / shards;
+    int64_t least_kb = config->limit_memory ? 2048 : KAFKA_QUEUE_LEAST_KB;
+    return (int)(share_kb < least_kb ? least_kb : share_kb);
+}
+
 /* librdkafka's settings, as far as they are ours. Small queues stall for a second each time they are full. */
 static int settings_make(rd_kafka_conf_t *conf, const struct kafka_source *source)
 {
     const struct config *config = source->config;
-    char client[32], queue_kb[16], queue_count[16], receive[24];
+    char client[32], queue_kb[16], queue_count[16], receive[24], fetch[24], partition[24];
     int64_t response = config->limit_message + (64 << 20);
     (void)snprintf(client, sizeof client, "esteem-%d", source->shard);
-    int share_kb = KAFKA_QUEUE_KB / source->shards < KAFKA_QUEUE_LEAST_KB ? KAFKA_QUEUE_LEAST_KB : KAFKA_QUEUE_KB / source->shards;
+    int share_kb = queue_kb_of(config, source->shards);
     (void)snprintf(queue_kb, sizeof queue_kb, "%d", share_kb);
     (void)snprintf(queue_count, sizeof queue_count, "%d", share_kb * QUEUE_PER_KB);
     (void)snprintf(receive, sizeof receive, "%lld", (long long)(response > 100000000 ? response : 100000000));
+    int64_t most = (int64_t)share_kb * 1024 / 4; /* of one answer: it lies in memory besides the queue */
+    int64_t least = config->limit_message > 1000000 ? config->limit_message : 1000000; /* librdkafka wants its message.max.bytes at least */
+    (void)snprintf(fetch, sizeof fetch, "%lld", (long long)(most > 52428800 ? 52428800 : most < least ? least : most));
+    (void)snprintf(partition, sizeof partition, "%lld", (long long)(most > 4194304 ? 4194304 : most < 1048576 ? 1048576 : most));
     const struct config_property rows[] = {
         {"bootstrap.servers", config->kafka_brokers},
         {"group.id", config->kafka_group},
@@ -145,7 +159,8 @@ static int settings_make(rd_kafka_conf_t *conf, const struct kafka_source *sourc
         {"check.crcs", "true"},         /* else a flipped bit is a wrong figure, or a batch that is read for ever without a word */
         {"queued.min.messages", queue_count},
         {"queued.max.messages.kbytes", queue_kb},
-        {"fetch.message.max.bytes", "4194304"},
+        {"fetch.message.max.bytes", partition},
+        {"fetch.max.bytes", fetch},
         {"receive.message.max.bytes", receive},
         {"log.connection.close", "false"},
     };

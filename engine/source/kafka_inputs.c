@@ -149,7 +149,7 @@ static void input_add(struct kafka_source *source, struct topic *topic, int32_t 
 {
     const char *name = source->config->topic[topic->index].name;
     int64_t offset = source->from ? source->from(source->from_context, name, partition) : KAFKA_FROM_START;
-    bool end = source->config->kafka_start == KAFKA_START_END && !topic->begun;
+    bool end = source->config->kafka_start == KAFKA_START_END && !topic->begun && offset != KAFKA_FROM_BEGINNING;
     struct input *input = &source->input[source->input_count];
     *input = (struct input){.topic = topic->index, .partition = partition, .next = OFFSET_UNKNOWN, .committed = OFFSET_UNKNOWN};
     if (offset >= 0) {

@@ -28,6 +28,11 @@ struct batch {
 
 struct batch *batch_new(int shard);
 void batch_free(struct batch *batch);
+/* What it takes of memory. */
+static inline int64_t batch_bytes(const struct batch *batch)
+{
+    return (int64_t)(sizeof *batch + batch->room);
+}
 void batch_put_key(struct batch *batch, uint32_t number, const struct scope_key *key);
 void batch_put_cell(struct batch *batch, uint32_t number, int64_t pane, const uint8_t *runs, uint32_t length);
 

@@ -35,8 +35,8 @@ enum { KAFKA_BATCH = 1024, KAFKA_QUEUE_KB = 256 << 10, KAFKA_QUEUE_LEAST_KB = 16
 /* Opens the source of shard `shard` of `shards`; keeps `config`. ERR_CONFIG names the librdkafka property that is wrong. */
 int kafka_source_open(const struct config *config, int shard, int shards, struct source *source);
 
-/* Where to begin a partition: an offset, or KAFKA_FROM_START for what the configuration says. */
-enum { KAFKA_FROM_START = -1 };
+/* Where to begin a partition: an offset, KAFKA_FROM_START for what the configuration says, or KAFKA_FROM_BEGINNING: it is new. */
+enum { KAFKA_FROM_START = -1, KAFKA_FROM_BEGINNING = -2 };
 typedef int64_t kafka_from(void *context, const char *topic, int32_t partition);
 
 /* Asks `from` for each partition when it is taken up (a restored state knows). To be called before the first poll. */

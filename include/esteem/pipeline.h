@@ -11,6 +11,7 @@
 #include "esteem/checkpoint.h"
 #include "esteem/clock.h"
 #include "esteem/config.h"
+#include "esteem/memory.h"
 #include "esteem/shard.h"
 #include "esteem/sink.h"
 #include "esteem/window.h"
@@ -56,8 +57,8 @@ int pipeline_start(struct pipeline *pipeline);
 int pipeline_stop(struct pipeline *pipeline, enum pipeline_end end, int64_t within_ms);
 /* All inputs read to their end, and idle. */
 bool pipeline_idle(const struct pipeline *pipeline);
-/* Memory is short, or no longer: nothing new is begun while it is. Any thread. */
-void pipeline_press(struct pipeline *pipeline, bool pressed);
+/* Memory is short, or no longer. Any thread. */
+void pipeline_press(struct pipeline *pipeline, enum memory_state state);
 /* Hands a new configuration to every agent; the pipeline takes it and frees it at its own end. Runs on: the thread that started it. */
 void pipeline_reload(struct pipeline *pipeline, struct config *config);
 
@@ -65,8 +66,8 @@ void pipeline_reload(struct pipeline *pipeline, struct config *config);
  * folder has no checkpoint at all; ERR_DATA or ERR_IO when it could not be used, the trail says why: such a pipeline is to be freed,
  * *before is the epoch that failed, 0 when there is no older one to try. */
 int64_t pipeline_restore(struct pipeline *pipeline, const char *folder, uint64_t *before);
-/* Where a partition is to be read on; -1: the checkpoint does not know it. */
-int64_t pipeline_restored_offset(const struct pipeline *pipeline, const char *topic, int32_t partition);
+/* Where a partition is to be read on; -1: the checkpoint does not know that. *topic_known: it knows others of the topic, so this one is new. */
+int64_t pipeline_restored_offset(const struct pipeline *pipeline, const char *topic, int32_t partition, bool *topic_known);
 /* Makes a checkpoint of all that was read before the call, and waits for it, at most `within_ms`. False: it was given up, or takes longer. */
 bool pipeline_checkpoint(struct pipeline *pipeline, int64_t within_ms);
 

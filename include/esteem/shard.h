@@ -17,7 +17,7 @@
 #include "esteem/slice.h"
 #include "esteem/source.h"
 
-enum { SHARD_MAX = 64 };
+enum { SHARD_MAX = 64, SHARD_IN_FLIGHT = 32 << 20 /* bytes of batches on their way to folds, above which a shard reads no more */ };
 
 /* Each shard's word on event time, for all to read: what is too late is judged by the least of them. A shard's watermark does not
  * pass what it has handed over until that has reached the folds. */
@@ -25,6 +25,7 @@ struct shard_clocks {
     int count;
     _Atomic int64_t watermark_ms[SHARD_MAX]; /* INT64_MIN: none yet */
     _Atomic bool idle[SHARD_MAX];
+    _Atomic int64_t in_flight[SHARD_MAX]; /* bytes of batches that a shard has posted and the folds have not freed */
     _Atomic bool pressed;                /* memory is near limits.memory: nothing new is begun */
     _Atomic uint64_t settled[SHARD_MAX]; /* parcels of this shard whose effect has reached the folds' rings */
 };

@@ -7,6 +7,7 @@
 #include "esteem/clock.h"
 #include "esteem/err.h"
 #include "esteem/intern.h"
+#include "esteem/memory.h"
 #include "esteem/ring.h"
 #include "support/figures.h"
 
@@ -150,4 +151,76 @@ Test(clock, by_hand_says_what_its_hands_say)
     cr_expect_eq(clock_wall_ms(&clock), 5);
     hands.monotonic_ms = 9;
     cr_expect_eq(clock_monotonic_ms(&clock), 9);
+}
+
+/* ---- a clock that is set ---- */
+
+static struct clock_hands machine = {.wall_ms = 1795356000000, .monotonic_ms = 1000};
+
+static int64_t pass(struct steady_clock *steady, const struct clock *clock, int64_t ms, int *followed)
+{
+    int64_t jump = 0;
+    *followed = 0;
+    for (int64_t until = machine.monotonic_ms + ms; machine.monotonic_ms < until;) {
+        int now;
+        machine.monotonic_ms += 50;
+        machine.wall_ms += 50;
+        int64_t seen = steady_clock_follow(steady, &now);
+        jump = seen ? seen : jump;
+        *followed |= now;
+    }
+    return jump + 0 * clock_wall_ms(clock);
+}
+
+Test(clock, a_jump_that_is_taken_back_moves_nothing)
+{
+    struct steady_clock steady;
+    int followed;
+    struct clock by_hand = clock_by_hand(&machine), clock = clock_steady(&steady, &by_hand);
+    int64_t before = clock_wall_ms(&clock);
+    machine.wall_ms += INT64_C(31536000000); /* a year */
+    cr_expect_eq(pass(&steady, &clock, 30000, &followed), 31536000000);
+    machine.wall_ms -= INT64_C(31536000000);
+    pass(&steady, &clock, 90000, &followed);
+    cr_expect_not(followed);
+    cr_expect_eq(clock_wall_ms(&clock), before + 120000);
+}
+
+Test(clock, a_jump_that_stays_is_followed_after_a_minute)
+{
+    struct steady_clock steady;
+    int followed;
+    struct clock by_hand = clock_by_hand(&machine), clock = clock_steady(&steady, &by_hand);
+    machine.wall_ms -= 3600000;
+    pass(&steady, &clock, 59000, &followed);
+    cr_expect_not(followed);
+    pass(&steady, &clock, 2000, &followed);
+    cr_expect(followed);
+    cr_expect_eq(clock_wall_ms(&clock), machine.wall_ms);
+}
+
+Test(clock, small_differences_are_followed_slowly)
+{
+    struct steady_clock steady;
+    int followed;
+    struct clock by_hand = clock_by_hand(&machine), clock = clock_steady(&steady, &by_hand);
+    int64_t before = clock_wall_ms(&clock);
+    machine.wall_ms += 500;
+    pass(&steady, &clock, 1000, &followed);
+    cr_expect_geq(clock_wall_ms(&clock), before + 1040);
+    cr_expect_leq(clock_wall_ms(&clock), before + 1060);
+    pass(&steady, &clock, 20000, &followed);
+    cr_expect_eq(clock_wall_ms(&clock), machine.wall_ms);
+}
+
+Test(memory, ends_new_keys_first_and_interactions_later)
+{
+    const uint64_t limit = UINT64_C(1000) << 20;
+    cr_expect_eq(memory_state(limit, limit * 39 / 100, 0, MEMORY_FREE), MEMORY_FREE);
+    cr_expect_eq(memory_state(limit, limit * 41 / 100, 0, MEMORY_FREE), MEMORY_NO_KEYS);
+    cr_expect_eq(memory_state(limit, limit * 71 / 100, 0, MEMORY_FREE), MEMORY_NOTHING_NEW);
+    cr_expect_eq(memory_state(limit, limit * 67 / 100, 0, MEMORY_NOTHING_NEW), MEMORY_NOTHING_NEW, "left 5 % below");
+    cr_expect_eq(memory_state(limit, limit * 71 / 100, limit * 40 / 100, MEMORY_NOTHING_NEW), MEMORY_FREE, "what is free in pools does not count");
+    cr_expect_eq(memory_state(0, limit, 0, MEMORY_FREE), MEMORY_FREE);
+    cr_expect_gt(memory_resident(), 1 << 20);
 }

@@ -193,7 +193,8 @@ static int64_t engine_start(struct engine *engine, const char *settings, int sha
             pipeline_free(engine->pipeline);
     } while (epoch < 0 && before > 0);
     for (int p = 0; p < PARTITIONS && epoch > 0; p++) {
-        int64_t next = pipeline_restored_offset(engine->pipeline, engine->config->topic_count ? engine->config->topic[0].name : "", p);
+        bool topic_known;
+        int64_t next = pipeline_restored_offset(engine->pipeline, engine->config->topic_count ? engine->config->topic[0].name : "", p, &topic_known);
         cr_assert_geq(next, 0, "the checkpoint knows partition %d", p);
         engine->reader[p % shards].next[p] = next;
     }

@@ -305,3 +305,19 @@ Test(pipeline, forgets_interactions_after_their_retention)
     cr_expect_eq(sum.forgotten, 1);
     cr_expect_eq(sum.ledger.records, 1);
 }
+
+Test(pipeline, a_clock_that_was_ahead_and_is_set_right_leaves_the_rolling_windows_right)
+{
+    begin(PLAIN);
+    add(0, "interaction.offered", "i", T, "");
+    run(2 * S);
+    hands.wall_ms += 365 * DAY;
+    run(2 * S);
+    cr_expect_eq(store_measure(&store, "5m acme all", "offered"), 0);
+    hands.wall_ms -= 365 * DAY;
+    run(2 * S);
+    add(0, "interaction.offered", "j", T + S, "");
+    run(20 * S);
+    cr_expect_eq(store_measure(&store, "5m acme all", "offered"), 1, "what the year took away is gone, what comes counts");
+    cr_expect_eq(store_measure(&store, HOUR("all"), "offered"), 2);
+}
