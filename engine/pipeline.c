@@ -457,20 +457,30 @@ static bool folds_ended(struct pipeline *pipeline)
     return true;
 }
 
-/* Every fold has handed out all there is, in the generation that the sinks are in, and the sinks have told it. */
+/* Every fold has handed out all there is, in the generation that the sink is in; and since then the publisher has made a whole step that
+ * ended with nothing left. */
+static bool sink_done(struct pipeline *pipeline, struct publisher_agent *agent)
+{
+    uint64_t steps;
+    int p = (int)(agent - pipeline->publisher);
+    bool empty = publisher_empty(&agent->publisher, &steps);
+    uint64_t generation = atomic_load_explicit(&agent->publisher.generation, memory_order_acquire);
+    bool flushed = true;
+    for (int f = 0; f < pipeline->setup.folds; f++)
+        flushed &= atomic_load_explicit(&pipeline->fold[f].flushed[p], memory_order_acquire) == generation + 1;
+    if (!flushed)
+        agent->whole_step = 0;
+    else if (agent->whole_step == 0)
+        agent->whole_step = steps + 2; /* the one under way may have begun before */
+    return flushed && empty && steps >= agent->whole_step;
+}
+
 static bool all_done(struct pipeline *pipeline)
 {
-    for (int p = 0; p < pipeline->setup.sinks; p++) {
-        struct publisher *publisher = &pipeline->publisher[p].publisher;
-        bool empty = publisher_empty(publisher);
-        uint64_t generation = atomic_load_explicit(&publisher->generation, memory_order_acquire);
-        for (int f = 0; f < pipeline->setup.folds; f++)
-            if (!empty || atomic_load_explicit(&pipeline->fold[f].flushed[p], memory_order_acquire) != generation + 1)
-                return false;
-        if (!publisher_empty(publisher)) /* a ring was filled between the two looks */
-            return false;
-    }
-    return folds_ended(pipeline);
+    bool done = folds_ended(pipeline);
+    for (int p = 0; p < pipeline->setup.sinks; p++)
+        done &= sink_done(pipeline, &pipeline->publisher[p]);
+    return done;
 }
 
 int pipeline_stop(struct pipeline *pipeline, enum pipeline_end end, int64_t within_ms)

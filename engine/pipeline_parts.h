@@ -54,6 +54,7 @@ struct publisher_agent {
     struct pipeline *pipeline;
     struct publisher publisher;
     pthread_t thread;
+    uint64_t whole_step; /* ending: a step of this number has begun after all was flushed; 0: not yet. Main's */
 };
 
 struct pipeline {

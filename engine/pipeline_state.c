@@ -20,11 +20,9 @@ enum { FOLD_STEP_BYTES = 256 << 10, FOLD_BLOCKS_MOST = 16, STATE_NAP_NS = 500000
 static int hand_on(struct pipeline *pipeline, struct slice_out *out, int agent)
 {
     int done = 0;
-    for (const struct slice_block *block; (block = slice_first(out)) != NULL; done++) {
-        if (!ring_push_spsc(checkpoint_ring(pipeline->setup.checkpoint, agent), (void *)(uintptr_t)block))
-            break;
-        (void)slice_take(out);
-    }
+    struct ring *ring = checkpoint_ring(pipeline->setup.checkpoint, agent);
+    for (; slice_ready(out) && ring_count(ring) < CHECKPOINT_RING; done++) /* there is room: nobody else pushes */
+        ensure(ring_push_spsc(ring, slice_take(out)), "a ring that has room takes a block");
     return done;
 }
 

@@ -87,10 +87,9 @@ void slice_finish(struct slice_out *out)
     out->ended = true;
 }
 
-const struct slice_block *slice_first(const struct slice_out *out)
+bool slice_ready(const struct slice_out *out)
 {
-    /* The last block of the main chain may still grow. */
-    return out->main.first && (out->ended || out->main.first != out->main.last) ? out->main.first : NULL;
+    return out->main.first && (out->ended || out->main.first != out->main.last); /* the last block of the main chain may still grow */
 }
 
 struct slice_block *slice_take(struct slice_out *out)

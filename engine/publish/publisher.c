@@ -61,19 +61,20 @@ int publisher_step(struct publisher *publisher, int64_t now_ms)
     if (done)
         sink->batch_end(sink->state, now_ms);
     int moved = sink->step(sink->state, now_ms);
-    /* release: rows counted as settled have left this agent's hands, and whoever sees none pending sees the generation that asks for
-     * those that were lost */
-    uint64_t pending = sink->pending(sink->state);
+    bool empty = publisher->held == NULL && sink->pending(sink->state) == 0;
+    for (int f = 0; f < publisher->rings; f++)
+        empty &= ring_count(&publisher->ring[f]) == 0;
     atomic_store_explicit(&publisher->generation, sink->generation(sink->state), memory_order_release);
-    atomic_store_explicit(&publisher->pending, pending, memory_order_release);
     atomic_fetch_add_explicit(&publisher->rows, (uint64_t)done, memory_order_relaxed);
+    /* release: whoever sees this step sees how it ended, and the generation that asks for rows that were lost on the way */
+    atomic_store_explicit(&publisher->empty, empty, memory_order_relaxed);
+    atomic_fetch_add_explicit(&publisher->steps, 1, memory_order_release);
     return done + moved;
 }
 
-bool publisher_empty(const struct publisher *publisher)
+bool publisher_empty(const struct publisher *publisher, uint64_t *steps)
 {
-    for (int f = 0; f < publisher->rings; f++)
-        if (ring_count(&publisher->ring[f]))
-            return false;
-    return publisher->held == NULL && atomic_load_explicit(&publisher->pending, memory_order_acquire) == 0;
+    /* acquire: partner of the step's release */
+    *steps = atomic_load_explicit(&publisher->steps, memory_order_acquire);
+    return atomic_load_explicit(&publisher->empty, memory_order_relaxed);
 }

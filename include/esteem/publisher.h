@@ -18,7 +18,8 @@ struct publisher {
     int rings;
     struct row *held;
     _Atomic uint64_t generation; /* the sink's, for the folds to read */
-    _Atomic uint64_t pending;    /* rows that the sink has taken and not confirmed */
+    _Atomic bool empty;          /* at the end of the last step nothing waited here, in the rings or in the sink */
+    _Atomic uint64_t steps;
     _Atomic uint64_t rows;       /* rows taken from the rings and settled */
 };
 
@@ -28,7 +29,7 @@ void publisher_init(struct publisher *publisher, const struct sink *sink, int fo
 void publisher_close(struct publisher *publisher);
 /* Returns work done. */
 int publisher_step(struct publisher *publisher, int64_t now_ms);
-/* Nothing waits here or in the sink. */
-bool publisher_empty(const struct publisher *publisher);
+/* Any thread. Whether nothing waited here, in the rings or in the sink at the end of the last step; *steps: how many there were. */
+bool publisher_empty(const struct publisher *publisher, uint64_t *steps);
 
 #endif

@@ -62,8 +62,8 @@ void slice_put_end(struct slice_out *out, uint8_t *end);
 void slice_put_end_late(struct slice_out *out, uint8_t *end);
 /* All is written. */
 void slice_finish(struct slice_out *out);
-/* The next block that may be handed on, or NULL; it stays first until slice_take. */
-const struct slice_block *slice_first(const struct slice_out *out);
+/* Whether there is a block to be handed on; slice_take then takes it. */
+bool slice_ready(const struct slice_out *out);
 struct slice_block *slice_take(struct slice_out *out);
 void slice_block_free(struct slice_block *block);
 void slice_drop(struct slice_out *out);

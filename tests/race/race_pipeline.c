@@ -99,7 +99,13 @@ int main(void)
     store_init(&store[0]);
     store_init(&store[1]);
     struct config *config = config_of(YAML);
-    struct pipeline_setup setup = {.shards = SHARDS, .folds = 2, .route = true, .at_ms = INT64_MIN, .clock = clock, .source = source, .sinks = 2,
+    char folder[] = "/tmp/esteem-race.XXXXXX", command[64];
+    ensure(mkdtemp(folder) != NULL, "there is a /tmp");
+    struct checkpoint_setup state = {.folder = folder, .group = "race", .config_id = "race", .every_ms = 100, .shards = SHARDS, .folds = 2, .clock = clock,
+                                     .disk = disk_real()};
+    struct checkpoint *checkpoint;
+    ensure(checkpoint_new(&state, &checkpoint) == 0, "checkpoints are made meanwhile");
+    struct pipeline_setup setup = {.checkpoint = checkpoint, .shards = SHARDS, .folds = 2, .route = true, .at_ms = INT64_MIN, .clock = clock, .source = source, .sinks = 2,
                                    .sink = {store_sink(&store[0]), store_sink(&store[1])}, .dead_letter = dead_letter};
     struct pipeline *pipeline;
     ensure(pipeline_new(config, &setup, &pipeline) == 0, "a pipeline is built");
@@ -125,7 +131,11 @@ int main(void)
     ensure(counts.shards.duplicates == CONTACTS / 5, "every repetition is a duplicate");
     ensure(counts.shards.refused == (CONTACTS + 96) / 97, "every bad line is refused once");
     check_rows();
+    ensure(checkpoint_counts(checkpoint).written > 3 && checkpoint_counts(checkpoint).failed == 0, "several checkpoints were made");
     pipeline_free(pipeline);
+    checkpoint_free(checkpoint);
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    ensure(system(command) == 0, "the folder can be removed");
     config_free(config);
     for (int s = 0; s < SHARDS; s++)
         memory_close(&memory[s]);
