@@ -269,6 +269,24 @@ static void contribute_offer(const struct fact *fact, struct tally_run *run)
     PUT(run, offer_value, amount(fact, FIELD_value));
 }
 
+/* Under its own dimensions, also inside an interaction. */
+static void contribute_roster(struct record *record, const struct fact *fact)
+{
+    bool enrols = fact->type == EVENT_AGENT_ENROLLED;
+    struct roster_entry entry = {.time_ms = fact->time_ms, .id_hash = fact->id_hash, .enrolled = enrols};
+    if (!(fact->dimensions >> DIMENSION_agent & 1) ||
+        roster_eligible_before(record->roster, record->tenant, fact->dimension[DIMENSION_agent], &entry, record->as_of) == enrols)
+        return;
+    struct tally_run run;
+    tally_run_begin(&run);
+    if (enrols)
+        PUT(&run, agents_joined, 1);
+    else
+        PUT(&run, agents_left, 1);
+    struct dims dims = record_filled(record, named_by(fact), NULL);
+    block_put(record->out, &dims, fact->time_ms, &run);
+}
+
 /* One event that is no interaction.*: its own dimensions where it names them, else the interaction's. */
 static void contribute_event(struct record *record, const struct fact *fact)
 {
@@ -316,11 +334,44 @@ static void contribute_event(struct record *record, const struct fact *fact)
     case EVENT_RECOGNITION_GIVEN:
         PUT(&run, recognitions, 1);
         break;
+    case EVENT_AGENT_ENROLLED:
+    case EVENT_AGENT_REMOVED:
+        contribute_roster(record, fact);
+        return;
     default:
         return;
     }
     struct dims dims = record_filled(record, named_by(fact), record->joined ? &record->dims : NULL);
     block_put(record->out, &dims, anchor_ms, &run);
+}
+
+/* Each run of a customer's messages is answered by the agent's first one after it. */
+static void contribute_messages(struct record *record)
+{
+    int64_t open_ms = NEVER;
+    bool first = true;
+    for (uint32_t i = 0; i < record->count; i++) {
+        const struct fact *fact = &record->fact[i];
+        if (fact->type != EVENT_MESSAGE_SENT)
+            continue;
+        if (fact->field[FIELD_from] == FROM_CUSTOMER) {
+            open_ms = open_ms == NEVER ? fact->time_ms : open_ms;
+            continue;
+        }
+        if (open_ms == NEVER)
+            continue;
+        int64_t ms = record_duration(record, fact->time_ms - open_ms);
+        struct tally_run run;
+        tally_run_begin(&run);
+        PUT(&run, first_response_n, first);
+        PUT(&run, first_response_ms, first ? ms : 0);
+        PUT(&run, response_n, 1);
+        PUT(&run, response_ms, ms);
+        struct dims dims = record_filled(record, named_by(fact), &record->dims);
+        block_put(record->out, &dims, fact->time_ms, &run);
+        open_ms = NEVER;
+        first = false;
+    }
 }
 
 /* Each `offered` opens a leg under its own dimensions, else those that the facts before it name; agent, team and site only as
@@ -413,6 +464,7 @@ static void record(struct record *record, struct fact *fact, uint32_t count, boo
         contribute_segments(record);
         contribute_closed(record);
         contribute_legs(record);
+        contribute_messages(record);
     } else if (!alone) {
         record->out->unjoined += record->count;
     }

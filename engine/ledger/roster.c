@@ -104,6 +104,16 @@ uint32_t roster_sequence(const struct roster *roster)
     return roster->sequence;
 }
 
+bool roster_eligible_before(const struct roster *roster, uint32_t tenant, uint32_t agent, const struct roster_entry *change, uint32_t as_of)
+{
+    const struct person *person = find(roster, tenant, agent);
+    bool eligible = false;
+    for (uint32_t i = 0; i < person->count && before(&person->entry[i], change); i++)
+        if (person->entry[i].sequence <= as_of)
+            eligible = person->entry[i].enrolled;
+    return eligible;
+}
+
 uint32_t roster_changed(const struct roster *roster, uint32_t tenant, uint32_t agent)
 {
     return find(roster, tenant, agent)->newest;

@@ -21,6 +21,11 @@
 #define wilson(k, n) 100 * (k) / (n)
 #define net(promoters, detractors, n) 100 * (promoters - detractors) / (n)
 #define product(a, rate) (a) * (rate)
+#define of_product(a, b, rate) 100 * (a) / ((b) * (rate))
+#define gap(a, b, c, d) 100 * (a) / (b) - 100 * (c) / (d)
+#define lift(a, b, c, d) 100 * (a) / (b) - 100 * (c) / (d)
+#define lift_ratio(a, b, c, d) ((a) / (b)) / ((c) / (d))
+#define correlation(n, x, y, xx, yy, xy) (n * xy - x * y) / sqrt((n * xx - x * x) * (n * yy - y * y))
 #define percentile(histogram, share) share percent rank of histogram
 #define service_level(view) 100 * answered_in_sl / (wait_n + abandoned) by service_level.abandons
 #define HISTOGRAM_wait wait
@@ -44,6 +49,11 @@ const struct metric_info metric_infos[METRIC_COUNT] = {
 #undef wilson
 #undef net
 #undef product
+#undef of_product
+#undef gap
+#undef lift
+#undef lift_ratio
+#undef correlation
 #undef percentile
 #undef service_level
 #undef HISTOGRAM_wait
@@ -69,6 +79,12 @@ struct metric_value metric_percent(int64_t a, int64_t b)
 static struct metric_value product(int64_t a, double rate)
 {
     return (struct metric_value){.present = a != 0, .value = (double)a * rate};
+}
+
+/* 100 a of what is to be expected of b at a rate; rests on b. */
+static struct metric_value of_product(int64_t a, int64_t b, double rate)
+{
+    return (struct metric_value){.present = b > 0 && rate > 0, .value = b > 0 && rate > 0 ? 100.0 * (double)a / ((double)b * rate) : 0, .n = b};
 }
 
 /* Only touched buckets are visited: a row has a few dozen of a thousand. */
@@ -130,6 +146,10 @@ static struct metric_value finished(struct metric_value value, int64_t column_n,
 #define percent metric_percent
 #define wilson metric_wilson
 #define net metric_net
+#define gap metric_gap
+#define lift metric_newcombe
+#define lift_ratio metric_share_ratio
+#define correlation metric_correlation
 #define percentile(histogram, share) percentile_of(view, histogram, share)
 
 void metric_all(struct row_view *view)

@@ -44,6 +44,16 @@ struct metric_value metric_wilson(int64_t k, int64_t n);
  * 40, margin 49.58. */
 struct metric_value metric_net(int64_t promoters, int64_t detractors, int64_t n);
 
+/* Difference of two shares in percent points; absent when one has no n; rests on both. E.g. 9 of 10 less 6 of 12: 40. */
+struct metric_value metric_gap(int64_t k1, int64_t n1, int64_t k2, int64_t n2);
+/* The same with Newcombe's interval from the two Wilson intervals (R. G. Newcombe, 1998, method 10).
+ * E.g. 56 of 70 less 48 of 80: 20, 5.24 to 33.39. */
+struct metric_value metric_newcombe(int64_t k1, int64_t n1, int64_t k2, int64_t n2);
+/* Ratio of two shares; absent when the second is 0. */
+struct metric_value metric_share_ratio(int64_t k1, int64_t n1, int64_t k2, int64_t n2);
+/* Pearson's r of sums; absent for fewer than 3 pairs, or where one side does not vary. E.g. (1,1) (2,2) (3,3): 1. */
+struct metric_value metric_correlation(int64_t n, int64_t x, int64_t y, int64_t xx, int64_t yy, int64_t xy);
+
 struct row_view;
 /* All metrics of a view whose integers are there. */
 void metric_all(struct row_view *view);

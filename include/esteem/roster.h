@@ -24,6 +24,9 @@ bool roster_put(struct roster *roster, uint32_t tenant, uint32_t agent, const st
 /* The newest sequence number; 0 when empty. */
 uint32_t roster_sequence(const struct roster *roster);
 
+/* Whether the agent is eligible just before this change, of those numbered up to `as_of`. */
+bool roster_eligible_before(const struct roster *roster, uint32_t tenant, uint32_t agent, const struct roster_entry *change, uint32_t as_of);
+
 /* The number of an agent's newest change; 0: there is none. */
 uint32_t roster_changed(const struct roster *roster, uint32_t tenant, uint32_t agent);
 

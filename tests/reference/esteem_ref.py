@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """esteem_ref: a second implementation of `esteem compute`, from SEMANTICS alone.
 
-    python3 esteem_ref.py --config FILE [--at TIME] [--only-issue3] [--refusals FILE] FILE...
+    python3 esteem_ref.py --config FILE [--at TIME] [--so-far] [--refusals FILE] FILE...
 
 Readings chosen where SEMANTICS leaves room:
  1. Lines are cut at \\n alone; a \\r is JSON white space, a line of only white space is `not_json`.
@@ -48,13 +48,11 @@ from ref_measures import Contributions
 from ref_metrics import across, metrics
 from ref_windows import Windows
 
-# --only-issue3: one table, to be dropped later.
+# --so-far: one table, to be dropped later.
 LATER_MEASURES = set("""fcr fcr_known ready_ms busy_ms wrap_state_ms away_ms segment_ms engaged_ms active_agents
-    handling_agents eligible_agents first_response_n first_response_ms response_n response_ms agents_joined
-    agents_left""".split())
-ISSUE3_METRICS = set("""csat csat_mean nps ces_mean response_rate aht_ms talk_avg_ms hold_avg_ms wrap_avg_ms aht_p50_ms
-    aht_p90_ms aht_p95_ms aht_p99_ms asa_ms wait_p90_ms service_level abandon_rate transfer_rate resolution_rate
-    opportunity_rate usage_rate expected_opportunities""".split())
+    handling_agents eligible_agents""".split())
+LATER_METRICS = set("""fcr_rate adoption occupancy concurrency concurrent_aht_ms turnover spend_per_agent csat_gap nps_gap
+    aht_gap_ms sl_gap conversion_lift volume_change""".split())
 
 
 def employee(name):
@@ -102,7 +100,7 @@ def read_files(paths, cfg, refusals=None):
     return events, counts
 
 
-def rows(events, cfg, at=None, only_issue3=False):
+def rows(events, cfg, at=None, so_far=False):
     """The rows, in order, as objects."""
     contributions = Contributions(events, cfg)
     win = Windows(cfg, contributions, at)
@@ -124,7 +122,7 @@ def rows(events, cfg, at=None, only_issue3=False):
                 m.get("employee_survey_answered", 0) < cfg.min_employees
             if hidden:
                 m = {k: v for k, v in m.items() if not employee(k)}
-            if only_issue3:
+            if so_far:
                 m = {k: v for k, v in m.items() if k not in LATER_MEASURES}
             if any(k != "eligible_agents" for k in m):
                 done[key] = (m, figures(m, c.hist))
@@ -139,7 +137,7 @@ def rows(events, cfg, at=None, only_issue3=False):
             c = cells[key]
             out = {}
             for name in sorted(mets):
-                if only_issue3 and name not in ISSUE3_METRICS:
+                if so_far and name in LATER_METRICS:
                     continue
                 x = {k: number(v) for k, v in mets[name].items()}
                 if x["n"] < cfg.min_n:
@@ -163,7 +161,7 @@ def main(argv=None):
     p = argparse.ArgumentParser(prog="esteem_ref")
     p.add_argument("--config", required=True)
     p.add_argument("--at")
-    p.add_argument("--only-issue3", action="store_true")
+    p.add_argument("--so-far", action="store_true")
     p.add_argument("--refusals")
     p.add_argument("files", nargs="+", metavar="FILE")
     a = p.parse_args(argv)
@@ -180,7 +178,7 @@ def main(argv=None):
         refusals.close()
     write = sys.stdout.write
     text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-    for row in rows(events, cfg, at, a.only_issue3):
+    for row in rows(events, cfg, at, a.so_far):
         write(text(row) + "\n")
     print(" ".join("%s=%d" % x for x in counts.items()), file=sys.stderr)
     return 0

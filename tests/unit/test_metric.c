@@ -216,3 +216,25 @@ Test(metric, the_catalogue_tells_each_metric_in_words)
     for (int i = 0; i < METRIC_COUNT; i++)
         cr_expect(metric_infos[i].formula[0] && metric_infos[i].meaning[0]);
 }
+
+/* Newcombe (1998), table II: 56/70 - 48/80. */
+Test(metric, a_lift_has_newcombes_interval)
+{
+    struct metric_value lift = metric_newcombe(56, 70, 48, 80);
+    cr_expect_float_eq(lift.value, 20, 1e-9);
+    cr_expect_float_eq(lift.low, 5.24, 0.005);
+    cr_expect_float_eq(lift.high, 33.39, 0.005);
+    cr_expect_eq(lift.n, 150);
+    cr_expect_not(metric_newcombe(5, 10, 0, 0).present);
+    cr_expect_not(metric_share_ratio(5, 10, 0, 10).present, "nothing is a multiple of 0");
+    cr_expect_float_eq(metric_share_ratio(5, 10, 2, 8).value, 2, 1e-9);
+}
+
+Test(metric, a_correlation_needs_three_pairs_that_vary)
+{
+    cr_expect_float_eq(metric_correlation(3, 6, 6, 14, 14, 14).value, 1, 1e-12); /* (1,1) (2,2) (3,3) */
+    cr_expect_float_eq(metric_correlation(3, 6, 6, 14, 14, 10).value, -1, 1e-12); /* (1,3) (2,2) (3,1) */
+    cr_expect_not(metric_correlation(2, 3, 3, 5, 5, 5).present);
+    cr_expect_not(metric_correlation(3, 6, 6, 14, 12, 12).present, "one side is always 2");
+    cr_expect_float_eq(metric_correlation(3, INT64_C(3000000000), 3, INT64_C(5000000000000000000), 5, INT64_C(5000000000)).value, 1, 1e-12, "beyond 64 bits");
+}
