@@ -26,7 +26,7 @@ void memory_keep_close(void)
 enum memory_state memory_state(uint64_t limit, uint64_t resident, uint64_t slack, enum memory_state now)
 {
     uint64_t used = resident > slack ? resident - slack : 0, percent = limit ? used * 100 / limit : 0;
-    if (percent >= 70 || (percent >= 65 && now == MEMORY_NOTHING_NEW))
+    if (percent >= 55 || (percent >= 50 && now == MEMORY_NOTHING_NEW))
         return MEMORY_NOTHING_NEW;
-    return percent >= 40 || (percent >= 35 && now != MEMORY_FREE) ? MEMORY_NO_KEYS : MEMORY_FREE;
+    return percent >= 30 || (percent >= 25 && now != MEMORY_FREE) ? MEMORY_NO_KEYS : MEMORY_FREE;
 }

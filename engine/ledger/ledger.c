@@ -475,13 +475,13 @@ static uint32_t oldest_list(const struct ledger *ledger)
     return oldest;
 }
 
-uint32_t ledger_retire_oldest(struct ledger *ledger, uint32_t most)
+uint32_t ledger_retire_oldest(struct ledger *ledger, uint32_t most, bool shrink)
 {
     uint32_t count = 0, list = oldest_list(ledger);
     for (; count < most && list != NONE && ledger->list[list] != NONE; count++)
         ledger_forget(ledger, ledger->list[list]);
     ledger->counts.retired += count;
-    ledger->allowed = count - count / 8;
+    ledger->allowed = shrink ? count - count / 8 : count;
     return count;
 }
 

@@ -47,7 +47,7 @@ struct ledger {
     uint64_t epoch_users[EPOCHS_MAX];
     struct epoch epoch_next; /* waits for a slot until the next flush */
     bool epoch_waits, pressed;
-    uint32_t allowed; /* new records while pressed: fewer than were retired, so that it shrinks */
+    uint32_t allowed; /* new records while pressed, for those that were retired */
     uint8_t epoch_now;
     struct fact *fact; /* scratch */
     uint32_t fact_room;

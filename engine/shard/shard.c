@@ -308,6 +308,13 @@ static uint32_t retire_count(const struct shard *shard)
     return part < 1 ? 1 : part > RETIRE_MOST ? RETIRE_MOST : (uint32_t)part;
 }
 
+/* Interactions give way to what else needs memory until they hold an eighth of it. */
+static bool ledger_is_large(const struct shard *shard)
+{
+    struct ledger_counts counts = ledger_counts(shard->ledger);
+    return (int64_t)(counts.fact_bytes + counts.index_bytes) > shard->config->limit_memory / 8 / shard->setup.shards;
+}
+
 /* After the ledger was full: by config the oldest interaction goes. What is held up for other reasons just waits. */
 static void make_room(struct shard *shard)
 {
@@ -315,7 +322,7 @@ static void make_room(struct shard *shard)
         return;
     shard->full = false;
     shard->counts.derived += ledger_flush(shard->ledger, shard_emit, shard);
-    if (shard->config->at_interactions == AT_BOUND_RETIRE && ledger_retire_oldest(shard->ledger, retire_count(shard)))
+    if (shard->config->at_interactions == AT_BOUND_RETIRE && ledger_retire_oldest(shard->ledger, retire_count(shard), ledger_is_large(shard)))
         shard->inexact = true;
 }
 

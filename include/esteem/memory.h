@@ -12,9 +12,9 @@ uint64_t memory_resident(void);
  * (332 MiB without, 293 with it, tests/system/memory.sh 1500000, 23 Nov 2026). */
 void memory_keep_close(void);
 
-/* Keys go on to grow for as long as their longest window, so new ones end at 40 % of the limit; new interactions at 70 %. The rest is for what goes on to grow, for the allocator, and
+/* Keys go on to grow for as long as their longest window, so new ones end at 30 % of the limit; new interactions at 55 %. The rest is for what goes on to grow, for the allocator, and
  * for the moment until this is looked at again. */
-enum memory_state { MEMORY_FREE, MEMORY_NO_KEYS /* above 40 % */, MEMORY_NOTHING_NEW /* above 70 % */ };
+enum memory_state { MEMORY_FREE, MEMORY_NO_KEYS /* above 30 % */, MEMORY_NOTHING_NEW /* above 55 % */ };
 
 /* The state for `resident` bytes of which `slack` are free in pools; a state is left 5 % below where it began. `limit` 0: always free. */
 enum memory_state memory_state(uint64_t limit, uint64_t resident, uint64_t slack, enum memory_state now);

@@ -86,6 +86,7 @@ PY
 config() { # NAME GROUP TOPICS
     cat >"$dir/$1.yaml" <<YAML
 kafka: {brokers: "127.0.0.1:$port", group: $2$$, topics: [contacts]}
+state: {folder: ""} # a restart reads all again
 redis: {socket: $dir/$1.sock, timeout: 2s}
 topics: {enabled: $3, prefix: "n.", deadletter: "n.deadletter", every: 1s}
 windows: {rolling: [1m, 5m], calendar: [hour]} # each of them is published within 12 s

@@ -72,6 +72,7 @@ delete() { tool org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.
 start() { # TOPICS [LINES]
     cat >"$dir/esteem.yaml" <<YAML
 kafka: {brokers: "127.0.0.1:$port", group: sources$$, topics: [$1]}
+state: {folder: ""} # a restart reads all again
 redis: {socket: $dir/redis.sock}
 topics: {enabled: false, deadletter: s.deadletter}
 windows: {calendar: [hour]}

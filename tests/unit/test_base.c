@@ -216,11 +216,11 @@ Test(clock, small_differences_are_followed_slowly)
 Test(memory, ends_new_keys_first_and_interactions_later)
 {
     const uint64_t limit = UINT64_C(1000) << 20;
-    cr_expect_eq(memory_state(limit, limit * 39 / 100, 0, MEMORY_FREE), MEMORY_FREE);
-    cr_expect_eq(memory_state(limit, limit * 41 / 100, 0, MEMORY_FREE), MEMORY_NO_KEYS);
-    cr_expect_eq(memory_state(limit, limit * 71 / 100, 0, MEMORY_FREE), MEMORY_NOTHING_NEW);
-    cr_expect_eq(memory_state(limit, limit * 67 / 100, 0, MEMORY_NOTHING_NEW), MEMORY_NOTHING_NEW, "left 5 % below");
-    cr_expect_eq(memory_state(limit, limit * 71 / 100, limit * 40 / 100, MEMORY_NOTHING_NEW), MEMORY_FREE, "what is free in pools does not count");
+    cr_expect_eq(memory_state(limit, limit * 29 / 100, 0, MEMORY_FREE), MEMORY_FREE);
+    cr_expect_eq(memory_state(limit, limit * 31 / 100, 0, MEMORY_FREE), MEMORY_NO_KEYS);
+    cr_expect_eq(memory_state(limit, limit * 56 / 100, 0, MEMORY_FREE), MEMORY_NOTHING_NEW);
+    cr_expect_eq(memory_state(limit, limit * 52 / 100, 0, MEMORY_NOTHING_NEW), MEMORY_NOTHING_NEW, "left 5 % below");
+    cr_expect_eq(memory_state(limit, limit * 60 / 100, limit * 40 / 100, MEMORY_NOTHING_NEW), MEMORY_FREE, "what is free in pools does not count");
     cr_expect_eq(memory_state(0, limit, 0, MEMORY_FREE), MEMORY_FREE);
     cr_expect_gt(memory_resident(), 1 << 20);
 }

@@ -214,7 +214,7 @@ Test(ledger, is_full_at_its_bound_and_takes_known_interactions_still)
     cr_expect_eq(put(100, given(EVENT_OFFERED, T)), LEDGER_FULL);
     cr_expect_eq(put(7, given(EVENT_ENDED, T)), LEDGER_APPLIED);
     flush();
-    cr_expect(ledger_retire_oldest(ledger, 1));
+    cr_expect(ledger_retire_oldest(ledger, 1, false));
     cr_expect_eq(ledger_counts(ledger).retired, 1);
     cr_expect_eq(put(100, given(EVENT_OFFERED, T)), LEDGER_APPLIED);
     flush();
