@@ -69,3 +69,7 @@ YAML
     per_cpu "$events" $build/esteem compute --config "$dir/run.yaml" "$dir/feed.jsonl" >"$dir/figures"; row compute
     grep -aE "^[0-9]+ interactions kept" "$dir/out" | sed 's/^/        /'
 done
+
+# What a checkpoint costs while a million interactions are open, and a restart from it.
+echo
+$build/bench/checkpoint 1000000 50000 10

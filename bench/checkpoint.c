@@ -194,6 +194,7 @@ int main(int argc, char **argv)
     (void)pipeline_checkpoint(pipeline, 600000);
     pipeline_stop(pipeline, END_DRAIN, 60000);
     counts = pipeline_counts(pipeline);
+    uint64_t file_bytes = checkpoint_counts(checkpoint).bytes;
     pipeline_free(pipeline);
     checkpoint_free(checkpoint);
 
@@ -203,7 +204,7 @@ int main(int argc, char **argv)
     pipeline = pipeline_of(config, &source, checkpoint);
     int64_t epoch = pipeline_restore(pipeline, folder, &before);
     printf("restart: %" PRIu64 " interactions and %" PRIu64 " keys ready in %" PRId64 " ms, %" PRIu64 " MiB of files (epoch %" PRId64 ")\n", counts.shards.ledger.records, counts.folds.keys,
-           (now_ns() - begun_ns) / 1000000, (uint64_t)0 + checkpoint_counts(checkpoint).bytes, epoch);
+           (now_ns() - begun_ns) / 1000000, file_bytes >> 20, epoch);
     pipeline_free(pipeline);
     checkpoint_free(checkpoint);
     config_free(config);

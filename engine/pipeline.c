@@ -9,12 +9,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "esteem/err.h"
 #include "esteem/log.h"
 
-enum { LAST_CHECKPOINT_MS = 15000 };
+enum { FOLD_RING = 256, SHARD_RING = 4096, ROUNDS_MOST = 4096 /* batches a fold takes before it looks at the clock */ };
 
 /* ---- the shards' arrows ---- */
 
@@ -55,7 +54,7 @@ static bool outlet_put(void *context, struct row *row)
 static uint64_t outlet_generation(void *context)
 {
     struct outlet_context *outlet = context;
-    return atomic_load_explicit(&outlet->publisher->generation, memory_order_acquire);
+    return publisher_generation(outlet->publisher);
 }
 
 /* ---- building ---- */
@@ -200,7 +199,7 @@ void pipeline_free(struct pipeline *pipeline)
 
 /* ---- one step of each agent ---- */
 
-static int shard_agent_step(struct shard_agent *agent, int wait_ms, bool flush)
+int shard_agent_step(struct shard_agent *agent, int wait_ms, bool flush)
 {
     /* acquire: the configuration was written before it was stored */
     const struct config *config = atomic_load_explicit(&agent->pipeline->config, memory_order_acquire);
@@ -212,7 +211,7 @@ static int shard_agent_step(struct shard_agent *agent, int wait_ms, bool flush)
     return done + shard_step(agent->shard, done ? 0 : wait_ms, flush);
 }
 
-static int fold_agent_step(struct fold_agent *agent, int64_t clock_ms, int *goodbyes)
+int fold_agent_step(struct fold_agent *agent, int64_t clock_ms, int *goodbyes)
 {
     struct pipeline *pipeline = agent->pipeline;
     const struct config *config = atomic_load_explicit(&pipeline->config, memory_order_acquire);
@@ -305,211 +304,6 @@ void pipeline_rows(struct pipeline *pipeline, fold_each *each, void *context)
 {
     for (int f = 0; f < pipeline->setup.folds; f++)
         fold_rows(pipeline->fold[f].fold, each, context);
-}
-
-/* ---- threads ---- */
-
-void pipeline_nap(void)
-{
-    nanosleep(&(struct timespec){0, NAP_NS}, NULL);
-}
-
-static int stage_of(struct pipeline *pipeline)
-{
-    return atomic_load_explicit(&pipeline->stage, memory_order_acquire);
-}
-
-static void *shard_thread(void *context)
-{
-    struct shard_agent *agent = context;
-    struct pipeline *pipeline = agent->pipeline;
-    int64_t counts_due_ms = 0;
-    while (stage_of(pipeline) == STAGE_RUN) {
-        shard_agent_step(agent, SHARD_WAIT_MS, false);
-        int64_t now_ms = clock_monotonic_ms(&pipeline->setup.clock);
-        if (now_ms < counts_due_ms)
-            continue;
-        shard_agent_post_counts(agent);
-        counts_due_ms = now_ms + COUNTS_EVERY_MS;
-    }
-    /* Drain: nothing more is read; what others hand over is still taken until all are quiet. */
-    shard_stop_reading(agent->shard);
-    while (stage_of(pipeline) < STAGE_FINISH) {
-        (void)shard_agent_state(agent);
-        int done = shard_step(agent->shard, 0, !shard_empty(agent->shard)) + !shard_empty(agent->shard);
-        /* release: pipeline_stop sees this round's work with its number */
-        atomic_fetch_add_explicit(&agent->work, (uint64_t)done, memory_order_relaxed);
-        atomic_fetch_add_explicit(&agent->rounds, 1, memory_order_release);
-        if (done == 0)
-            pipeline_nap();
-    }
-    while (stage_of(pipeline) < STAGE_STOP) {
-        (void)shard_agent_state(agent);
-        shard_step(agent->shard, 0, !shard_empty(agent->shard));
-        if (shard_empty(agent->shard) && shard_say_goodbye(agent->shard))
-            break;
-        pipeline_nap();
-    }
-    shard_agent_post_counts(agent);
-    atomic_store_explicit(&agent->done, true, memory_order_release);
-    return NULL;
-}
-
-/* What is not out yet goes out; a sink that lost rows meanwhile asks for all again by its generation. */
-static void flush_fold(struct fold_agent *agent, bool all)
-{
-    uint64_t generation[OUTLET_MAX];
-    for (int p = 0; p < agent->pipeline->setup.sinks; p++)
-        generation[p] = outlet_generation(&agent->outlet[p]);
-    fold_step(agent->fold, agent->pipeline->end_wall_ms);
-    if (fold_flush(agent->fold, all) > 0)
-        return;
-    for (int p = 0; p < agent->pipeline->setup.sinks; p++) /* release: the rows are in the ring */
-        atomic_store_explicit(&agent->flushed[p], generation[p] + 1, memory_order_release);
-}
-
-static void *fold_thread(void *context)
-{
-    struct fold_agent *agent = context;
-    struct pipeline *pipeline = agent->pipeline;
-    int goodbyes = 0;
-    int64_t counts_due_ms = 0;
-    while (goodbyes < pipeline->setup.shards && stage_of(pipeline) < STAGE_STOP) {
-        if (fold_agent_step(agent, clock_wall_ms(&pipeline->setup.clock), &goodbyes) == 0)
-            pipeline_nap();
-        int64_t now_ms = clock_monotonic_ms(&pipeline->setup.clock);
-        if (now_ms < counts_due_ms)
-            continue;
-        fold_agent_post_counts(agent);
-        counts_due_ms = now_ms + COUNTS_EVERY_MS;
-    }
-    if (pipeline->end == END_FINISH)
-        fold_finish(agent->fold);
-    fold_step(agent->fold, pipeline->end_wall_ms);
-    fold_agent_post_counts(agent);
-    atomic_store_explicit(&agent->ended, true, memory_order_release);
-    for (bool all = pipeline->end != END_DRAIN; stage_of(pipeline) < STAGE_STOP; all = false) {
-        flush_fold(agent, all);
-        pipeline_nap();
-    }
-    return NULL;
-}
-
-static void *publisher_thread(void *context)
-{
-    struct publisher_agent *agent = context;
-    struct pipeline *pipeline = agent->pipeline;
-    while (stage_of(pipeline) < STAGE_STOP)
-        if (publisher_step(&agent->publisher, clock_monotonic_ms(&pipeline->setup.clock)) == 0)
-            pipeline_nap();
-    return NULL;
-}
-
-int pipeline_start(struct pipeline *pipeline)
-{
-    int failed = 0;
-    for (int p = 0; p < pipeline->setup.sinks; p++)
-        failed |= pthread_create(&pipeline->publisher[p].thread, NULL, publisher_thread, &pipeline->publisher[p]);
-    for (int f = 0; f < pipeline->setup.folds; f++)
-        failed |= pthread_create(&pipeline->fold[f].thread, NULL, fold_thread, &pipeline->fold[f]);
-    for (int s = 0; s < pipeline->setup.shards; s++)
-        failed |= pthread_create(&pipeline->shard[s].thread, NULL, shard_thread, &pipeline->shard[s]);
-    if (pipeline->setup.checkpoint)
-        failed |= pthread_create(&pipeline->state, NULL, state_thread, pipeline);
-    ensure(!failed, "the machine grants a thread an agent");
-    return 0;
-}
-
-void pipeline_wait(struct pipeline *pipeline)
-{
-    if (pipeline->setup.tend)
-        pipeline->setup.tend(pipeline->setup.context);
-    pipeline_nap();
-}
-
-/* Two whole rounds of every shard without any work: nothing is on its way between them. */
-static void wait_until_quiet(struct pipeline *pipeline, int64_t until_ms)
-{
-    uint64_t rounds[SHARD_MAX] = {0}, work = UINT64_MAX;
-    for (;;) {
-        bool again = true;
-        uint64_t now = 0;
-        for (int s = 0; s < pipeline->setup.shards; s++) {
-            again &= atomic_load_explicit(&pipeline->shard[s].rounds, memory_order_acquire) >= rounds[s] + 2;
-            now += atomic_load_explicit(&pipeline->shard[s].work, memory_order_relaxed);
-        }
-        if ((again && now == work) || clock_monotonic_ms(&pipeline->setup.clock) >= until_ms)
-            return;
-        if (again || now != work)
-            for (int s = 0; s < pipeline->setup.shards; s++)
-                rounds[s] = atomic_load_explicit(&pipeline->shard[s].rounds, memory_order_acquire);
-        work = now;
-        pipeline_wait(pipeline);
-    }
-}
-
-/* Also without any sink: the folds have all that the shards had. */
-static bool folds_ended(struct pipeline *pipeline)
-{
-    for (int f = 0; f < pipeline->setup.folds; f++)
-        if (!atomic_load_explicit(&pipeline->fold[f].ended, memory_order_acquire))
-            return false;
-    return true;
-}
-
-/* Every fold has handed out all there is, in the generation that the sink is in; and since then the publisher has made a whole step that
- * ended with nothing left. */
-static bool sink_done(struct pipeline *pipeline, struct publisher_agent *agent)
-{
-    uint64_t steps;
-    int p = (int)(agent - pipeline->publisher);
-    bool empty = publisher_empty(&agent->publisher, &steps);
-    uint64_t generation = atomic_load_explicit(&agent->publisher.generation, memory_order_acquire);
-    bool flushed = true;
-    for (int f = 0; f < pipeline->setup.folds; f++)
-        flushed &= atomic_load_explicit(&pipeline->fold[f].flushed[p], memory_order_acquire) == generation + 1;
-    if (!flushed)
-        agent->whole_step = 0;
-    else if (agent->whole_step == 0)
-        agent->whole_step = steps + 2; /* the one under way may have begun before */
-    return flushed && empty && steps >= agent->whole_step;
-}
-
-static bool all_done(struct pipeline *pipeline)
-{
-    bool done = folds_ended(pipeline);
-    for (int p = 0; p < pipeline->setup.sinks; p++)
-        done &= sink_done(pipeline, &pipeline->publisher[p]);
-    return done;
-}
-
-int pipeline_stop(struct pipeline *pipeline, enum pipeline_end end, int64_t within_ms)
-{
-    int64_t until_ms = clock_monotonic_ms(&pipeline->setup.clock) + within_ms;
-    if (pipeline->setup.checkpoint)
-        checkpoint_end(pipeline->setup.checkpoint);
-    if (within_ms > 0 && !pipeline_checkpoint(pipeline, within_ms < LAST_CHECKPOINT_MS ? within_ms : LAST_CHECKPOINT_MS))
-        log_warn("checkpoint.late", "no last checkpoint could be made; the next start reads on from the one before");
-    pipeline->end = end;
-    pipeline->end_wall_ms = clock_wall_ms(&pipeline->setup.clock) + 1000; /* no fold has stepped beyond it */
-    atomic_store_explicit(&pipeline->stage, STAGE_DRAIN, memory_order_release);
-    wait_until_quiet(pipeline, until_ms);
-    atomic_store_explicit(&pipeline->stage, STAGE_FINISH, memory_order_release);
-    while (!all_done(pipeline) && clock_monotonic_ms(&pipeline->setup.clock) < until_ms)
-        pipeline_wait(pipeline);
-    bool whole = all_done(pipeline);
-    atomic_store_explicit(&pipeline->stage, STAGE_STOP, memory_order_release);
-    for (int s = 0; s < pipeline->setup.shards; s++)
-        pthread_join(pipeline->shard[s].thread, NULL);
-    for (int f = 0; f < pipeline->setup.folds; f++)
-        pthread_join(pipeline->fold[f].thread, NULL);
-    for (int p = 0; p < pipeline->setup.sinks; p++)
-        pthread_join(pipeline->publisher[p].thread, NULL);
-    atomic_store_explicit(&pipeline->state_stop, true, memory_order_relaxed);
-    if (pipeline->setup.checkpoint)
-        pthread_join(pipeline->state, NULL);
-    return whole ? 0 : err_set(ERR_IO, "not everything could be published within %lld s: Redis or the broker is away, or limits.interactions holds"
-                               " the sources up; start again to catch up", (long long)(within_ms / 1000));
 }
 
 bool pipeline_idle(const struct pipeline *pipeline)

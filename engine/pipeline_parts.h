@@ -9,9 +9,6 @@
 #include "esteem/publisher.h"
 #include "esteem/ring.h"
 
-enum { FOLD_RING = 256, SHARD_RING = 4096, SHARD_WAIT_MS = 10, NAP_NS = 1000000, COUNTS_EVERY_MS = 200,
-       ROUNDS_MOST = 4096 /* batches a fold takes before it looks at the clock */ };
-
 enum stage { STAGE_RUN, STAGE_DRAIN, STAGE_FINISH, STAGE_STOP };
 
 struct shard_agent {
@@ -77,6 +74,12 @@ struct pipeline {
 };
 
 /* ---- pipeline.c ---- */
+
+/* One step of an agent; *goodbyes counts the shards that have said that nothing follows. Return work done. */
+int shard_agent_step(struct shard_agent *agent, int wait_ms, bool flush);
+int fold_agent_step(struct fold_agent *agent, int64_t clock_ms, int *goodbyes);
+
+/* ---- pipeline_threads.c ---- */
 
 void pipeline_nap(void);
 /* The caller of pipeline_stop waits a little. */

@@ -122,7 +122,8 @@ static void add_inputs(struct pipeline *pipeline, struct shard_input *inputs, in
     free(inputs);
 }
 
-static int load_folds(struct pipeline *pipeline, const char *folder, const struct manifest *manifest)
+/* `known`: the measures that its writer knew. */
+static int load_folds(struct pipeline *pipeline, const char *folder, const struct manifest *manifest, uint64_t known[4])
 {
     struct fold *fold[FOLD_MAX];
     int result = 0;
@@ -131,6 +132,7 @@ static int load_folds(struct pipeline *pipeline, const char *folder, const struc
     for (int s = manifest->shards; s < manifest->slices && result == 0; s++) {
         struct fold_load *load = fold_load_new(fold, pipeline->setup.folds, pipeline->registry);
         result = read_chain(folder, &manifest->slice[s], each_fold_item, load);
+        fold_load_known(load, known);
         fold_load_end(load);
     }
     for (int f = 0; f < pipeline->setup.folds && result == 0; f++)
@@ -138,7 +140,7 @@ static int load_folds(struct pipeline *pipeline, const char *folder, const struc
     return result;
 }
 
-static int load_shards(struct pipeline *pipeline, const char *folder, const struct manifest *manifest)
+static int load_shards(struct pipeline *pipeline, const char *folder, const struct manifest *manifest, const uint64_t known[4])
 {
     struct shard *shard[SHARD_MAX];
     struct shard_load *load[STATE_SHARDS_MAX];
@@ -146,7 +148,7 @@ static int load_shards(struct pipeline *pipeline, const char *folder, const stru
     for (int s = 0; s < pipeline->setup.shards; s++)
         shard[s] = pipeline->shard[s].shard;
     for (; loads < manifest->shards && result == 0; loads++) {
-        load[loads] = shard_load_new(shard, pipeline->setup.shards, loads, manifest->shards);
+        load[loads] = shard_load_new(shard, pipeline->setup.shards, loads, manifest->shards, known);
         result = read_chain(folder, &manifest->slice[loads], each_shard_item, load[loads]);
         shard_load_read(load[loads]);
     }
@@ -173,13 +175,14 @@ static int64_t load(struct pipeline *pipeline, const char *folder, uint64_t epoc
 {
     struct manifest *manifest = malloc(sizeof *manifest);
     ensure(manifest != NULL, "the machine has memory left");
+    uint64_t known[4] = {0};
     int result = manifest_read(folder, epoch, manifest);
     if (result == 0)
         result = check_files(folder, manifest);
     if (result == 0)
-        result = load_folds(pipeline, folder, manifest);
+        result = load_folds(pipeline, folder, manifest, known);
     if (result == 0)
-        result = load_shards(pipeline, folder, manifest);
+        result = load_shards(pipeline, folder, manifest, known);
     free(manifest);
     return result == 0 ? (int64_t)epoch : result;
 }

@@ -11,6 +11,7 @@
 #include <xxhash.h>
 
 #include "esteem/err.h"
+#include "esteem/varint.h"
 
 enum { DAY_MS = 86400000 };
 
@@ -31,8 +32,26 @@ void derivation_close(struct derivation *out)
     *out = (struct derivation){0};
 }
 
+/* The run without the measures that were not known when it was sent. */
+static void leave_out(const uint64_t *lacks, struct tally_run *run)
+{
+    struct tally_run whole = *run;
+    const uint8_t *at = whole.bytes, *end = whole.bytes + whole.length;
+    uint32_t id = 0;
+    tally_run_begin(run);
+    for (uint64_t step, value; at < end; id += (uint32_t)step) {
+        at = varint_get(at, &step);
+        at = varint_get(at, &value);
+        uint32_t which = id + (uint32_t)step - 1;
+        if (which >= HISTOGRAM_FIRST_ID || !(lacks[which / 64] >> which % 64 & 1))
+            tally_run_put(run, which, unzigzag(value));
+    }
+}
+
 static void block_put(struct derivation *out, const struct dims *dims, int64_t anchor_ms, struct tally_run *run)
 {
+    if (out->lacks)
+        leave_out(out->lacks, run);
     tally_run_end(run);
     if (tally_run_empty(run))
         return;
@@ -478,6 +497,7 @@ void derive(struct fact *facts, uint32_t count, bool alone, const struct derive_
     static _Thread_local struct segment *segments;
     static _Thread_local uint32_t segments_room;
     out->count = out->used = out->unjoined = 0;
+    out->lacks = derive_lacks(settings) ? settings->lacks : NULL;
     out->skewed = false;
     if (count > segments_room) {
         segments_room = count * 2 + 16;

@@ -383,6 +383,8 @@ uint32_t ledger_touched(const struct ledger *ledger)
 
 static bool concerned(const struct ledger *ledger, const struct interaction *one)
 {
+    if (derive_lacks(&ledger->epoch[one->epoch].settings)) /* of before an upgrade: its new measures come now */
+        return true;
     for (const uint8_t *packed = one->log, *end = one->log + one->length; packed < end; packed += fact_length(packed)) {
         uint32_t agent = fact_agent(packed);
         if (agent && roster_changed(ledger->roster, one->tenant, agent) > one->roster_sequence)
@@ -393,7 +395,7 @@ static bool concerned(const struct ledger *ledger, const struct interaction *one
 
 bool ledger_follows_roster(const struct ledger *ledger)
 {
-    return ledger->search_left > 0 || ledger->search_sequence != roster_sequence(ledger->roster);
+    return ledger->search_left > 0 || ledger->upgraded || ledger->search_sequence != roster_sequence(ledger->roster);
 }
 
 uint32_t ledger_follow_roster(struct ledger *ledger, uint32_t most)
@@ -402,11 +404,13 @@ uint32_t ledger_follow_roster(struct ledger *ledger, uint32_t most)
     if (sequence != ledger->search_sequence) { /* once around, from where it stands */
         ledger->search_sequence = sequence;
         ledger->search_left = ledger->made;
+    } else if (ledger->search_left == 0) {
+        ledger->upgraded = false;
     }
     for (; looked < most && ledger->search_left > 0; looked++, ledger->search_left--) {
         uint32_t record = ledger->search_next = (ledger->search_next + 1) % ledger->made;
         struct interaction *one = ledger_at(ledger, record);
-        if (!(one->flags & FLAG_USED) || one->flags & FLAG_TOUCHED || one->roster_sequence == sequence)
+        if (!(one->flags & FLAG_USED) || one->flags & FLAG_TOUCHED || (one->roster_sequence == sequence && !ledger->upgraded))
             continue;
         if (concerned(ledger, one))
             touch(ledger, record);

@@ -57,6 +57,7 @@ struct ledger {
     /* the search for records that a change of the roster concerns */
     uint32_t search_sequence;       /* of the roster, when it began */
     uint32_t search_next, search_left; /* record to look at; how many to go */
+    bool upgraded;                     /* restored records lack measures: the first search looks at all */
 
     struct track track;
     struct ledger_key *gone; /* forgotten since the last checkpoint, for an incremental one */

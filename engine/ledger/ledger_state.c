@@ -152,6 +152,10 @@ int ledger_epoch_keep(struct ledger *ledger, const struct epoch *epoch)
         return -1;
     ledger->epoch[slot] = *epoch;
     ledger->epoch_users[slot]++;
+    if (derive_lacks(&epoch->settings)) {
+        ledger->upgraded = true;
+        ledger->search_sequence = UINT32_MAX; /* no roster has so many changes: the search begins */
+    }
     return slot;
 }
 

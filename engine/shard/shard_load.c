@@ -40,6 +40,7 @@ struct shard_load {
     struct view *view;
     uint8_t dimension[DIMENSION_MAX];
     bool same_dimensions;
+    uint64_t lacks[4];     /* measures that its writer did not know */
     struct change *change;
     uint32_t changes, change_room;
     struct shard_input *input;
@@ -51,7 +52,7 @@ static int bad(const char *what)
     return err_set(ERR_DATA, "%s is not well-formed", what);
 }
 
-struct shard_load *shard_load_new(struct shard **shards, int count, int slice, int slices)
+struct shard_load *shard_load_new(struct shard **shards, int count, int slice, int slices, const uint64_t known[4])
 {
     struct shard_load *load = calloc(1, sizeof *load);
     ensure(load != NULL, "the machine has memory left");
@@ -60,6 +61,8 @@ struct shard_load *shard_load_new(struct shard **shards, int count, int slice, i
     load->view = calloc((size_t)count, sizeof *load->view);
     ensure(load->view != NULL, "the machine has memory left");
     intern_init(&load->strings);
+    for (int m = 0; m < MEASURE_COUNT; m++)
+        load->lacks[m / 64] |= (~known[m / 64] >> m % 64 & 1) << m % 64;
     for (int s = 0; s < count; s++) {
         load->view[s].home = load->view[s].same = load->view[s].same_roster = slices == count ? s == slice : slice == 0;
         memset(load->view[s].epoch, 0xff, sizeof load->view[s].epoch);
@@ -255,6 +258,7 @@ static int load_epoch(struct shard_load *load, struct slice_item *item)
     uint64_t slot = slice_get(item);
     if (slot >= LEDGER_EPOCHS || !get_scopes(load, item, masks, &scopes) || !get_settings(load, item, &epoch.settings))
         return bad("an epoch");
+    memcpy(epoch.settings.lacks, load->lacks, sizeof epoch.settings.lacks);
     for (int s = 0; s < load->shards; s++) {
         struct view *view = &load->view[s];
         struct epoch ours = epoch;

@@ -384,6 +384,14 @@ bool fold_load_item(struct fold_load *load, struct slice_item *item)
     }
 }
 
+void fold_load_known(const struct fold_load *load, uint64_t known[4])
+{
+    memset(known, 0, 4 * sizeof *known);
+    for (uint32_t id = 0; id < HISTOGRAM_FIRST_ID; id++)
+        if (load->measure[id] != UINT16_MAX)
+            known[load->measure[id] / 64] |= UINT64_C(1) << load->measure[id] % 64;
+}
+
 static void later(int64_t *time_ms, int64_t other_ms)
 {
     if (other_ms > *time_ms)

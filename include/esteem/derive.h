@@ -17,6 +17,7 @@ struct dims {
 
 /* The settings that change what is derived, with the rules' words interned. One a configuration and shard: an epoch. */
 struct derive_settings {
+    uint64_t lacks[4];    /* bit: a measure that the version which derived under these settings did not know; 0 but after an upgrade */
     int64_t retention_ms; /* facts further apart belong to separate records */
     int64_t sl_threshold_ms, short_abandon_ms;
     int top_box;
@@ -29,6 +30,12 @@ struct derive_settings {
         int64_t threshold_ms;
     } rule[CONFIG_RULE_MAX];
 };
+
+/* Whether an older version has derived under them. */
+static inline bool derive_lacks(const struct derive_settings *settings)
+{
+    return settings->lacks[0] | settings->lacks[1] | settings->lacks[2] | settings->lacks[3];
+}
 
 /* What one interaction contributes: blocks of integers, each under one tuple of dimensions at one instant. */
 struct block {
@@ -43,6 +50,7 @@ struct derivation {
     uint32_t count, room;
     uint8_t *bytes;
     uint32_t used, bytes_room;
+    const uint64_t *lacks; /* of the settings, where there are any */
     bool skewed;       /* a duration had to be brought to 0 or to 31 d */
     uint32_t unjoined; /* events that found no interaction.* fact */
 };

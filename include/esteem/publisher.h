@@ -29,6 +29,11 @@ void publisher_init(struct publisher *publisher, const struct sink *sink, int fo
 void publisher_close(struct publisher *publisher);
 /* Returns work done. */
 int publisher_step(struct publisher *publisher, int64_t now_ms);
+/* Any thread: the sink's generation, which asks for all rows again by changing. */
+static inline uint64_t publisher_generation(const struct publisher *publisher)
+{
+    return atomic_load_explicit(&publisher->generation, memory_order_acquire);
+}
 /* Any thread. Whether nothing waited here, in the rings or in the sink at the end of the last step; *steps: how many there were. */
 bool publisher_empty(const struct publisher *publisher, uint64_t *steps);
 

@@ -107,7 +107,8 @@ struct slice_out *shard_slice(struct shard *shard);
 
 /* One shard's slice, of `slices`, on its way into all shards, which may be more or fewer now. Before the first step. */
 struct shard_load;
-struct shard_load *shard_load_new(struct shard **shards, int count, int slice, int slices);
+/* `known`: bits of the measures that its writer knew. */
+struct shard_load *shard_load_new(struct shard **shards, int count, int slice, int slices, const uint64_t known[4]);
 /* ERR_DATA: the item is not well-formed, or means what this configuration does not know; the trail says so. */
 int shard_load_item(struct shard_load *load, struct slice_item *item);
 /* After its last item, before the next slice's first. */

@@ -68,6 +68,8 @@ struct fold_load;
 struct fold_load *fold_load_new(struct fold **folds, int count, struct key_registry *registry);
 /* False when the item is not well-formed. */
 bool fold_load_item(struct fold_load *load, struct slice_item *item);
+/* The measures that the one who wrote it knew: a bit each. */
+void fold_load_known(const struct fold_load *load, uint64_t known[4]);
 /* Frees it. */
 void fold_load_end(struct fold_load *load);
 /* After the last slice: the windows stand where they stood, and everything goes out once more. */

@@ -280,17 +280,28 @@ static bool empty(const char *json)
     return strstr(json, "\"measures\":{}") != NULL;
 }
 
+/* What a killed life had told and the next one never had: the one thing that may stay behind (README, "After a kill"). */
+static bool left_behind(const struct kept_row *want, const struct kept_row *got)
+{
+    return got && (want == NULL || empty(want->json)) && strstr(got->json, "\"final\":false") != NULL;
+}
+
 /* Every row that has a figure, in both. */
 static void expect_equal(const struct picture *want, const struct picture *got, const char *what)
 {
-    uint32_t a = 0, b = 0, wrong = 0;
+    uint32_t a = 0, b = 0, wrong = 0, left_over = 0;
     while (wrong < 3 && (a < want->count || b < got->count)) {
         int order = a == want->count ? 1 : b == got->count ? -1 : by_key(&want->row[a], &got->row[b]);
         const struct kept_row *left = order <= 0 ? &want->row[a++] : NULL, *right = order >= 0 ? &got->row[b++] : NULL;
         bool equal = left && right ? strcmp(left->json, right->json) == 0 || (empty(left->json) && empty(right->json)) : empty((left ? left : right)->json);
+        if (!equal && left_behind(left, right)) {
+            left_over++;
+            continue;
+        }
         wrong += !equal;
         cr_expect(equal, "%s: %s\n  want %.420s\n  got  %.420s", what, (left ? left : right)->key, left ? left->json : "none", right ? right->json : "none");
     }
+    cr_expect_leq(left_over, want->count / 100, "%s: %u rows were left behind", what, left_over);
 }
 
 static struct picture undisturbed(const char *settings)
