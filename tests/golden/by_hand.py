@@ -2,8 +2,9 @@
 
     hour 2026-11-22T14:00:00Z queue=billing: offered 1, wait_ms 12000, handled -, csat 83.333333
 
-`-` is absent; a metric's name means its value; `all` is the scope []; a tenant other than acme stands before the scope as
-tenant/scope. `no row` instead of figures: there is none. Lines that begin with # tell how the figures come about."""
+`-` is absent; a metric's name means its value, `csat.low` (high, moe, n) another part of it; `all` is the scope []; a tenant other than
+acme stands before the scope as tenant/scope. `no row` instead of figures: there is none. Lines that begin with # tell how the figures
+come about."""
 import json
 import sys
 
@@ -18,7 +19,8 @@ def row_of(rows, window, start, scope):
 def value_of(row, name):
     if name in row["measures"]:
         return row["measures"][name]
-    return row["metrics"][name]["value"] if name in row["metrics"] else None
+    name, _, part = name.partition(".")
+    return row["metrics"][name].get(part or "value") if name in row["metrics"] else None
 
 
 def main():
