@@ -7,11 +7,12 @@ set -eu
 BUILD="gcc g++ make git pkg-config tzdata ca-certificates
     librdkafka-dev libhiredis-dev libyaml-dev libjq-dev libonig-dev libxxhash-dev libzstd-dev libsimdjson-dev
     redis-server"
-TEST="libcriterion-dev python3 python3-jsonschema python3-yaml jq kcat redis-tools maven clang curl"
+TEST="libcriterion-dev python3 python3-jsonschema python3-yaml python3-numpy python3-statsmodels
+    jq kcat redis-tools maven clang curl"
 
 usage() {
     echo "usage: install-deps.sh [--test]"
-    echo "  --test   also what the tests need (Criterion, python3, jq, kcat, Java and Maven for a real Kafka, clang)"
+    echo "  --test   also what the tests need (Criterion, python3, statsmodels, jq, kcat, Java and Maven for a real Kafka, clang)"
 }
 
 want=$BUILD
