@@ -33,7 +33,7 @@ SRCXX    := $(wildcard engine/*/*.cc)
 OBJ      := $(SRC:%.c=$(B)/%.o) $(SRCXX:%.cc=$(B)/%.o)
 LIBOBJ   := $(filter-out $(B)/engine/main.o,$(OBJ))
 
-.PHONY: demo bench all clean check test test-deep unit golden reference statistics layers race asan compdb install format
+.PHONY: demo bench all clean check test test-deep unit golden reference statistics planted layers race asan compdb install format
 all: $(B)/esteem
 
 $(B)/esteem: $(OBJ)
@@ -86,7 +86,7 @@ test:
 	$(MAKE) MODE=release all unit-programs
 	$(MAKE) MODE=asan all unit-programs
 	$(MAKE) MODE=tsan race-programs
-	BUILD=$(BUILD) tests/run layers unit golden reference statistics race asan system
+	BUILD=$(BUILD) tests/run layers unit golden reference statistics planted race asan system
 # Hours: faults by the thousand. The first round that fails ends it, with its seed.
 TORTURE_ROUNDS ?= 50
 TORTURE_EVENTS ?= 2000000
@@ -105,6 +105,8 @@ reference: $(B)/esteem
 	BUILD=$(BUILD) tests/run reference
 statistics: $(B)/esteem
 	BUILD=$(BUILD) tests/run statistics
+planted: $(B)/esteem
+	BUILD=$(BUILD) tests/run planted
 race:
 	$(MAKE) MODE=tsan race-programs
 	BUILD=$(BUILD) tests/run race

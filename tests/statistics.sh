@@ -14,4 +14,4 @@ for python in python3 /usr/bin/python3; do # a python of one's own may come firs
         exit
     fi
 done
-echo "ok - intervals and percentiles are those of independent libraries # SKIP python3-numpy or python3-statsmodels is not installed"
+echo "ok - intervals and percentiles are those of other libraries # SKIP python3-numpy or python3-statsmodels is not installed"
