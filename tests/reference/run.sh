@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tests/reference/run.sh short|all|SEED:EVENTS...: esteem compute against esteem_ref.py, which was written from SEMANTICS alone by
 # somebody else, on random feeds, configurations and instants, all made from a seed; and against itself: neither the order of a
-# feed, nor events that come twice, nor the number of threads may change a byte.
+# feed, nor how it is dealt to files, nor events that come again, nor the number of threads may change a byte.
 #
 # Speaks TAP. What differed stays in $BUILD/reference/SEED-EVENTS.
 set -u
@@ -23,20 +23,28 @@ print(t if seed % 2 else t // 1000 * 1000)
 PY
 }
 
-# With other threads, in another order, with lines twice: the same bytes.
-variants() {
-    local at=$1 shards folds
-    awk 'BEGIN { srand(7) } NF { print; if (rand() < 0.3) print }' feed.jsonl | shuf --random-source=<(yes) >shuffled.jsonl
+# With other threads: the same bytes.
+threads() {
+    local at=$1 threads
     for threads in 1:2 2:1 4:2; do
-        shards=${threads%:*} folds=${threads#*:}
-        { cat config.yaml; echo "threads: {shards: $shards, folds: $folds}"; } >"threads-$shards-$folds.yaml"
-        "$esteem" compute --config "threads-$shards-$folds.yaml" --at "$at" feed.jsonl 2>>errors >again.jsonl || return 1
+        { cat config.yaml; echo "threads: {shards: ${threads%:*}, folds: ${threads#*:}}"; } >"threads-$threads.yaml"
+        "$esteem" compute --config "threads-$threads.yaml" --at "$at" feed.jsonl 2>>errors >again.jsonl || return 1
         cmp rows.jsonl again.jsonl || return 1
     done
-    "$esteem" compute --config config.yaml --at "$at" shuffled.jsonl 2>>errors >again.jsonl || return 1
-    cmp rows.jsonl again.jsonl || return 1
-    split -n l/3 feed.jsonl part- && "$esteem" compute --config threads-4-2.yaml --at "$at" part-ac part-aa part-ab 2>>errors >again.jsonl || return 1
-    cmp rows.jsonl again.jsonl
+}
+
+# The same events in 1 to 4 files, in any order, some of them again, in one file or another; with any threads: the same bytes. What
+# was dealt last stays; a difference names the command that shows it.
+deals() {
+    local seed=$1 at=$2 deal names number=0 command configs=(config.yaml threads-1:2.yaml threads-2:1.yaml threads-4:2.yaml)
+    for deal in 1 2 3; do
+        python3 "$3/deal.py" --seed "$seed.$deal" feed.jsonl >dealt || return 1
+        while read -r -a names; do
+            command=("$esteem" compute --config "${configs[(number++ + deal) % 4]}" --at "$at" "${names[@]}")
+            "${command[@]}" 2>>errors >again.jsonl </dev/null && cmp rows.jsonl again.jsonl || { echo "${command[*]}"; return 1; }
+        done <dealt
+    done
+    [ $number -eq 12 ]
 }
 
 # Refusals by line; counts of applied and duplicate events.
@@ -65,8 +73,10 @@ one() {
     verdict $? "$name: the reference prints the same $(wc -l <rows.jsonl) rows (at $at)" differences
     same_counts >counts-differ 2>&1
     verdict $? "$name: the same $(wc -l <refused-ours) refusals, and as many duplicates" counts-differ
-    variants "$at" >variants-differ 2>&1
-    verdict $? "$name: order, repetition and threads change no byte" variants-differ
+    threads "$at" >threads-differ 2>&1
+    verdict $? "$name: the number of threads changes no byte" threads-differ
+    deals "$seed" "$at" "$tools" >deals-differ 2>&1
+    verdict $? "$name: dealt twelve times to one to four files, in any order and with repetitions: no byte changes" deals-differ
 }
 
 verdict() {
