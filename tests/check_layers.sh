@@ -8,13 +8,13 @@ base="clock command config disk err event intern log measure memory ring slab sl
 allowed() {
     case $1 in
         engine/base/*) echo "clock disk err event intern log measure memory ring slab slice tally track varint" ;;
-        engine/control/schema*) echo "$base schema metric row redis" ;;         # pages made of everybody's tables
+        engine/control/schema*) echo "$base schema formula metric row redis" ;; # pages made of everybody's tables
         engine/control/*) echo "$base calendar" ;;                              # checks that a zone can be read
         engine/decode/*) echo "$base mapping" ;;
         engine/ledger/*) echo "$base fact roster derive ledger" ;;
         engine/combine/*) echo "$base key batch combine derive" ;;              # takes what derive yields
         engine/window/*) echo "$base calendar pane window batch key row metric" ;;  # makes rows
-        engine/metric/*) echo "$base metric row" ;;
+        engine/metric/*) echo "$base formula metric row" ;;
         engine/shard/*) echo "$base source mapping fact roster derive ledger key batch combine shard" ;; # joins source to combine
         engine/source/replay.c) echo any ;;                                      # a command
         engine/source/*) echo "$base source file kafka replay" ;;

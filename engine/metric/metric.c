@@ -2,7 +2,7 @@
  * out. In the first the helpers of a formula are words, in the second functions; so the formula that is printed is the one
  * that runs.
  *
- *     METRIC(csat_mean, CSAT, scale, UP, csat_n, ratio(m(csat_sum), m(csat_n)), "...")
+ *     METRIC(csat_mean, CSAT, scale, UP, csat_n, ratio(m(csat_sum), m(csat_n)), "...", "...")
  *         catalogue  "(csat_sum) / (csat_n)"
  *         code       metric_ratio(view->measure[MEASURE_csat_sum], view->measure[MEASURE_csat_n])
  *
@@ -37,10 +37,15 @@
 #define NEUTRAL "neutral"
 
 const struct metric_info metric_infos[METRIC_COUNT] = {
-#define METRIC(name, family, unit, direction, n, formula, meaning) \
-    {#name, #unit, direction, WORDS(formula), meaning, FAMILY_##family, MEASURE_##n},
+#define METRIC(name, family, unit, direction, n, formula, meaning, source) \
+    {#name, #unit, direction, WORDS(formula), meaning, source, FAMILY_##family, MEASURE_##n},
 #include "esteem/metrics.def"
-#undef METRIC
+};
+
+const struct service_level_info service_level_infos[SERVICE_LEVEL_POLICIES] = {
+#define SERVICE_LEVEL(policy, in, of, left_out, meaning, source) \
+    [ABANDONS_##policy] = {#policy, WORDS(100 * (in) / (of)), meaning, source, left_out},
+#include "esteem/metrics.def"
 };
 
 #undef m
@@ -117,17 +122,12 @@ static int64_t bounded(int64_t value)
 
 #define m(name) bounded(view->measure[MEASURE_##name])
 
-/* A, B and in of SEMANTICS 5. E.g. A 8, B 3 (1 short, 2 within the threshold), in 6: negative 6/11, positive 8/11, ignore 6/8,
- * ignore_short 6/10, after_threshold 6/9. */
 static struct metric_value service_level(const struct row_view *view)
 {
-    int64_t answered = m(wait_n), abandoned = m(abandoned), in = m(answered_in_sl);
     switch ((enum abandons)view->config->abandons) {
-    case ABANDONS_NEGATIVE: return metric_percent(in, answered + abandoned);
-    case ABANDONS_POSITIVE: return metric_percent(in + m(abandoned_in_sl), answered + abandoned);
-    case ABANDONS_IGNORE: return metric_percent(in, answered);
-    case ABANDONS_IGNORE_SHORT: return metric_percent(in, answered + abandoned - m(abandoned_short));
-    case ABANDONS_AFTER_THRESHOLD: return metric_percent(in, answered + abandoned - m(abandoned_in_sl));
+#define SERVICE_LEVEL(policy, in, of, left_out, meaning, source) \
+    case ABANDONS_##policy: return metric_percent(in, of);
+#include "esteem/metrics.def"
     }
     return (struct metric_value){0};
 }
@@ -155,8 +155,7 @@ static struct metric_value finished(struct metric_value value, int64_t column_n,
 void metric_all(struct row_view *view)
 {
     const struct config *config = view->config;
-#define METRIC(name, family, unit, direction, n, formula, meaning) \
+#define METRIC(name, family, unit, direction, n, formula, meaning, source) \
     view->metric[METRIC_##name] = finished(formula, m(n), config->min_n);
 #include "esteem/metrics.def"
-#undef METRIC
 }

@@ -13,10 +13,9 @@ enum { FIELDS_FIXED = 7 }; /* start end revision final partial config row */
 /* ---- a row ---- */
 
 static const char *const metric_fields[METRIC_COUNT][6] = {
-#define METRIC(name, family, unit, direction, n, formula, meaning) \
+#define METRIC(name, family, unit, direction, n, formula, meaning, source) \
     {#name, #name "_n", #name "_low", #name "_high", #name "_moe", #name "_small"},
 #include "esteem/metrics.def"
-#undef METRIC
 };
 
 struct redis_fields redis_fields_of(const struct row_view *view)

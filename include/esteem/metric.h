@@ -9,9 +9,8 @@
 #include "esteem/measure.h"
 
 enum metric {
-#define METRIC(name, family, unit, direction, n, formula, meaning) METRIC_##name,
+#define METRIC(name, family, unit, direction, n, formula, meaning, source) METRIC_##name,
 #include "esteem/metrics.def"
-#undef METRIC
     METRIC_COUNT
 };
 
@@ -27,11 +26,19 @@ struct metric_value {
 };
 
 struct metric_info {
-    const char *name, *unit, *direction, *formula, *meaning;
+    const char *name, *unit, *direction, *formula, *meaning, *source;
     enum family family;
     enum measure n;
 };
 extern const struct metric_info metric_infos[METRIC_COUNT];
+
+/* service_level under each enum abandons. */
+struct service_level_info {
+    const char *name, *formula, *meaning, *source;
+    enum measure left_out; /* MEASURE_COUNT: none */
+};
+enum { SERVICE_LEVEL_POLICIES = ABANDONS_AFTER_THRESHOLD + 1 };
+extern const struct service_level_info service_level_infos[SERVICE_LEVEL_POLICIES];
 
 /* a / b; absent when b is 0. */
 struct metric_value metric_ratio(int64_t a, int64_t b);

@@ -214,7 +214,7 @@ Test(metric, the_catalogue_tells_each_metric_in_words)
     cr_expect_str_eq(metric_infos[METRIC_aht_ms].formula, "(talk_ms + hold_ms + wrap_ms) / (handled)");
     cr_expect_eq(metric_infos[METRIC_aht_ms].family, FAMILY_AHT);
     for (int i = 0; i < METRIC_COUNT; i++)
-        cr_expect(metric_infos[i].formula[0] && metric_infos[i].meaning[0]);
+        cr_expect(metric_infos[i].formula[0] && metric_infos[i].meaning[0] && metric_infos[i].source[0]);
 }
 
 /* Newcombe (1998), table II: 56/70 - 48/80. */
