@@ -7,11 +7,13 @@
 #include <string.h>
 
 #include "esteem/command.h"
+#include "esteem/diff.h"
 #include "esteem/err.h"
 #include "esteem/file.h"
 
 static const char help[] =
     "usage: esteem compute --config FILE [--at TIME] [--mapping NAME] FILE...\n"
+    "       esteem compute --diff OLD NEW [--json]\n"
     "\n"
     "Reads whole files (JSON Lines, or CSV by the name's end; - is standard input) and prints each calendar window's row\n"
     "once, and with --at the rolling windows' rows at that instant: JSON Lines ordered by window, start, scope.\n"
@@ -19,7 +21,14 @@ static const char help[] =
     "  -c, --config FILE  the configuration\n"
     "  --at TIME          RFC 3339 with zone, or epoch milliseconds\n"
     "  --mapping NAME     jq program of the folder `mappings` for the files; default: that of the configuration's only topic\n"
-    "  --refused FILE     write refused events there, a JSON line each: file, line, reason, field\n";
+    "  --refused FILE     write refused events there, a JSON line each: file, line, reason, field\n"
+    "\n"
+    "  --diff             instead: which rows of the file OLD are others in NEW, measure by measure and metric by metric.\n"
+    "                     Both are rows as above, or as Redis and a topic have them (one topic at a time); of rows of one\n"
+    "                     tenant, scope, window and start in one file the last one counts. revision and config are left\n"
+    "                     out. To see what a threshold of 30 s would change, compute twice and compare. Exit 0: equal;\n"
+    "                     1: they differ; 2: a file is not one of rows, told with its line.\n"
+    "  --json             with --diff: JSON Lines, the last one a summary\n";
 
 static void take_row(void *context, struct row *row)
 {
@@ -133,12 +142,14 @@ static void set_topic(struct config *config, const char *mapping)
 struct arguments {
     const char *config, *mapping, *refused;
     int64_t at_ms;
+    bool diff, json;
 };
 
 static int read_arguments(int argc, char **argv, struct arguments *arguments)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {"at", required_argument, NULL, 'a'},
                                             {"mapping", required_argument, NULL, 'm'}, {"refused", required_argument, NULL, 'r'},
+                                            {"diff", no_argument, NULL, 'd'}, {"json", no_argument, NULL, 'j'},
                                             {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     *arguments = (struct arguments){.at_ms = INT64_MIN};
     for (int option; (option = getopt_long(argc, argv, "c:a:m:r:h", options, NULL)) != -1;) {
@@ -156,6 +167,12 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
         case 'r':
             arguments->refused = optarg;
             break;
+        case 'd':
+            arguments->diff = true;
+            break;
+        case 'j':
+            arguments->json = true;
+            break;
         case 'h':
             fputs(help, stdout);
             return -1;
@@ -163,6 +180,10 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
             return command_usage("compute", "see above");
         }
     }
+    if (arguments->diff)
+        return argc - optind == 2 ? 0 : command_usage("compute", "--diff compares two files of rows: OLD and NEW");
+    if (arguments->json)
+        return command_usage("compute", "--json goes with --diff; rows are JSON anyway");
     if (arguments->config == NULL)
         return command_usage("compute", "--config FILE is missing");
     if (optind == argc)
@@ -177,6 +198,8 @@ int command_compute(int argc, char **argv)
     int code = read_arguments(argc, argv, &arguments);
     if (code != 0)
         return code < 0 ? EXIT_DONE : code;
+    if (arguments.diff)
+        return diff_main(argv[optind], argv[optind + 1], arguments.json);
     if (config_load(arguments.config, stderr, &config) != 0)
         return EXIT_USAGE;
     if (config->calendar == 0 && arguments.at_ms == INT64_MIN) {

@@ -1,0 +1,574 @@
+/* diff: rows of one key, from two files, held against each other.
+ *
+ *     OLD ──> in order? ──┐ both: merged as they are read
+ *     NEW ──> in order? ──┴ else: an index of (key's hash, offset) a file, joined, and rows read where they lie
+ *
+ * Both files are looked through first, heads only; where rows end alike (measures, histograms, metrics), they are not taken apart. */
+#include "esteem/diff.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jv.h>
+#include <xxhash.h>
+
+#include "esteem/command.h"
+#include "esteem/err.h"
+#include "esteem/row.h"
+#include "row_lines.h"
+
+/* ---- one row against another ---- */
+
+struct diff {
+    struct row_lines file[2]; /* old, new */
+    bool json;
+    FILE *out;
+    struct diff_counts *counts;
+    jv by_name; /* rows that differ in it, by measure and metric */
+};
+
+enum { OLD, NEW };
+
+static const char *const left_out[] = {"v", "tenant", "scope", "window", "start", "revision", "config", "measures", "histograms", "metrics"};
+
+static bool is_left_out(const char *name)
+{
+    for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++)
+        if (strcmp(name, left_out[i]) == 0)
+            return true;
+    return false;
+}
+
+static jv member(jv object, const char *name)
+{
+    jv value = jv_object_get(jv_copy(object), jv_string(name));
+    if (jv_is_valid(value))
+        return value;
+    jv_free(value);
+    return jv_null();
+}
+
+/* Millionths, as rows have them: a difference of doubles has more digits than are true. */
+static double rounded(double value)
+{
+    return fabs(value) < 1e9 ? round(value * 1e6) / 1e6 : value;
+}
+
+/* {"old", "new", "difference"}; takes both. A measure that a row does not name is 0. */
+static jv change_of(jv before, jv after)
+{
+    jv change = jv_object();
+    if (jv_get_kind(before) == JV_KIND_NUMBER && jv_get_kind(after) == JV_KIND_NUMBER)
+        change = jv_object_set(change, jv_string("difference"), jv_number(rounded(jv_number_value(after) - jv_number_value(before))));
+    change = jv_object_set(change, jv_string("old"), before);
+    return jv_object_set(change, jv_string("new"), after);
+}
+
+static jv object_or_empty(jv value)
+{
+    if (jv_get_kind(value) == JV_KIND_OBJECT)
+        return value;
+    jv_free(value);
+    return jv_object();
+}
+
+/* Adds what differs between the members of two objects to `changes`; `absent` stands for what one does not have. */
+static jv compare_members(jv changes, jv before, jv after, jv absent, bool (*skip)(const char *))
+{
+    before = object_or_empty(before);
+    after = object_or_empty(after);
+    jv all = jv_object_merge(jv_copy(before), jv_copy(after));
+    for (int i = jv_object_iter(all); jv_object_iter_valid(all, i); i = jv_object_iter_next(all, i)) {
+        jv key = jv_object_iter_key(all, i);
+        jv a = member(before, jv_string_value(key)), b = member(after, jv_string_value(key));
+        if (jv_get_kind(a) == JV_KIND_NULL)
+            a = jv_copy(absent);
+        if (jv_get_kind(b) == JV_KIND_NULL)
+            b = jv_copy(absent);
+        bool same = jv_equal(jv_copy(a), jv_copy(b)) || (skip && skip(jv_string_value(key)));
+        if (same) {
+            jv_free(a);
+            jv_free(b);
+            jv_free(key);
+        } else {
+            changes = jv_object_set(changes, key, change_of(a, b));
+        }
+    }
+    jv_free(all);
+    jv_free(before);
+    jv_free(after);
+    jv_free(absent);
+    return changes;
+}
+
+/* {"csat": {"value": {"old", "new", "difference"}, "n": ...}}; a metric that one row lacks differs in all that the other has. */
+static jv compare_each(jv before, jv after, jv absent)
+{
+    jv changes = jv_object();
+    before = object_or_empty(before);
+    after = object_or_empty(after);
+    jv all = jv_object_merge(jv_copy(before), jv_copy(after));
+    for (int i = jv_object_iter(all); jv_object_iter_valid(all, i); i = jv_object_iter_next(all, i)) {
+        jv key = jv_object_iter_key(all, i);
+        jv change = compare_members(jv_object(), member(before, jv_string_value(key)), member(after, jv_string_value(key)), jv_copy(absent), NULL);
+        if (jv_object_length(jv_copy(change)) > 0) {
+            changes = jv_object_set(changes, key, change);
+        } else {
+            jv_free(key);
+            jv_free(change);
+        }
+    }
+    jv_free(all);
+    jv_free(before);
+    jv_free(after);
+    jv_free(absent);
+    return changes;
+}
+
+/* {"fields", "measures", "histograms", "metrics"}, each there when something differs in it. */
+static jv compare_rows(jv before, jv after)
+{
+    struct { const char *name; jv changes; } parts[] = {
+        {"fields", compare_members(jv_object(), jv_copy(before), jv_copy(after), jv_null(), is_left_out)},
+        {"measures", compare_members(jv_object(), member(before, "measures"), member(after, "measures"), jv_number(0), NULL)},
+        {"histograms", compare_each(member(before, "histograms"), member(after, "histograms"), jv_number(0))},
+        {"metrics", compare_each(member(before, "metrics"), member(after, "metrics"), jv_null())},
+    };
+    jv changes = jv_object();
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (jv_object_length(jv_copy(parts[i].changes)) > 0)
+            changes = jv_object_set(changes, jv_string(parts[i].name), parts[i].changes);
+        else
+            jv_free(parts[i].changes);
+    return changes;
+}
+
+/* ---- telling it ---- */
+
+/* A number as rows print it, a word as it is. Takes `value`. */
+static void put_scalar(jv value, FILE *out)
+{
+    char number[ROW_NUMBER_MAX];
+    if (jv_get_kind(value) == JV_KIND_NUMBER && fabs(jv_number_value(value)) < 1e30) {
+        row_number(jv_number_value(value), number);
+        fputs(number, out);
+        jv_free(value);
+    } else if (jv_get_kind(value) == JV_KIND_NULL) {
+        fputs("none", out);
+        jv_free(value);
+    } else {
+        jv text = jv_dump_string(value, 0);
+        fputs(jv_string_value(text), out);
+        jv_free(text);
+    }
+}
+
+static void put_change(const char *name, const char *of, jv change, FILE *out)
+{
+    jv difference = member(change, "difference");
+    fprintf(out, "  %s%s%s ", name, *of ? "." : "", of);
+    put_scalar(member(change, "old"), out);
+    fputs(" -> ", out);
+    put_scalar(member(change, "new"), out);
+    if (jv_get_kind(difference) == JV_KIND_NUMBER) {
+        fputs(jv_number_value(difference) > 0 ? " (+" : " (", out);
+        put_scalar(jv_copy(difference), out);
+        fputs(")", out);
+    }
+    fputc('\n', out);
+    jv_free(difference);
+}
+
+/* Takes `changes`. `depth` 2: a metric's members, its value under the metric's own name. */
+static void put_changes(jv changes, int depth, FILE *out)
+{
+    for (int i = jv_object_iter(changes); jv_object_iter_valid(changes, i); i = jv_object_iter_next(changes, i)) {
+        jv key = jv_object_iter_key(changes, i), change = jv_object_iter_value(changes, i);
+        if (depth == 1)
+            put_change(jv_string_value(key), "", change, out);
+        else
+            for (int k = jv_object_iter(change); jv_object_iter_valid(change, k); k = jv_object_iter_next(change, k)) {
+                jv of = jv_object_iter_key(change, k), inner = jv_object_iter_value(change, k);
+                put_change(jv_string_value(key), strcmp(jv_string_value(of), "value") == 0 ? "" : jv_string_value(of), inner, out);
+                jv_free(of);
+                jv_free(inner);
+            }
+        jv_free(key);
+        jv_free(change);
+    }
+    jv_free(changes);
+}
+
+static void put_line(jv value, FILE *out)
+{
+    jv text = jv_dump_string(value, 0);
+    fprintf(out, "%s\n", jv_string_value(text));
+    jv_free(text);
+}
+
+static jv key_json(jv head)
+{
+    static const char *const names[] = {"tenant", "scope", "window", "start"};
+    jv key = jv_object();
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        key = jv_object_set(key, jv_string(names[i]), member(head, names[i]));
+    return key;
+}
+
+static void put_key(const struct row_key *key, jv head, FILE *out)
+{
+    char *start = row_text(head, "start");
+    fprintf(out, "%s %s %s %s", key->tenant, key->scope, key->window, start);
+    free(start);
+}
+
+static void tell_only(struct diff *diff, int which, const struct row_key *key, jv head)
+{
+    *(which == OLD ? &diff->counts->only_old : &diff->counts->only_new) += 1;
+    if (diff->json) {
+        put_line(jv_object_set(key_json(head), jv_string("only"), jv_string(which == OLD ? "old" : "new")), diff->out);
+    } else {
+        put_key(key, head, diff->out);
+        fprintf(diff->out, ": only in %s\n", diff->file[which].path);
+    }
+}
+
+/* Counts each name of `changes` (borrowed) once. */
+static void count_names(struct diff *diff, jv changes)
+{
+    for (int i = jv_object_iter(changes); jv_object_iter_valid(changes, i); i = jv_object_iter_next(changes, i)) {
+        jv key = jv_object_iter_key(changes, i), seen = member(diff->by_name, jv_string_value(key));
+        double count = jv_get_kind(seen) == JV_KIND_NUMBER ? jv_number_value(seen) : 0;
+        jv_free(seen);
+        diff->by_name = jv_object_set(diff->by_name, key, jv_number(count + 1));
+    }
+}
+
+/* Takes `changes`. */
+static void tell_changes(struct diff *diff, const struct row_key *key, jv head, jv changes)
+{
+    static const char *const counted[] = {"fields", "measures", "metrics"};
+    diff->counts->differing++;
+    for (size_t i = 0; i < sizeof counted / sizeof *counted; i++) {
+        jv part = object_or_empty(member(changes, counted[i]));
+        count_names(diff, part);
+        jv_free(part);
+    }
+    if (diff->json) {
+        put_line(jv_object_merge(key_json(head), changes), diff->out);
+        return;
+    }
+    put_key(key, head, diff->out);
+    fputc('\n', diff->out);
+    put_changes(object_or_empty(member(changes, "fields")), 1, diff->out);
+    put_changes(object_or_empty(member(changes, "measures")), 1, diff->out);
+    put_changes(object_or_empty(member(changes, "metrics")), 2, diff->out);
+    jv histograms = object_or_empty(member(changes, "histograms"));
+    for (int i = jv_object_iter(histograms); jv_object_iter_valid(histograms, i); i = jv_object_iter_next(histograms, i)) {
+        jv name = jv_object_iter_key(histograms, i);
+        fprintf(diff->out, "  histogram %s: %d buckets differ\n", jv_string_value(name), jv_object_length(jv_object_iter_value(histograms, i)));
+        jv_free(name);
+    }
+    jv_free(histograms);
+    jv_free(changes);
+}
+
+static void tell_summary(struct diff *diff)
+{
+    const struct diff_counts *counts = diff->counts;
+    if (diff->json) {
+        jv summary = jv_object();
+        summary = jv_object_set(summary, jv_string("compared"), jv_number((double)counts->compared));
+        summary = jv_object_set(summary, jv_string("differing"), jv_number((double)counts->differing));
+        summary = jv_object_set(summary, jv_string("only_old"), jv_number((double)counts->only_old));
+        summary = jv_object_set(summary, jv_string("only_new"), jv_number((double)counts->only_new));
+        summary = jv_object_set(summary, jv_string("replaced"), jv_number((double)counts->replaced));
+        summary = jv_object_set(summary, jv_string("rows_by_name"), jv_copy(diff->by_name));
+        put_line(jv_object_set(jv_object(), jv_string("summary"), summary), diff->out);
+        return;
+    }
+    fprintf(diff->out, "%" PRId64 " rows compared, %" PRId64 " differ, %" PRId64 " only in %s, %" PRId64 " only in %s\n", counts->compared,
+            counts->differing, counts->only_old, diff->file[OLD].path, counts->only_new, diff->file[NEW].path);
+    if (counts->replaced)
+        fprintf(diff->out, "%" PRId64 " rows left out: a later one of the same key is in the same file\n", counts->replaced);
+    for (int i = jv_object_iter(diff->by_name); jv_object_iter_valid(diff->by_name, i); i = jv_object_iter_next(diff->by_name, i)) {
+        jv name = jv_object_iter_key(diff->by_name, i), count = jv_object_iter_value(diff->by_name, i);
+        fprintf(diff->out, "  %s differs in %.0f rows\n", jv_string_value(name), jv_number_value(count));
+        jv_free(name);
+        jv_free(count);
+    }
+}
+
+/* ---- a row at a time ---- */
+
+struct head {
+    struct row_key key;
+    jv row;           /* what stands before the measures */
+    const char *tail; /* the rest of the line */
+};
+
+/* 1, 0 at the end, ERR_*. */
+static int head_parse(const struct row_lines *lines, struct head *head)
+{
+    *head = (struct head){.row = jv_null()};
+    int result = row_lines_head(lines, &head->row, &head->tail);
+    if (result != 0)
+        return result;
+    result = row_key_of(head->row, &head->key);
+    if (result == 0)
+        return 1;
+    jv_free(head->row);
+    head->row = jv_null();
+    return err_note("%s:%" PRId64, lines->path, lines->line);
+}
+
+static int head_next(struct row_lines *lines, struct head *head)
+{
+    *head = (struct head){.row = jv_null()};
+    int result = row_lines_next(lines);
+    return result <= 0 ? result : head_parse(lines, head);
+}
+
+static void head_close(struct head *head)
+{
+    row_key_close(&head->key);
+    jv_free(head->row);
+    head->row = jv_null();
+}
+
+static bool heads_differ(const struct head *before, const struct head *after)
+{
+    jv changes = compare_members(jv_object(), jv_copy(before->row), jv_copy(after->row), jv_null(), is_left_out);
+    bool differ = jv_object_length(changes) > 0;
+    return differ;
+}
+
+static int compare_pair(struct diff *diff, const struct head *before, const struct head *after)
+{
+    diff->counts->compared++;
+    if (*before->tail && strcmp(before->tail, after->tail) == 0 && !heads_differ(before, after))
+        return 0;
+    jv a, b;
+    int result = row_lines_parse(&diff->file[OLD], &a);
+    if (result != 0)
+        return result;
+    result = row_lines_parse(&diff->file[NEW], &b);
+    if (result == 0) {
+        jv changes = compare_rows(a, b);
+        if (jv_object_length(jv_copy(changes)) > 0)
+            tell_changes(diff, &after->key, after->row, changes);
+        else
+            jv_free(changes);
+        jv_free(b);
+    }
+    jv_free(a);
+    return result;
+}
+
+/* ---- files in order ---- */
+
+static int merge(struct diff *diff)
+{
+    struct head head[2];
+    int result[2] = {head_next(&diff->file[OLD], &head[OLD]), head_next(&diff->file[NEW], &head[NEW])};
+    int error = 0;
+    while (result[OLD] >= 0 && result[NEW] >= 0 && (result[OLD] || result[NEW]) && error == 0) {
+        int order = !result[OLD] ? 1 : !result[NEW] ? -1 : row_key_compare(&head[OLD].key, &head[NEW].key);
+        if (order == 0)
+            error = compare_pair(diff, &head[OLD], &head[NEW]);
+        else
+            tell_only(diff, order < 0 ? OLD : NEW, &head[order < 0 ? OLD : NEW].key, head[order < 0 ? OLD : NEW].row);
+        for (int which = OLD; which <= NEW; which++)
+            if (which == OLD ? order <= 0 : order >= 0) {
+                head_close(&head[which]);
+                result[which] = head_next(&diff->file[which], &head[which]);
+            }
+    }
+    head_close(&head[OLD]);
+    head_close(&head[NEW]);
+    return error ? error : result[OLD] < 0 ? result[OLD] : result[NEW] < 0 ? result[NEW] : 0;
+}
+
+/* ---- files in any order ---- */
+
+struct place {
+    XXH128_hash_t key;
+    int64_t offset, line;
+};
+
+struct places {
+    struct place *place;
+    size_t count, room;
+};
+
+static XXH128_hash_t key_hash(const struct row_key *key)
+{
+    struct { XXH128_hash_t text; int64_t start_ms; } whole;
+    memset(&whole, 0, sizeof whole);
+    whole.text = XXH3_128bits(key->text, (size_t)(key->window - key->text) + strlen(key->window));
+    whole.start_ms = key->start_ms;
+    return XXH3_128bits(&whole, sizeof whole);
+}
+
+static int by_key_offset(const void *left, const void *right)
+{
+    const struct place *a = left, *b = right;
+    int order = XXH128_cmp(&a->key, &b->key);
+    return order ? order : a->offset < b->offset ? -1 : a->offset > b->offset;
+}
+
+/* Of rows of one key the last one stays. */
+static void places_settle(struct places *places, struct diff_counts *counts)
+{
+    size_t kept = 0;
+    if (places->count)
+        qsort(places->place, places->count, sizeof *places->place, by_key_offset);
+    for (size_t i = 0; i < places->count; i++)
+        if (i + 1 == places->count || !XXH128_isEqual(places->place[i].key, places->place[i + 1].key))
+            places->place[kept++] = places->place[i];
+    counts->replaced += (int64_t)(places->count - kept);
+    places->count = kept;
+}
+
+/* Looks a file through: whether it is in order, each key once, and, with `places`, where its rows are. */
+static int survey(struct row_lines *lines, bool *in_order, struct places *places)
+{
+    struct head head, last = {.row = jv_null()};
+    int result;
+    *in_order = true;
+    while ((result = head_next(lines, &head)) > 0) {
+        if (last.key.text && row_key_compare(&last.key, &head.key) >= 0)
+            *in_order = false;
+        if (places) {
+            if (places->count == places->room) {
+                places->room = places->room ? places->room * 2 : 1024;
+                places->place = realloc(places->place, places->room * sizeof *places->place);
+                ensure(places->place != NULL, "the machine has memory left");
+            }
+            places->place[places->count++] = (struct place){key_hash(&head.key), lines->offset, lines->line};
+        }
+        head_close(&last);
+        last = head;
+        if (!*in_order && !places)
+            break;
+    }
+    head_close(&last);
+    return result < 0 ? result : 0;
+}
+
+/* A row of either file, or of both; in OLD's order, then what only NEW has in its own. */
+struct pair {
+    const struct place *at[2];
+};
+
+static int by_place(const void *left, const void *right)
+{
+    const struct pair *a = left, *b = right;
+    if (!a->at[OLD] != !b->at[OLD])
+        return a->at[OLD] ? -1 : 1;
+    int which = a->at[OLD] ? OLD : NEW;
+    return a->at[which]->offset < b->at[which]->offset ? -1 : a->at[which]->offset > b->at[which]->offset;
+}
+
+static size_t join(const struct places *old, const struct places *new, struct pair *pairs)
+{
+    size_t count = 0;
+    for (size_t i = 0, k = 0; i < old->count || k < new->count; count++) {
+        int order = i == old->count ? 1 : k == new->count ? -1 : XXH128_cmp(&old->place[i].key, &new->place[k].key);
+        pairs[count] = (struct pair){{order <= 0 ? &old->place[i] : NULL, order >= 0 ? &new->place[k] : NULL}};
+        i += order <= 0;
+        k += order >= 0;
+    }
+    return count;
+}
+
+static int compare_places(struct diff *diff, const struct pair *pair)
+{
+    struct head head[2] = {{.row = jv_null()}, {.row = jv_null()}};
+    int result = 1;
+    for (int which = OLD; which <= NEW && result > 0; which++)
+        if (pair->at[which]) {
+            result = row_lines_at(&diff->file[which], pair->at[which]->offset, pair->at[which]->line);
+            if (result > 0)
+                result = head_parse(&diff->file[which], &head[which]);
+        }
+    if (result > 0 && pair->at[OLD] && pair->at[NEW])
+        result = compare_pair(diff, &head[OLD], &head[NEW]);
+    else if (result > 0)
+        tell_only(diff, pair->at[OLD] ? OLD : NEW, &head[pair->at[OLD] ? OLD : NEW].key, head[pair->at[OLD] ? OLD : NEW].row);
+    head_close(&head[OLD]);
+    head_close(&head[NEW]);
+    return result < 0 ? result : 0;
+}
+
+static int compare_in_any_order(struct diff *diff)
+{
+    struct places places[2] = {{0}, {0}};
+    bool in_order;
+    int result = 0;
+    for (int which = OLD; which <= NEW && result == 0; which++) {
+        result = survey(&diff->file[which], &in_order, &places[which]);
+        places_settle(&places[which], diff->counts);
+    }
+    struct pair *pairs = calloc(places[OLD].count + places[NEW].count + 1, sizeof *pairs);
+    ensure(pairs != NULL, "the machine has memory left");
+    size_t count = result == 0 ? join(&places[OLD], &places[NEW], pairs) : 0;
+    if (count)
+        qsort(pairs, count, sizeof *pairs, by_place);
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = compare_places(diff, &pairs[i]);
+    free(pairs);
+    free(places[OLD].place);
+    free(places[NEW].place);
+    return result;
+}
+
+/* ---- the whole ---- */
+
+static int rewind_lines(struct row_lines *lines)
+{
+    if (fseeko(lines->file, 0, SEEK_SET) != 0)
+        return err_set(ERR_IO, "%s: it has to be a file, it is read twice: %s", lines->path, strerror(errno));
+    lines->line = lines->next = 0;
+    return 0;
+}
+
+int diff_files(const char *old_path, const char *new_path, bool json, FILE *out, struct diff_counts *counts)
+{
+    const char *const path[] = {old_path, new_path};
+    struct diff diff = {.json = json, .out = out, .counts = counts, .by_name = jv_object()};
+    bool in_order[2] = {true, true};
+    int result = 0;
+    *counts = (struct diff_counts){0};
+    for (int which = OLD; which <= NEW && result == 0; which++) {
+        result = row_lines_open(&diff.file[which], path[which]);
+        if (result == 0)
+            result = survey(&diff.file[which], &in_order[which], NULL);
+        if (result == 0)
+            result = rewind_lines(&diff.file[which]);
+    }
+    if (result == 0)
+        result = in_order[OLD] && in_order[NEW] ? merge(&diff) : compare_in_any_order(&diff);
+    if (result == 0)
+        tell_summary(&diff);
+    jv_free(diff.by_name);
+    row_lines_close(&diff.file[OLD]);
+    row_lines_close(&diff.file[NEW]);
+    return result;
+}
+
+int diff_main(const char *old_path, const char *new_path, bool json)
+{
+    struct diff_counts counts;
+    int result = diff_files(old_path, new_path, json, stdout, &counts);
+    if (result == 0 && fflush(stdout) != 0)
+        result = err_set(ERR_IO, "standard output: %s", strerror(errno));
+    if (result != 0) {
+        fprintf(stderr, "esteem compute --diff: %s\n", err_text());
+        return EXIT_USAGE;
+    }
+    return counts.differing || counts.only_old || counts.only_new ? EXIT_FAILED : EXIT_DONE;
+}
