@@ -1,4 +1,4 @@
-/* esteem: the commands. Each is a file of its own: run.c, compute.c, source/replay.c, demo.c; what they share is pipeline.c. */
+/* esteem: the commands. Each is a file of its own: run.c, compute.c, explain.c, source/replay.c, demo.c; what they share is pipeline.c. */
 #include <hiredis/hiredis.h>
 #include <librdkafka/rdkafka.h>
 #include <stdarg.h>
@@ -26,6 +26,7 @@ static const struct command {
     {"replay", "send a file of events into a Kafka topic", replay_main},
     {"check", "every fault of a configuration file", command_check},
     {"schema", "what events, rows, settings, metrics and Redis keys look like", command_schema},
+    {"explain", "where a figure comes from: its formula with its integers, in words", command_explain},
     {"state", "what lies in a folder of checkpoints: inspect, verify, export", command_state},
     {"demo", "all of it on this machine, with a made-up feed", command_demo},
 };

@@ -1,5 +1,5 @@
 /* command: the commands of the binary. Each takes its own arguments (argv[0] is its name) and returns the exit code:
- * 0 done, 1 something of the world failed, 2 the command line or a configuration is wrong, 3 another instance has the place. */
+ * 0 done, 1 something of the world failed (compute --diff: the rows differ), 2 the command line or a configuration is wrong, 3 another instance has the place. */
 #ifndef ESTEEM_COMMAND_H
 #define ESTEEM_COMMAND_H
 
@@ -9,6 +9,7 @@ int command_run(int argc, char **argv);
 int command_compute(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_state(int argc, char **argv);
+int command_explain(int argc, char **argv);
 int command_demo(int argc, char **argv);
 
 /* Says what is wrong and how to get help; returns EXIT_USAGE. */

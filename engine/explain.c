@@ -1,0 +1,241 @@
+/* esteem explain: finds the row, in Redis or in a file, and has explain_words.c tell one figure of it. Reads only. */
+#include "esteem/explain.h"
+
+#include <getopt.h>
+#include <hiredis/hiredis.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "esteem/command.h"
+#include "esteem/err.h"
+#include "esteem/event.h"
+#include "row_lines.h"
+
+static const char help[] =
+    "usage: esteem explain KEY METRIC [-c FILE] [--socket PATH | --host HOST --port N]\n"
+    "       esteem explain [KEY] METRIC --row FILE [-c FILE]\n"
+    "\n"
+    "Tells where a figure comes from: what it means, its formula with the row's integers, from when to when, which settings\n"
+    "matter, what was left out and why, and where to look further. METRIC is a metric or a measure of `esteem schema metrics`.\n"
+    "\n"
+    "KEY is a row's key in Redis, 'esteem:v1:{acme}:queue=billing:5m'; in a file also a topic's,\n"
+    "'acme|queue=billing|hour|2026-11-22T14:00:00Z'. Of several rows in a file that fit, the newest is told.\n"
+    "\n"
+    "  -c, --config FILE  the configuration: Redis' address, and the settings that the figure hangs on\n"
+    "  --socket PATH, --host HOST, --port N  Redis' address, instead; default 127.0.0.1 and 6379\n"
+    "  --row FILE         rows as compute prints them; - is standard input\n"
+    "\n"
+    "Exit 0: told; 1: Redis does not answer, or there is no such row; 2: the command line, the configuration or the file is wrong.\n"
+    "Redis' user needs +hget.\n";
+
+struct arguments {
+    const char *config, *socket, *host, *rows, *key, *metric;
+    int port;
+};
+
+/* ---- Redis ---- */
+
+static redisReply *asked(redisContext *redis, int argc, const char **argv)
+{
+    redisReply *reply = redisCommandArgv(redis, argc, argv, NULL);
+    if (reply == NULL) {
+        err_set(ERR_REDIS, "Redis: %s", redis->errstr);
+    } else if (reply->type == REDIS_REPLY_ERROR) {
+        err_set(ERR_REDIS, "Redis: %s: %s", argv[0], reply->str);
+        freeReplyObject(reply);
+        reply = NULL;
+    }
+    return reply;
+}
+
+static int told(redisContext *redis, int argc, const char **argv)
+{
+    redisReply *reply = asked(redis, argc, argv);
+    if (reply == NULL)
+        return ERR_REDIS;
+    freeReplyObject(reply);
+    return 0;
+}
+
+static int log_in(redisContext *redis, const struct config *config)
+{
+    char database[16];
+    snprintf(database, sizeof database, "%" PRId64, config->redis_database);
+    int result = 0;
+    if (config->redis_password[0])
+        result = config->redis_user[0] ? told(redis, 3, (const char *[]){"AUTH", config->redis_user, config->redis_password})
+                                       : told(redis, 2, (const char *[]){"AUTH", config->redis_password});
+    if (result == 0 && config->redis_database)
+        result = told(redis, 2, (const char *[]){"SELECT", database});
+    return result;
+}
+
+static redisContext *connect_redis(const struct arguments *arguments, const struct config *config)
+{
+    const char *socket = arguments->socket ? arguments->socket : config && !arguments->host && !arguments->port ? config->redis_socket : "";
+    const char *host = arguments->host ? arguments->host : config ? config->redis_host : "127.0.0.1";
+    int port = arguments->port ? arguments->port : config ? (int)config->redis_port : 6379;
+    int64_t ms = config ? config->redis_timeout_ms : 5000;
+    struct timeval timeout = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    redisContext *redis = *socket ? redisConnectUnixWithTimeout(socket, timeout) : redisConnectWithTimeout(host, port, timeout);
+    if (redis && !redis->err) {
+        redisSetTimeout(redis, timeout);
+        return redis;
+    }
+    if (*socket)
+        err_set(ERR_REDIS, "Redis at %s: %s", socket, redis ? redis->errstr : "no memory");
+    else
+        err_set(ERR_REDIS, "Redis at %s:%d: %s", host, port, redis ? redis->errstr : "no memory");
+    if (redis)
+        redisFree(redis);
+    return NULL;
+}
+
+static int row_from_redis(const struct arguments *arguments, const struct config *config, jv *row)
+{
+    redisContext *redis = connect_redis(arguments, config);
+    if (redis == NULL)
+        return ERR_REDIS;
+    int result = config ? log_in(redis, config) : 0;
+    redisReply *reply = result == 0 ? asked(redis, 3, (const char *[]){"HGET", arguments->key, "row"}) : NULL;
+    if (reply == NULL)
+        result = ERR_REDIS;
+    else if (reply->type != REDIS_REPLY_STRING)
+        result = err_set(ERR_REDIS, "there is no row %s; ZRANGE 'esteem:v1:{TENANT}:scopes' 0 -1 lists a tenant's scopes", arguments->key);
+    else
+        *row = jv_parse_sized(reply->str, (int)reply->len);
+    if (reply)
+        freeReplyObject(reply);
+    redisFree(redis);
+    if (result == 0 && jv_get_kind(*row) != JV_KIND_OBJECT) {
+        jv_free(*row);
+        result = err_set(ERR_REDIS, "%s has no row of esteem's in its field `row`", arguments->key);
+    }
+    return result;
+}
+
+/* ---- a file ---- */
+
+/* Whether a row has this key: of Redis, with or without :last, or of a topic, with or without its start. */
+static bool fits(const struct row_key *key, const char *asked_for)
+{
+    char start[TIME_TEXT_MAX], *text = NULL;
+    size_t size;
+    bool found = false;
+    if (asked_for == NULL)
+        return true;
+    event_time_format(key->start_ms, start);
+    for (int i = 0; i < 4 && !found; i++) {
+        FILE *out = open_memstream(&text, &size);
+        ensure(out != NULL, "the machine has memory left");
+        switch (i) {
+        case 0: fprintf(out, "esteem:v1:{%s}:%s:%s", key->tenant, key->scope, key->window); break;
+        case 1: fprintf(out, "esteem:v1:{%s}:%s:%s:last", key->tenant, key->scope, key->window); break;
+        case 2: fprintf(out, "%s|%s|%s", key->tenant, key->scope, key->window); break;
+        default: fprintf(out, "%s|%s|%s|%s", key->tenant, key->scope, key->window, start);
+        }
+        fclose(out);
+        found = strcmp(text, asked_for) == 0;
+        free(text);
+    }
+    return found;
+}
+
+static int row_from_file(const struct arguments *arguments, jv *row)
+{
+    struct row_lines lines;
+    bool found = false;
+    int64_t newest = INT64_MIN;
+    int result = row_lines_open(&lines, arguments->rows);
+    if (result != 0)
+        return result;
+    while ((result = row_lines_next(&lines)) > 0) {
+        jv next;
+        struct row_key key;
+        result = row_lines_parse(&lines, &next);
+        if (result != 0)
+            break;
+        result = row_key_of(next, &key);
+        if (result != 0) {
+            err_note("%s:%" PRId64, lines.path, lines.line);
+            jv_free(next);
+            break;
+        }
+        if (fits(&key, arguments->key) && key.start_ms >= newest) {
+            if (found)
+                jv_free(*row);
+            newest = key.start_ms;
+            *row = jv_copy(next);
+            found = true;
+        }
+        row_key_close(&key);
+        jv_free(next);
+    }
+    row_lines_close(&lines);
+    if (result == 0 && !found)
+        return err_set(ERR_IO, "%s has no row%s%s", arguments->rows, arguments->key ? " of the key " : "", arguments->key ? arguments->key : "");
+    if (result != 0 && found)
+        jv_free(*row);
+    return result;
+}
+
+/* ---- the command ---- */
+
+static int read_arguments(int argc, char **argv, struct arguments *arguments)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {"socket", required_argument, NULL, 's'},
+                                            {"host", required_argument, NULL, 'H'}, {"port", required_argument, NULL, 'p'},
+                                            {"row", required_argument, NULL, 'r'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    *arguments = (struct arguments){0};
+    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+        switch (option) {
+        case 'c': arguments->config = optarg; break;
+        case 's': arguments->socket = optarg; break;
+        case 'H': arguments->host = optarg; break;
+        case 'r': arguments->rows = optarg; break;
+        case 'h': fputs(help, stdout); return -1;
+        case 'p':
+            arguments->port = atoi(optarg);
+            if (arguments->port < 1 || arguments->port > 65535)
+                return command_usage("explain", "--port %s: a port is a number from 1 to 65535", optarg);
+            break;
+        default: return command_usage("explain", "see above");
+        }
+    }
+    int words = argc - optind;
+    if (words != 2 && !(words == 1 && arguments->rows))
+        return command_usage("explain", "say which row and which metric: KEY METRIC");
+    arguments->key = words == 2 ? argv[optind] : NULL;
+    arguments->metric = argv[argc - 1];
+    return 0;
+}
+
+static int exit_code(int result)
+{
+    if (result == 0)
+        return EXIT_DONE;
+    fprintf(stderr, "esteem explain: %s\n", err_text());
+    return result == ERR_USAGE || result == ERR_DATA ? EXIT_USAGE : EXIT_FAILED;
+}
+
+int command_explain(int argc, char **argv)
+{
+    struct arguments arguments;
+    struct config *config = NULL;
+    int code = read_arguments(argc, argv, &arguments);
+    if (code != 0)
+        return code < 0 ? EXIT_DONE : code;
+    if (arguments.config && config_load(arguments.config, stderr, &config) != 0)
+        return EXIT_USAGE;
+    jv row;
+    int result = arguments.rows ? row_from_file(&arguments, &row) : row_from_redis(&arguments, config, &row);
+    if (result == 0) {
+        result = explain_row(row, arguments.metric, config, stdout);
+        jv_free(row);
+    }
+    if (config)
+        config_free(config);
+    return exit_code(result);
+}

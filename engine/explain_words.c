@@ -1,0 +1,564 @@
+/* explain_words: one figure of one row, told from the tables: metrics.def has the formula, measures.def what its integers count,
+ * options.def what a setting does, explain.def what hangs together. The row is read back into the integers that it was made
+ * from and worked out again, so that a row made under other settings is noticed and not explained wrongly. */
+#include "esteem/explain.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "esteem/calendar.h"
+#include "esteem/err.h"
+#include "esteem/formula.h"
+#include "esteem/row.h"
+#include "row_lines.h"
+
+enum { TOLD_MEASURES = 16 };
+
+struct telling {
+    FILE *out;
+    jv row;
+    struct row_key key;
+    int64_t end_ms;
+    const struct config *config; /* the settings given, else the defaults */
+    bool given;
+    struct row_view *view; /* the row's integers, worked out under `config` */
+    bool withheld_all;     /* the privacy rule keeps employees' figures out of this row */
+};
+
+/* ---- reading the row back ---- */
+
+static jv member(jv object, const char *name)
+{
+    if (jv_get_kind(object) != JV_KIND_OBJECT)
+        return jv_null();
+    jv value = jv_object_get(jv_copy(object), jv_string(name));
+    if (jv_is_valid(value))
+        return value;
+    jv_free(value);
+    return jv_null();
+}
+
+/* `fallback` when there is no such number. */
+static double number(jv object, const char *name, double fallback)
+{
+    jv value = member(object, name);
+    double found = jv_get_kind(value) == JV_KIND_NUMBER ? jv_number_value(value) : fallback;
+    jv_free(value);
+    return found;
+}
+
+/* The nearest of int64 that a double has; what is beyond stays at the end. */
+static int64_t integer(jv object, const char *name)
+{
+    return (int64_t)fmax(fmin(number(object, name, 0), 0x1p62), -0x1p62);
+}
+
+static bool is_true(jv object, const char *name)
+{
+    jv value = member(object, name);
+    bool found = jv_get_kind(value) == JV_KIND_TRUE;
+    jv_free(value);
+    return found;
+}
+
+static void read_measures(struct row_view *view, jv row)
+{
+    jv measures = member(row, "measures");
+    for (int i = 0; i < MEASURE_COUNT; i++)
+        view->measure[i] = integer(measures, measure_names[i]);
+    jv_free(measures);
+}
+
+/* Buckets are named by their lower bound. */
+static void read_histograms(struct row_view *view, jv row)
+{
+    jv histograms = member(row, "histograms");
+    for (int h = 0; h < HISTOGRAM_COUNT; h++) {
+        jv buckets = member(histograms, histogram_names[h]);
+        if (jv_get_kind(buckets) == JV_KIND_OBJECT)
+            for (int i = jv_object_iter(buckets); jv_object_iter_valid(buckets, i); i = jv_object_iter_next(buckets, i)) {
+                jv low = jv_object_iter_key(buckets, i), count = jv_object_iter_value(buckets, i);
+                uint32_t bucket = histogram_bucket(strtoll(jv_string_value(low), NULL, 10));
+                if (bucket < HISTOGRAM_BUCKETS && jv_get_kind(count) == JV_KIND_NUMBER) {
+                    uint32_t id = histogram_id((enum histogram)h, bucket);
+                    view->dense.value[id] = (int64_t)fmax(fmin(jv_number_value(count), 0x1p62), 0);
+                    view->dense.touched[id / 64] |= UINT64_C(1) << id % 64;
+                }
+                jv_free(low);
+                jv_free(count);
+            }
+        jv_free(buckets);
+    }
+    jv_free(histograms);
+}
+
+static int telling_open(struct telling *telling, jv row, const struct config *config, FILE *out)
+{
+    *telling = (struct telling){.out = out, .row = row, .config = config, .given = config != NULL};
+    int result = row_key_of(row, &telling->key);
+    char *end = row_text(row, "end");
+    if (result == 0 && !event_time_parse(end, strlen(end), &telling->end_ms))
+        result = err_set(ERR_DATA, "no row: \"end\" is missing or is no time");
+    free(end);
+    if (result != 0) {
+        row_key_close(&telling->key);
+        return result;
+    }
+    if (config == NULL) {
+        struct config *defaults;
+        ensure(config_parse("defaults", "", 0, NULL, &defaults) == 0, "an empty file is a configuration");
+        telling->config = defaults;
+    }
+    telling->view = calloc(1, sizeof *telling->view);
+    ensure(telling->view != NULL, "the machine has memory left");
+    telling->view->config = telling->config;
+    read_measures(telling->view, row);
+    read_histograms(telling->view, row);
+    metric_all(telling->view);
+    telling->withheld_all = telling->view->measure[MEASURE_employee_survey_answered] == 0;
+    return 0;
+}
+
+static void telling_close(struct telling *telling)
+{
+    row_key_close(&telling->key);
+    if (!telling->given)
+        config_free((struct config *)telling->config);
+    free(telling->view);
+}
+
+/* The metric as the row has it. */
+static struct metric_value value_in_row(const struct telling *telling, enum metric metric)
+{
+    struct metric_value value = {0};
+    jv metrics = member(telling->row, "metrics"), own = member(metrics, metric_infos[metric].name);
+    if (jv_get_kind(own) == JV_KIND_OBJECT) {
+        value.value = number(own, "value", NAN);
+        value.present = !isnan(value.value);
+        value.n = integer(own, "n");
+        value.low = number(own, "low", NAN);
+        value.high = number(own, "high", NAN);
+        value.moe = number(own, "moe", NAN);
+        value.interval = !isnan(value.low) && !isnan(value.high);
+        value.margin = !isnan(value.moe);
+        value.small = is_true(own, "small");
+    }
+    jv_free(own);
+    jv_free(metrics);
+    return value;
+}
+
+/* ---- words ---- */
+
+static const char *begin(const struct telling *telling, const char *what)
+{
+    fprintf(telling->out, "  %-10s", what);
+    return "\n            ";
+}
+
+static void put_rounded(double value, int decimals, FILE *out)
+{
+    char text[64];
+    (void)snprintf(text, sizeof text, "%.*f", decimals, value);
+    if (strchr(text, '.'))
+        for (size_t at = strlen(text) - 1; text[at] == '0' || text[at] == '.'; at--) {
+            bool point = text[at] == '.';
+            text[at] = '\0';
+            if (point)
+                break;
+        }
+    fputs(strcmp(text, "-0") == 0 ? "0" : text, out);
+}
+
+/* 258000 ms: "4 min 18 s". */
+static void put_time_span(double ms, FILE *out)
+{
+    int64_t s = (int64_t)fmin(fabs(ms) / 1000, 0x1p50);
+    if (s < 60) {
+        put_rounded(ms / 1000, 1, out);
+        fputs(" s", out);
+    } else if (s < 3600) {
+        fprintf(out, "%" PRId64 " min %" PRId64 " s", s / 60, s % 60);
+    } else {
+        fprintf(out, "%" PRId64 " h %" PRId64 " min", s / 3600, s / 60 % 60);
+    }
+}
+
+static const char *unit_words(const char *unit)
+{
+    static const char *const words[][2] = {
+        {"percent", " %"}, {"points", " points"}, {"ms", " ms"}, {"scale", ""}, {"minor", " minor units"}, {"per_contact", " per contact"},
+        {"contacts", " contacts"}, {"ratio", ""}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(words[i][0], unit) == 0)
+            return words[i][1];
+    return "";
+}
+
+static void put_figure(double value, const char *unit, FILE *out)
+{
+    put_rounded(value, 2, out);
+    fputs(unit_words(unit), out);
+    if (strcmp(unit, "ms") == 0) {
+        fputs(" (", out);
+        put_time_span(value, out);
+        fputc(')', out);
+    }
+}
+
+static void put_local(const struct telling *telling, const struct calendar *calendar, int64_t ms)
+{
+    char text[TIME_TEXT_MAX];
+    event_time_format(ms + calendar_offset_s(calendar, ms / 1000) * INT64_C(1000), text);
+    fprintf(telling->out, "%.10s %.8s", text, text + 11);
+}
+
+static void tell_where(const struct telling *telling)
+{
+    char start[TIME_TEXT_MAX], end[TIME_TEXT_MAX];
+    bool final = is_true(telling->row, "final"), partial = is_true(telling->row, "partial");
+    const char *next = begin(telling, "where");
+    fprintf(telling->out, "%s, %s, window %s\n", telling->key.tenant, telling->key.scope, telling->key.window);
+    begin(telling, "when");
+    event_time_format(telling->key.start_ms, start);
+    event_time_format(telling->end_ms, end);
+    fprintf(telling->out, "from %s until before %s; ", start, end);
+    if (telling->key.rank >= CALENDAR_COUNT)
+        fputs("a rolling window: it moves on", telling->out);
+    else
+        fputs(final ? "final (late events may still correct it)" : "not final: it still changes", telling->out);
+    if (partial)
+        fputs("; partial: its newest moments are still being filled", telling->out);
+    if (is_true(telling->row, "inexact"))
+        fputs("; inexact: interactions had to be retired that it may need", telling->out);
+    struct calendar *calendar;
+    const char *zone = config_timezone(telling->config, telling->key.tenant);
+    if (telling->given && strcmp(zone, "UTC") != 0 && calendar_new(zone, &calendar) == 0) {
+        fprintf(telling->out, "%sin %s ", next, zone);
+        put_local(telling, calendar, telling->key.start_ms);
+        fputs(" to ", telling->out);
+        put_local(telling, calendar, telling->end_ms);
+        calendar_free(calendar);
+    }
+    fputc('\n', telling->out);
+}
+
+/* A share in percent is told without its factor: 86 / 115 = 74.78 %. */
+static void put_formula(const struct telling *telling, enum metric metric, const struct row_view *view)
+{
+    static const char factor[] = "100 * ";
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    ensure(out != NULL, "the machine has memory left");
+    formula_put(metric, telling->config, view, out);
+    fclose(out);
+    bool share = strcmp(metric_infos[metric].unit, "percent") == 0 && strncmp(text, factor, sizeof factor - 1) == 0;
+    fputs(text + (share ? sizeof factor - 1 : 0), telling->out);
+    free(text);
+}
+
+static bool agrees(const struct metric_value *row, const struct metric_value *again)
+{
+    return row->present == again->present && (!row->present || fabs(row->value - again->value) < 1e-6 * fmax(1, fabs(row->value)));
+}
+
+static void tell_formula(const struct telling *telling, enum metric metric, const struct metric_value *value)
+{
+    const struct metric_info *info = &metric_infos[metric];
+    const struct metric_value *again = &telling->view->metric[metric];
+    enum histogram histogram;
+    int share = formula_percentile(metric, &histogram);
+    const char *next = begin(telling, "formula");
+    fprintf(telling->out, "%s = ", info->name);
+    put_formula(telling, metric, NULL);
+    if (share && value->present) {
+        fprintf(telling->out, "%s= number %" PRId64 " of %" PRId64 " sorted %s times = ", next, value->n / 100 * share + (value->n % 100 * share + 99) / 100, value->n, histogram_names[histogram]);
+        put_figure(value->value, info->unit, telling->out);
+        fprintf(telling->out, "%stimes are kept in buckets: it is within 1.6 %% of the true one", next);
+    } else if (!share && (again->present || !value->present)) {
+        fputs(" = ", telling->out);
+        put_formula(telling, metric, telling->view);
+        if (again->present) {
+            fputs(" = ", telling->out);
+            put_figure(again->value, info->unit, telling->out);
+        }
+    }
+    if (!share && !agrees(value, again)) {
+        fprintf(telling->out, "%sbut the row says ", next);
+        if (value->present)
+            put_figure(value->value, info->unit, telling->out);
+        else
+            fputs("nothing", telling->out);
+        fprintf(telling->out, ": it was made under other settings than %s", telling->given ? "these" : "the defaults; name them with -c FILE");
+    }
+    fputc('\n', telling->out);
+}
+
+static void tell_certainty(const struct telling *telling, enum metric metric, const struct metric_value *value)
+{
+    if (value->interval) {
+        begin(telling, "how sure");
+        fputs("between ", telling->out);
+        put_rounded(value->low, 1, telling->out);
+        fputs(" and ", telling->out);
+        put_rounded(value->high, 1, telling->out);
+        fprintf(telling->out, "%s with 95 %% confidence\n", unit_words(metric_infos[metric].unit));
+    }
+    if (value->margin) {
+        begin(telling, "how sure");
+        fputs("give or take ", telling->out);
+        put_rounded(value->moe, 1, telling->out);
+        fprintf(telling->out, "%s with 95 %% confidence\n", unit_words(metric_infos[metric].unit));
+    }
+    if (value->small) {
+        begin(telling, "small");
+        fprintf(telling->out, "it rests on %" PRId64 ", which is below metrics.min_n", value->n);
+        if (telling->given)
+            fprintf(telling->out, " (%" PRId64 ")", telling->config->min_n);
+        fputs(": a few more could change it much\n", telling->out);
+    }
+}
+
+static void tell_measures(const struct telling *telling, const enum measure *measures, int count)
+{
+    const char *before = begin(telling, "counted");
+    for (int i = 0; i < count; i++)
+        fprintf(telling->out, "%s%s %" PRId64 ": %s", i ? before : "", measure_names[measures[i]], telling->view->measure[measures[i]],
+                measure_meanings[measures[i]]);
+    fputs(count ? "\n" : "nothing by name: it is read from a histogram\n", telling->out);
+}
+
+/* ---- what was left out ---- */
+
+struct lines {
+    const struct telling *telling;
+    const char *title;
+    int count;
+};
+
+static FILE *line(struct lines *lines)
+{
+    if (lines->count++ == 0)
+        begin(lines->telling, lines->title);
+    else
+        fprintf(lines->telling->out, "  %-10s", "");
+    return lines->telling->out;
+}
+
+#define m(name) telling->view->measure[MEASURE_##name]
+
+static void tell_left_out(const struct telling *telling, enum metric metric, const enum measure *measures, int count)
+{
+    struct lines lines = {telling, "left out", 0};
+    for (int i = 0; i < count; i++) {
+        switch (measures[i]) {
+#define HANGS_ON(measure, field)
+#define LEFT_OUT(measure, how_many, words) \
+        case MEASURE_##measure: \
+            if ((how_many) > 0) \
+                fprintf(line(&lines), "%" PRId64 " %s\n", (int64_t)(how_many), words); \
+            break;
+#include "esteem/explain.def"
+        default: break;
+        }
+    }
+    if (metric == METRIC_service_level) {
+        const struct service_level_info *policy = &service_level_infos[telling->config->abandons];
+        if (policy->left_out != MEASURE_COUNT && telling->view->measure[policy->left_out] > 0)
+            fprintf(line(&lines), "%" PRId64 " %s: %s\n", telling->view->measure[policy->left_out], measure_meanings[policy->left_out], policy->meaning);
+        else
+            fprintf(line(&lines), "no abandoned contact: %s\n", policy->meaning);
+    }
+    if (metric == METRIC_abandon_rate && telling->config->abandon_exclude_short && m(abandoned_short) > 0)
+        fprintf(line(&lines), "%" PRId64 " %s\n", m(abandoned_short), measure_meanings[MEASURE_abandoned_short]);
+}
+#undef m
+
+/* ---- settings ---- */
+
+static void put_setting(struct lines *lines, const char *field)
+{
+    const struct formula_setting *setting = formula_setting(field, strlen(field));
+    ensure(setting != NULL, "explain.def names fields of options.def");
+    FILE *out = line(lines);
+    fprintf(out, "%s: ", setting->key);
+    formula_put_setting(setting, lines->telling->config, out);
+    fprintf(out, " (%s)\n", setting->help);
+}
+
+static const char *setting_of(enum measure measure)
+{
+    switch (measure) {
+#define HANGS_ON(measure, field) case MEASURE_##measure: return #field;
+#define LEFT_OUT(measure, how_many, words)
+#include "esteem/explain.def"
+    default: return NULL;
+    }
+}
+
+/* Fields that the formula itself names stand behind "config->". */
+static void tell_formula_settings(struct lines *lines, enum metric metric)
+{
+    for (const char *at = metric_infos[metric].formula; (at = strstr(at, "config->")); at++) {
+        char field[64] = "";
+        if (sscanf(at, "config->%63[a-z_0-9]", field) == 1)
+            put_setting(lines, field);
+    }
+    if (metric == METRIC_service_level)
+        put_setting(lines, "abandons");
+}
+
+static void tell_settings(const struct telling *telling, int metric, const enum measure *measures, int count)
+{
+    struct lines lines = {telling, "settings", 0};
+    const char *told[TOLD_MEASURES] = {NULL};
+    if (!telling->given) {
+        fputs("not named: -c FILE tells which thresholds and variants matter; the formula is that of the defaults\n", line(&lines));
+        return;
+    }
+    char *made_under = row_text(telling->row, "config");
+    if (*made_under && strcmp(made_under, telling->config->id) != 0)
+        fprintf(line(&lines), "the row was made under configuration %s; %s is %s, so these may not be its settings\n", made_under,
+                telling->config->path, telling->config->id);
+    free(made_under);
+    for (int i = 0; i < count; i++) {
+        const char *field = setting_of(measures[i]);
+        for (int k = 0; field && k < i; k++)
+            if (told[k] && strcmp(told[k], field) == 0)
+                field = NULL;
+        told[i] = field;
+        if (field)
+            put_setting(&lines, field);
+        if (field && strcmp(field, "sl_threshold_ms") == 0 && telling->config->rule_count)
+            fprintf(line(&lines), "metrics.service_level.rules: %d, which give some contacts another threshold\n", telling->config->rule_count);
+    }
+    if (metric >= 0) {
+        tell_formula_settings(&lines, (enum metric)metric);
+        put_setting(&lines, "min_n");
+    }
+}
+
+/* ---- the whole ---- */
+
+static void tell_deeper(const struct telling *telling)
+{
+    const char *next = begin(telling, "deeper");
+    char start[TIME_TEXT_MAX];
+    event_time_format(telling->key.start_ms, start);
+    fprintf(telling->out, "redis-cli HGET 'esteem:v1:{%s}:%s:%s' row | jq .measures", telling->key.tenant, telling->key.scope, telling->key.window);
+    if (telling->key.rank < CALENDAR_COUNT)
+        fprintf(telling->out, "%swhen its window is over, the same with :last behind the key; key in a topic %s|%s|%s|%s", next, telling->key.tenant,
+                telling->key.scope, telling->key.window, start);
+    fprintf(telling->out, "%severy formula, with examples: esteem schema metrics\n", next);
+}
+
+static void tell_withheld(const struct telling *telling)
+{
+    begin(telling, "withheld");
+    if (telling->key.rank < CALENDAR_DAY || telling->key.rank >= CALENDAR_COUNT)
+        fprintf(telling->out, "employees' figures leave in rows of a day, week or month only; this is %s\n", telling->key.window);
+    else if (!is_true(telling->row, "final"))
+        fputs("employees' figures leave in final rows only; this one still changes\n", telling->out);
+    else if (telling->given)
+        fprintf(telling->out, "fewer than privacy.min_employees (%" PRId64 ") employees' answers, perhaps none: fewer would tell who said what\n",
+                telling->config->min_employees);
+    else
+        fputs("fewer than privacy.min_employees employees' answers, perhaps none: fewer would tell who said what\n", telling->out);
+}
+
+/* A quotient whose divisor is 0, a percentile of no times, a product of nothing. */
+static void tell_absent(const struct telling *telling, enum metric metric)
+{
+    const enum measure n = metric_infos[metric].n;
+    const char *formula = metric_infos[metric].formula;
+    begin(telling, "no value");
+    if (telling->view->metric[metric].present)
+        fputs("the row has none, though its integers would give one\n", telling->out);
+    else
+        fprintf(telling->out, "%s (%s: %s)\n", strchr(formula, '/') ? "it divides by 0: there is nothing that it could rest on" : "nothing was counted that it could rest on",
+                measure_names[n], measure_meanings[n]);
+}
+
+static void tell_metric(const struct telling *telling, enum metric metric)
+{
+    const struct metric_info *info = &metric_infos[metric];
+    struct metric_value value = value_in_row(telling, metric);
+    enum measure measures[TOLD_MEASURES];
+    int count = formula_measures(metric, telling->config, measures, TOLD_MEASURES);
+    bool withheld = info->family == FAMILY_EMPLOYEE && telling->withheld_all;
+    fprintf(telling->out, "%s: ", info->name);
+    if (value.present)
+        put_figure(value.value, info->unit, telling->out);
+    else
+        fputs(withheld ? "withheld" : "no value", telling->out);
+    fprintf(telling->out, "\n  %s", info->meaning);
+    fputs(strcmp(info->direction, "up") == 0 ? "; more is better\n" : strcmp(info->direction, "down") == 0 ? "; less is better\n" : "\n", telling->out);
+    tell_where(telling);
+    if (withheld) {
+        tell_withheld(telling);
+    } else {
+        tell_formula(telling, metric, &value);
+        if (!value.present)
+            tell_absent(telling, metric);
+        tell_certainty(telling, metric, &value);
+        tell_measures(telling, measures, count);
+        tell_left_out(telling, metric, measures, count);
+    }
+    tell_settings(telling, (int)metric, measures, count);
+    begin(telling, "whose");
+    fprintf(telling->out, "%s\n", metric == METRIC_service_level ? service_level_infos[telling->config->abandons].source : info->source);
+    tell_deeper(telling);
+}
+
+static void tell_measure(const struct telling *telling, enum measure measure)
+{
+    bool withheld = measure_is_employee(measure) && telling->withheld_all;
+    fprintf(telling->out, "%s: ", measure_names[measure]);
+    if (withheld)
+        fputs("withheld", telling->out);
+    else
+        fprintf(telling->out, "%" PRId64, telling->view->measure[measure]);
+    fprintf(telling->out, "\n  %s; an integer that is counted, no metric\n", measure_meanings[measure]);
+    tell_where(telling);
+    if (withheld)
+        tell_withheld(telling);
+    tell_settings(telling, -1, &measure, 1);
+    tell_deeper(telling);
+}
+
+static int find_metric(const char *name)
+{
+    for (int i = 0; i < METRIC_COUNT; i++)
+        if (strcmp(metric_infos[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+static int find_measure(const char *name)
+{
+    for (int i = 0; i < MEASURE_COUNT; i++)
+        if (strcmp(measure_names[i], name) == 0)
+            return i;
+    return -1;
+}
+
+int explain_row(jv row, const char *name, const struct config *config, FILE *out)
+{
+    struct telling telling;
+    int metric = find_metric(name), measure = find_measure(name);
+    if (metric < 0 && measure < 0)
+        return err_set(ERR_USAGE, "%s is no metric and no measure; esteem schema metrics lists them", name);
+    int result = telling_open(&telling, row, config, out);
+    if (result != 0)
+        return result;
+    if (metric >= 0)
+        tell_metric(&telling, (enum metric)metric);
+    else
+        tell_measure(&telling, (enum measure)measure);
+    telling_close(&telling);
+    return 0;
+}

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# tests/explain.sh ESTEEM: what would change if the threshold were 30 s, and where a figure comes from, over golden feeds. Speaks TAP.
+set -u
+esteem=$(realpath "${1:?the binary}")
+cd "$(dirname "$0")/golden" || exit 1
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+feed="service level by ignore_short"
+
+check() { # what, expected exit code, command; its output has to be standard input's
+    local what=$1 code=$2
+    shift 2
+    cat >"$work/expected"
+    "$@" >"$work/said" 2>"$work/err"
+    local got=$?
+    if [ $got -eq "$code" ] && diff "$work/expected" "$work/said" >"$work/diff"; then
+        echo "ok - $what"
+    else
+        echo "not ok - $what (exit $got, expected $code)"
+        cat "$work/err" "$work/diff" | head -n 30 | sed 's/^/    /'
+    fi
+}
+holds() { # what, expected exit code, text to be found in what is said; command
+    local what=$1 code=$2 text=$3
+    shift 3
+    "$@" >"$work/said" 2>&1
+    local got=$?
+    if [ $got -eq "$code" ] && grep -qF -- "$text" "$work/said"; then
+        echo "ok - $what"
+    else
+        echo "not ok - $what (exit $got, expected $code): no \"$text\""
+        head -n 30 "$work/said" | sed 's/^/    /'
+    fi
+}
+
+cd "$feed" || exit 1
+sed 's/threshold: 20s/threshold: 30s/' config.yaml >"$work/30s.yaml"
+"$esteem" compute -c config.yaml feed.jsonl >"$work/20s.jsonl" 2>/dev/null
+"$esteem" compute -c "$work/30s.yaml" feed.jsonl >"$work/30s.jsonl" 2>/dev/null
+cd "$work" || exit 1
+
+# Voice: answered after 10, 20, 21 s, abandoned after 4, 6, 25 s. With 30 s the 21 and the 25 come in; nothing else changes.
+check "a threshold of 30 s changes what it says, and nothing else" 1 "$esteem" compute --diff 20s.jsonl 30s.jsonl <<'END'
+acme all day 2026-11-22T00:00:00Z
+  answered_in_sl 3 -> 4 (+1)
+  abandoned_in_sl 2 -> 3 (+1)
+  leg_in_sl 3 -> 4 (+1)
+  service_level 50 -> 66.666667 (+16.666667)
+acme channel=voice day 2026-11-22T00:00:00Z
+  answered_in_sl 2 -> 3 (+1)
+  abandoned_in_sl 2 -> 3 (+1)
+  leg_in_sl 2 -> 3 (+1)
+  service_level 40 -> 60 (+20)
+3 rows compared, 2 differ, 0 only in 20s.jsonl, 0 only in 30s.jsonl
+  answered_in_sl differs in 2 rows
+  abandoned_in_sl differs in 2 rows
+  leg_in_sl differs in 2 rows
+  service_level differs in 2 rows
+END
+check "a file equals itself" 0 "$esteem" compute --diff 20s.jsonl 20s.jsonl <<'END'
+3 rows compared, 0 differ, 0 only in 20s.jsonl, 0 only in 20s.jsonl
+END
+tac 30s.jsonl >backwards.jsonl
+check "a file backwards is the same file" 0 "$esteem" compute --diff 30s.jsonl backwards.jsonl <<'END'
+3 rows compared, 0 differ, 0 only in 30s.jsonl, 0 only in backwards.jsonl
+END
+echo '{"tenant":"acme"}' >>backwards.jsonl
+holds "what is no row is told with its line" 2 'backwards.jsonl:4: no row: "scope"' "$esteem" compute --diff 30s.jsonl backwards.jsonl
+holds "--diff wants two files" 2 "OLD and NEW" "$esteem" compute --diff 30s.jsonl
+
+explain() { "$esteem" explain 'esteem:v1:{acme}:channel=voice:day' "$@"; }
+holds "service_level, with the configuration" 0 "service_level = answered_in_sl / (wait_n + abandoned - abandoned_short) = 3 / (3 + 3 - 1) = 60 %" \
+    explain service_level --row 30s.jsonl -c 30s.yaml
+holds "its threshold" 0 "metrics.service_level.threshold: 30s" explain service_level --row 30s.jsonl -c 30s.yaml
+holds "a row of another configuration is noticed" 0 "the row was made under configuration" explain service_level --row 20s.jsonl -c 30s.yaml
+holds "what no row has" 1 "has no row of the key" "$esteem" explain 'esteem:v1:{acme}:channel=fax:day' csat --row 30s.jsonl
+holds "what is no metric" 2 "csatt is no metric and no measure" explain csatt --row 30s.jsonl
+holds "a metric without a denominator" 0 "csat = csat_top / csat_n = 0 / 0" explain csat --row - <30s.jsonl
+
+cd "$OLDPWD/.." || exit 1
+employees="employees speak from five on, and in days"
+holds "employees' figures that may leave" 0 "esat_n: 5" "$esteem" explain 'acme|team=five|day' esat_n --row "$employees/expected.jsonl"
+holds "employees' figures that may not" 0 "esat_n: withheld" "$esteem" explain 'acme|team=four|day' esat_n --row "$employees/expected.jsonl"
+holds "nobody at that socket" 1 "Redis at $work/none" "$esteem" explain 'esteem:v1:{acme}:all:day' csat --socket "$work/none"
