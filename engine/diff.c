@@ -550,8 +550,9 @@ int diff_files(const char *old_path, const char *new_path, bool json, FILE *out,
         if (result == 0)
             result = rewind_lines(&diff.file[which]);
     }
+    counts->in_order = in_order[OLD] && in_order[NEW];
     if (result == 0)
-        result = in_order[OLD] && in_order[NEW] ? merge(&diff) : compare_in_any_order(&diff);
+        result = counts->in_order ? merge(&diff) : compare_in_any_order(&diff);
     if (result == 0)
         tell_summary(&diff);
     jv_free(diff.by_name);

@@ -10,6 +10,7 @@
 struct diff_counts {
     int64_t compared, differing, only_old, only_new;
     int64_t replaced; /* rows with a later one of the same key behind them */
+    bool in_order;    /* both files were: they were merged as they were read */
 };
 
 /* Writes each row that differs, then a summary; `json`: JSON Lines. ERR_IO, ERR_DATA. */
