@@ -46,16 +46,19 @@ acme all day 2026-11-22T00:00:00Z
   abandoned_in_sl 2 -> 3 (+1)
   leg_in_sl 3 -> 4 (+1)
   service_level 50 -> 66.666667 (+16.666667)
+  leg_service_level 42.857143 -> 57.142857 (+14.285714)
 acme channel=voice day 2026-11-22T00:00:00Z
   answered_in_sl 2 -> 3 (+1)
   abandoned_in_sl 2 -> 3 (+1)
   leg_in_sl 2 -> 3 (+1)
   service_level 40 -> 60 (+20)
+  leg_service_level 33.333333 -> 50 (+16.666667)
 3 rows compared, 2 differ, 0 only in 20s.jsonl, 0 only in 30s.jsonl
   answered_in_sl differs in 2 rows
   abandoned_in_sl differs in 2 rows
   leg_in_sl differs in 2 rows
   service_level differs in 2 rows
+  leg_service_level differs in 2 rows
 END
 check "a file equals itself" 0 "$esteem" compute --diff 20s.jsonl 20s.jsonl <<'END'
 3 rows compared, 0 differ, 0 only in 20s.jsonl, 0 only in 20s.jsonl

@@ -243,7 +243,19 @@ static const struct {
     {MEASURE_restatements, 1}, {MEASURE_resolved_known, 6}, {MEASURE_resolved, 5}, {MEASURE_cost, 4000},
     {MEASURE_survey_sent, 20}, {MEASURE_survey_answered, 13}, {MEASURE_csat_n, 12}, {MEASURE_csat_sum, 51}, {MEASURE_csat_top, 10},
     {MEASURE_nps_n, 10}, {MEASURE_nps_promoters, 6}, {MEASURE_nps_detractors, 2}, {MEASURE_ces_n, 5}, {MEASURE_ces_sum, 24},
-    {MEASURE_opportunities, 4}, {MEASURE_uses, 3},
+    {MEASURE_opportunities, 4}, {MEASURE_uses, 3}, {MEASURE_use_cost, 1500}, {MEASURE_comments, 4}, {MEASURE_self_service, 5},
+    {MEASURE_contained, 3}, {MEASURE_converted, 2}, {MEASURE_conversions, 2}, {MEASURE_conversion_value, 9000},
+    {MEASURE_csat_used_n, 5}, {MEASURE_csat_used_top, 4}, {MEASURE_csat_missed_n, 4}, {MEASURE_csat_missed_top, 2},
+    {MEASURE_nps_used_n, 5}, {MEASURE_nps_used_promoters, 4}, {MEASURE_nps_missed_n, 4}, {MEASURE_nps_missed_promoters, 2},
+    {MEASURE_nps_missed_detractors, 1}, {MEASURE_csat_scripted_n, 6}, {MEASURE_csat_scripted_top, 4}, {MEASURE_csat_unscripted_n, 5},
+    {MEASURE_csat_unscripted_top, 4}, {MEASURE_ac_n, 4}, {MEASURE_ac_x, 1000}, {MEASURE_ac_y, 16}, {MEASURE_ac_xx, 270000},
+    {MEASURE_ac_yy, 70}, {MEASURE_ac_xy, 3800}, {MEASURE_esat_n, 6}, {MEASURE_esat_sum, 25}, {MEASURE_esat_top, 5},
+    {MEASURE_enps_n, 6}, {MEASURE_enps_promoters, 3}, {MEASURE_enps_detractors, 1}, {MEASURE_employee_survey_answered, 6},
+    {MEASURE_upsell_offers, 4}, {MEASURE_upsell_accepted, 1}, {MEASURE_cross_sell_offers, 3}, {MEASURE_cross_sell_accepted, 1},
+    {MEASURE_save_offers, 5}, {MEASURE_save_accepted, 3}, {MEASURE_offer_value, 3000}, {MEASURE_customers_kept, 9},
+    {MEASURE_customers_lost, 1}, {MEASURE_leg_offered, 12}, {MEASURE_leg_answered, 9}, {MEASURE_leg_wait_ms, 180000},
+    {MEASURE_leg_in_sl, 7}, {MEASURE_leg_abandoned, 3}, {MEASURE_first_response_n, 4}, {MEASURE_first_response_ms, 120000},
+    {MEASURE_response_n, 10}, {MEASURE_response_ms, 250000},
 };
 /* Durations of the answered contacts' waits and of the segments, s; their sums are above. */
 static const int16_t example_wait_s[] = {4, 6, 9, 11, 14, 18, 36, 50}, example_handle_s[] = {95, 130, 160, 180, 205, 240, 270, 300, 370, 460};

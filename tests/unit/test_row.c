@@ -185,7 +185,7 @@ Test(row, has_the_json_of_the_specification)
                      "\"csat\":{\"value\":83.333333,\"n\":12,\"low\":55.196914,\"high\":95.303486},"
                      "\"csat_mean\":{\"value\":4.25,\"n\":12},\"aht_ms\":{\"value\":231000,\"n\":40},"
                      "\"talk_avg_ms\":{\"value\":228000,\"n\":40},\"hold_avg_ms\":{\"value\":0,\"n\":40},"
-                     "\"wrap_avg_ms\":{\"value\":3000,\"n\":40}}}");
+                     "\"wrap_avg_ms\":{\"value\":3000,\"n\":40},\"hold_rate\":{\"value\":0,\"n\":40}}}");
     row_free(row);
     config_free(config);
 }
