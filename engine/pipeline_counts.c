@@ -88,6 +88,21 @@ void pipeline_summary(const struct pipeline_counts *counts, const struct config 
                 before = ", ";
             }
     fprintf(out, "%s\n", shards->refused ? ")" : "");
+    const struct {
+        uint64_t count;
+        const char *what;
+    } bounds[] = {
+        {counts->keys_refused, "look-ups of keys beyond limits.keys or limits.memory went to __other__"},
+        {shards->strings_refused, "names beyond the bound of strings counted as __other__"},
+        {shards->ledger.retired, "interactions were retired at limits.interactions or limits.memory"},
+        {counts->folds.untold, "calendar windows were let go before every sink had them, for want of memory"},
+        {counts->folds.beyond_correction, "differences came for windows beyond retention.correction"},
+        {counts->folds.saturated, "sums met the end of 64 bits"},
+        {shards->ledger.skewed, "interactions had a duration brought to 0 or to 31 d"},
+    };
+    for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++)
+        if (bounds[i].count)
+            fprintf(out, "%llu %s\n", (unsigned long long)bounds[i].count, bounds[i].what);
     uint64_t records = shards->ledger.records, keys = counts->folds.keys;
     fprintf(out, "%llu interactions kept, %llu bytes each; %llu scope keys, %llu bytes each; %llu panes, %llu calendar windows\n",
             (unsigned long long)records,

@@ -302,6 +302,27 @@ static void reload(struct run *run, const char *path, const struct config **now)
     pipeline_reload(run->pipeline, next);
 }
 
+/* What went wrong so far, in the sources and with checkpoints; nothing is said while nothing did. */
+static void status_of_state(struct run *run)
+{
+    struct kafka_counts sum = {0};
+    for (int s = 0; s < run->shards; s++) {
+        struct kafka_counts one = kafka_source_counts(&run->source[s]);
+        sum.lost += one.lost;
+        sum.unfetchable += one.unfetchable;
+        sum.recreated += one.recreated;
+    }
+    if (sum.lost || sum.unfetchable || sum.recreated)
+        log_warn("status.sources", "lost=%llu unfetchable=%llu recreated=%llu", (unsigned long long)sum.lost, (unsigned long long)sum.unfetchable,
+                 (unsigned long long)sum.recreated);
+    if (run->checkpoint == NULL)
+        return;
+    struct checkpoint_counts state = checkpoint_counts(run->checkpoint);
+    int64_t age_ms = state.written_ms == INT64_MIN ? -1 : clock_monotonic_ms(&run->clock) - state.written_ms;
+    log_line(state.failed ? LOG_WARN : LOG_INFO, "status.checkpoint", "written=%llu failed=%llu bytes=%llu age_s=%lld", (unsigned long long)state.written,
+             (unsigned long long)state.failed, (unsigned long long)state.bytes, (long long)(age_ms < 0 ? -1 : age_ms / 1000));
+}
+
 static void status(struct run *run)
 {
     struct pipeline_counts counts = pipeline_counts(run->pipeline);
@@ -312,6 +333,7 @@ static void status(struct run *run)
              (unsigned long long)counts.shards.applied, (unsigned long long)counts.shards.duplicates,
              (unsigned long long)counts.shards.refused, (unsigned long long)counts.shards.ledger.records,
              (unsigned long long)counts.folds.keys, (unsigned long long)counts.folds.rows, watermark);
+    status_of_state(run);
 }
 
 /* Until a signal ends it. Returns how. */
