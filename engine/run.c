@@ -33,7 +33,8 @@ static const char help[] =
     "                     over, calendar windows are final\n";
 
 struct run {
-    const struct config *config;
+    const struct config *config;                /* of the start */
+    _Atomic(const struct config *) live_config; /* the one that counts now */
     struct pipeline *pipeline;
     struct source source[SHARD_MAX];
     int shards, folds;
@@ -57,7 +58,7 @@ static bool dead_letter(void *context, const struct refused *refused)
     struct deadletter_message letter = {.bytes = message->at, .length = message->length, .topic = run->config->topic[message->topic].name,
                                         .partition = message->partition, .offset = message->offset,
                                         .reason = refusal_names[refused->reason], .field = refused->field,
-                                        .config_id = run->config->id, .text = refused->text};
+                                        .config_id = atomic_load_explicit(&run->live_config, memory_order_acquire)->id, .text = refused->text};
     return deadletter_put(run->deadletter, &letter) == DEADLETTER_TAKEN;
 }
 
@@ -140,9 +141,11 @@ static int restore(struct run *run, const struct pipeline_setup *setup)
         if (result != 0 || run->checkpoint == NULL || config->state_start == STATE_CLEAN)
             return result;
         int64_t epoch = pipeline_restore(run->pipeline, config->state_folder, &before);
-        if (epoch > 0)
+        if (epoch > 0) {
+            checkpoint_restored(run->checkpoint, (uint64_t)epoch);
             log_info("checkpoint.restored", "epoch %lld of %s, in %lld ms", (long long)epoch, config->state_folder,
                      (long long)(clock_monotonic_ms(&run->clock) - begun_ms));
+        }
         if (epoch >= 0)
             return 0;
         pipeline_free(run->pipeline); /* half of it may be there */
@@ -179,6 +182,7 @@ int run_start(const struct config *config, struct run **out)
     struct run *run = calloc(1, sizeof *run);
     ensure(run != NULL, "the machine has memory left");
     run->config = config;
+    atomic_init(&run->live_config, config);
     struct clock machine = clock_machine();
     run->clock = clock_steady(&run->steady, &machine);
     count_threads(run);
@@ -208,13 +212,16 @@ struct pipeline *run_pipeline(struct run *run)
 /* Looks at the memory that the process holds, some times a second. */
 static void watch_memory(struct run *run)
 {
+    const struct config *config = atomic_load_explicit(&run->live_config, memory_order_relaxed);
+    if (config->limit_memory == 0 && run->memory == MEMORY_FREE)
+        return;
     struct pipeline_counts counts = pipeline_counts(run->pipeline);
     uint64_t resident = memory_resident(), slack = counts.shards.ledger.slack_bytes + counts.folds.slack_bytes;
-    enum memory_state state = memory_state((uint64_t)run->config->limit_memory, resident, slack, run->memory);
+    enum memory_state state = memory_state((uint64_t)config->limit_memory, resident, slack, run->memory);
     static const char *const means[] = {"all is begun again", "new keys go to __other__", "new keys go to __other__, new interactions meet limits.at_interactions"};
     if (state > run->memory)
         log_error("memory.short", "%llu MiB are held, limits.memory is %lld MiB: %s; raise it, or shorten retention", (unsigned long long)(resident >> 20),
-                  (long long)(run->config->limit_memory >> 20), means[state]);
+                  (long long)(config->limit_memory >> 20), means[state]);
     else if (state < run->memory)
         log_info("memory.freed", "%llu MiB are held: %s", (unsigned long long)(resident >> 20), means[state]);
     if (state != run->memory)
@@ -237,8 +244,7 @@ int run_check(struct run *run)
 {
     tend(run);
     follow_clock(run);
-    if (run->config->limit_memory)
-        watch_memory(run);
+    watch_memory(run);
     if (run->redis_open && redis_fenced(run->redis.state))
         return err_set(ERR_FENCED, "a newer instance publishes to this Redis; this one has stopped");
     return 0;
@@ -299,6 +305,7 @@ static void reload(struct run *run, const char *path, const struct config **now)
     log_info("reload.done", "config %s replaces %s", next->id, (*now)->id);
     set_log(next);
     *now = next;
+    atomic_store_explicit(&run->live_config, next, memory_order_release);
     pipeline_reload(run->pipeline, next);
 }
 
@@ -366,6 +373,8 @@ static int lock(const struct config *config)
 {
     char path[512];
     snprintf(path, sizeof path, "%s/esteem.%s.lock", getenv("XDG_RUNTIME_DIR") ? getenv("XDG_RUNTIME_DIR") : "/tmp", config->kafka_group);
+    for (char *at = strstr(path, "/esteem.") + 1; *at; at++)
+        *at = *at == '/' ? '_' : *at; /* a group may have any name, a file may not */
     int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (file < 0)
         return err_set(ERR_IO, "%s: %s", path, strerror(errno));

@@ -179,9 +179,9 @@ static bool read_gone(struct reading *reading, struct slice_item *item)
 static bool read_pane(struct reading *reading, struct slice_item *item)
 {
     struct pane_saved saved;
-    if (!pane_saved_read(item, &saved) || saved.key >= reading->keys)
+    if (!pane_saved_read(item, &saved) || (saved.runs && saved.key >= reading->keys))
         return false;
-    if (reading->out == NULL)
+    if (reading->out == NULL || saved.key >= reading->keys)
         return true;
     fprintf(reading->out, "{\"pane\":{%s,\"start\":%" PRId64 ",\"level\":%d}", reading->key[saved.key], saved.start_ms, saved.level);
     if (saved.runs)
@@ -205,9 +205,9 @@ static bool read_cell(struct reading *reading, struct slice_item *item)
         (void)slice_get_u64(item);
         runs = slice_get_rest(item, &length);
     }
-    if (item->bad || key >= reading->keys || window >= CALENDAR_COUNT || (!gone && !tally_runs_valid(runs, length)))
+    if (item->bad || (key >= reading->keys && !gone) || window >= CALENDAR_COUNT || (!gone && !tally_runs_valid(runs, length)))
         return false;
-    if (reading->out == NULL)
+    if (reading->out == NULL || key >= reading->keys)
         return true;
     fprintf(reading->out, "{\"calendar\":{%s,\"window\":\"%s\",\"start\":%" PRId64 "}", reading->key[key], calendar_names[window], start_ms);
     if (gone) {
@@ -241,6 +241,8 @@ static int each_item(void *context, struct slice_item *item)
     struct reading *reading = context;
     uint32_t length;
     bool good = true;
+    if (item->kind == SLICE_SHARD)
+        reading->items[SLICE_INPUT] = 0; /* each file of a chain names all inputs again */
     reading->items[item->kind]++;
     switch (item->kind) {
     case SLICE_NAMES: read_names(reading, item); good = !item->bad; break;
@@ -319,8 +321,13 @@ static int survey(const char *folder, uint64_t only, bool deep)
     struct manifest *manifest = malloc(sizeof *manifest);
     ensure(manifest != NULL, "the machine has memory left");
     int count = manifest_list(folder, epochs), code = count < 0 ? report("") : EXIT_DONE;
-    if (count == 0)
-        printf("%s has no checkpoint\n", folder);
+    bool found = only == 0;
+    for (int i = 0; i < count; i++)
+        found |= epochs[i] == only;
+    if (count >= 0 && (count == 0 || !found)) {
+        printf("%s has no checkpoint%s\n", folder, only ? " of that epoch" : "");
+        code = only ? EXIT_FAILED : code;
+    }
     for (int i = 0; i < count; i++) {
         uint64_t items[SLICE_KINDS] = {0};
         if (only && epochs[i] != only)
@@ -328,13 +335,13 @@ static int survey(const char *folder, uint64_t only, bool deep)
         int result = manifest_read(folder, epochs[i], manifest);
         if (result == 0)
             print_manifest(manifest);
-        if (result == 0 && (deep || i == 0))
+        if (result == 0 && (deep || i == 0 || only))
             result = read_checkpoint(folder, manifest, NULL, items);
         if (result != 0) {
             char what[64];
             snprintf(what, sizeof what, "epoch %" PRIu64 " is not whole", epochs[i]);
             code = report(what);
-        } else if (deep || i == 0) {
+        } else if (deep || i == 0 || only) {
             printf("  whole: %" PRIu64 " partitions, %" PRIu64 " interactions written (%" PRIu64 " taken out), %" PRIu64 " strings, %" PRIu64 " keys, %" PRIu64
                    " panes (%" PRIu64 " taken out), %" PRIu64 " calendar windows\n", items[SLICE_INPUT], items[SLICE_RECORD], items[SLICE_RECORD_GONE],
                    items[SLICE_STRING], items[SLICE_KEY], items[SLICE_PANE], items[SLICE_PANE_GONE], items[SLICE_CELL]);

@@ -258,9 +258,10 @@ enum ledger_result ledger_put(struct ledger *ledger, struct ledger_key key, uint
     if (record != NONE && known(ledger_at(ledger, record), fact))
         return LEDGER_DUPLICATE;
     if (record == NONE) {
-        if (ledger->records >= ledger->bounds.interactions || (ledger->pressed && ledger->allowed == 0))
+        bool short_of_memory = ledger->pressed && ledger->allowed == 0;
+        if (!ledger->relaxed && (ledger->records >= ledger->bounds.interactions || short_of_memory))
             return LEDGER_FULL;
-        ledger->allowed -= ledger->pressed;
+        ledger->allowed -= ledger->pressed && ledger->allowed > 0;
         record = ledger_make(ledger, key, home, tenant, alone, fact->time_ms, ledger->epoch_now);
     }
     touch(ledger, record);
@@ -487,6 +488,11 @@ uint32_t ledger_retire_oldest(struct ledger *ledger, uint32_t most, bool shrink)
     ledger->counts.retired += count;
     ledger->allowed = shrink ? count - count / 8 : count;
     return count;
+}
+
+void ledger_relax(struct ledger *ledger, bool relaxed)
+{
+    ledger->relaxed = relaxed;
 }
 
 void ledger_press(struct ledger *ledger, bool pressed)

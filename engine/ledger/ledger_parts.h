@@ -62,7 +62,9 @@ struct ledger {
     struct track track;
     struct ledger_key *gone; /* forgotten since the last checkpoint, for an incremental one */
     uint32_t gone_count, gone_room;
-    struct slice_out *out; /* of the running checkpoint */
+    struct slice_out *out;  /* of the running checkpoint */
+    uint32_t dump_sequence; /* of the roster when it began: its slice has no younger changes */
+    bool relaxed;           /* the bound does not count */
 };
 
 static inline struct interaction *ledger_at(const struct ledger *ledger, uint32_t record)

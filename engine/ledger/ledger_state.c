@@ -12,14 +12,14 @@ enum { RECORD_HEAD = 16 + 7 * VARINT_MAX, GONE_MOST = 4 << 20 /* keys; more of t
 
 /* ---- writing ---- */
 
-static uint8_t *put_record(uint8_t *at, const struct interaction *one)
+static uint8_t *put_record(const struct ledger *ledger, uint8_t *at, const struct interaction *one)
 {
     at = slice_u64(slice_u64(at, one->key.high), one->key.low);
     *at++ = one->flags & FLAG_ALONE ? 1 : 0;
     at = varint_put(at, zigzag(one->last_ms));
     at = varint_put(at, one->tenant);
     at = varint_put(at, one->epoch);
-    at = varint_put(at, one->roster_sequence);
+    at = varint_put(at, one->roster_sequence < ledger->dump_sequence ? one->roster_sequence : ledger->dump_sequence);
     at = varint_put(at, one->home);
     memcpy(at, one->log, one->length);
     return at + one->length;
@@ -30,7 +30,7 @@ void ledger_keep_for_checkpoint(struct ledger *ledger, uint32_t record)
 {
     struct interaction *one = ledger_at(ledger, record);
     if (track_touch(&ledger->track, record, &one->mark))
-        slice_put_end_late(ledger->out, put_record(slice_put_late(ledger->out, SLICE_RECORD, RECORD_HEAD + one->length), one));
+        slice_put_end_late(ledger->out, put_record(ledger, slice_put_late(ledger->out, SLICE_RECORD, RECORD_HEAD + one->length), one));
 }
 
 void ledger_note_gone(struct ledger *ledger, uint32_t record)
@@ -59,6 +59,7 @@ bool ledger_dump_begin(struct ledger *ledger, bool full, struct slice_out *out)
     ensure(ledger->touched_count == 0, "a ledger is flushed before it is written");
     full = track_begin(&ledger->track, full, ledger->made);
     ledger->out = out;
+    ledger->dump_sequence = roster_sequence(ledger->roster);
     for (uint32_t i = 0; i < ledger->gone_count && !full; i++)
         slice_put_end(out, slice_u64(slice_u64(slice_put(out, SLICE_RECORD_GONE, 16), ledger->gone[i].high), ledger->gone[i].low));
     ledger->gone_count = 0;
@@ -74,7 +75,7 @@ bool ledger_dump_step(struct ledger *ledger, uint32_t bytes)
         struct interaction *one = ledger_at(ledger, record);
         if (!(one->flags & FLAG_USED) || !track_take(&ledger->track, &one->mark))
             continue;
-        slice_put_end(ledger->out, put_record(slice_put(ledger->out, SLICE_RECORD, RECORD_HEAD + one->length), one));
+        slice_put_end(ledger->out, put_record(ledger, slice_put(ledger->out, SLICE_RECORD, RECORD_HEAD + one->length), one));
     }
     return false;
 }

@@ -188,7 +188,7 @@ static bool keep(struct shard *shard, const struct event *ev, struct ledger_key 
         shard->counts.ledger_full++;
         shard->full = true;
         if (shard->config->at_interactions == AT_BOUND_PAUSE)
-            log_error("ledger.full", "limits.interactions or limits.memory is reached and sources are paused: raise it, or set limits.at_interactions: retire");
+            log_error("ledger.full", "limits.interactions or limits.memory is reached and sources are paused: raise it, or set limits.at_interactions: retire, and restart");
         return false;
     case LEDGER_DUPLICATE:
         shard->counts.duplicates++;

@@ -308,11 +308,11 @@ static uint32_t retire_count(const struct shard *shard)
     return part < 1 ? 1 : part > RETIRE_MOST ? RETIRE_MOST : (uint32_t)part;
 }
 
-/* Interactions give way to what else needs memory until they hold an eighth of it. */
+/* Interactions give way to what else needs memory until they hold a sixteenth of it. */
 static bool ledger_is_large(const struct shard *shard)
 {
     struct ledger_counts counts = ledger_counts(shard->ledger);
-    return (int64_t)(counts.fact_bytes + counts.index_bytes) > shard->config->limit_memory / 8 / shard->setup.shards;
+    return (int64_t)(counts.fact_bytes + counts.index_bytes) > shard->config->limit_memory / 16 / shard->setup.shards;
 }
 
 /* After the ledger was full: by config the oldest interaction goes. What is held up for other reasons just waits. */
@@ -401,7 +401,9 @@ int shard_step(struct shard *shard, int wait_ms, bool flush)
 {
     int done = send_outbox(shard);
     ledger_press(shard->ledger, atomic_load_explicit(&shard->setup.clocks->pressed, memory_order_relaxed));
+    ledger_relax(shard->ledger, shard->barrier != 0);
     done += take_parcels(shard);
+    ledger_relax(shard->ledger, false);
     done += shard_state_step(shard);
     done += read_source(shard, done || flush ? 0 : wait_ms);
     int64_t now_ms = clock_monotonic_ms(&shard->setup.clock);

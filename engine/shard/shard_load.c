@@ -267,9 +267,15 @@ static int load_epoch(struct shard_load *load, struct slice_item *item)
             for (int i = 0; i < DIMENSION_MAX; i++)
                 ours.settings.rule[r].match.id[i] = string(load, s, epoch.settings.rule[r].match.id[i]);
         view->epoch[slot] = ledger_epoch_keep(load->shard[s]->ledger, &ours);
-        if (view->epoch[slot] < 0 || view->kept_count == LEDGER_EPOCHS)
+        if (view->epoch[slot] < 0)
             return err_set(ERR_DATA, "it has more than %d sets of settings; begin anew with state.start: clean", LEDGER_EPOCHS);
-        view->kept[view->kept_count++] = view->epoch[slot];
+        bool again = false; /* each file of a chain names them all */
+        for (int e = 0; e < view->kept_count; e++)
+            again |= view->kept[e] == view->epoch[slot];
+        if (again)
+            ledger_epoch_let_go(load->shard[s]->ledger, view->epoch[slot]);
+        else
+            view->kept[view->kept_count++] = view->epoch[slot];
     }
     return 0;
 }

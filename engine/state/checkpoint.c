@@ -131,6 +131,18 @@ int checkpoint_new(const struct checkpoint_setup *setup, struct checkpoint **out
     return 0;
 }
 
+void checkpoint_restored(struct checkpoint *checkpoint, uint64_t epoch)
+{
+    int kept = 0;
+    for (int i = 0; i < checkpoint->kept_count; i++) {
+        if (checkpoint->kept[i]->epoch <= epoch)
+            checkpoint->kept[kept++] = checkpoint->kept[i];
+        else
+            free(checkpoint->kept[i]);
+    }
+    checkpoint->kept_count = kept;
+}
+
 void checkpoint_free(struct checkpoint *checkpoint)
 {
     if (checkpoint == NULL)
@@ -212,10 +224,12 @@ static void begin(struct checkpoint *checkpoint)
     checkpoint->phase = PHASE_WRITES;
     checkpoint->failed = false;
     checkpoint->begun_ms = clock_monotonic_ms(&checkpoint->setup.clock);
+    bool full = false; /* all together, so that the generation before shares no file with this one */
+    for (int i = 0; i < checkpoint->slices; i++)
+        full |= wants_full(checkpoint, &checkpoint->slice[i].chain);
     for (int i = 0; i < checkpoint->slices; i++) {
-        struct slice *slice = &checkpoint->slice[i];
-        slice->done = false;
-        atomic_store_explicit(&checkpoint->want_full[i], wants_full(checkpoint, &slice->chain), memory_order_relaxed);
+        checkpoint->slice[i].done = false;
+        atomic_store_explicit(&checkpoint->want_full[i], full, memory_order_relaxed);
     }
     crash_point("checkpoint.begun");
     /* release: want_full is visible to checkpoint_wanted's acquire */
@@ -292,7 +306,7 @@ static void end_failed(struct checkpoint *checkpoint)
     checkpoint->all_full = true;
     count(checkpoint, 0);
     const struct manifest *const *keep = (const struct manifest *const *)checkpoint->kept;
-    manifest_sweep(checkpoint->folder, keep, checkpoint->kept_count); /* room for the next one */
+    manifest_sweep(checkpoint->folder, keep, checkpoint->kept_count, checkpoint->epoch); /* room for the next one */
     atomic_store_explicit(&checkpoint->given_up, checkpoint->epoch, memory_order_release);
     rest(checkpoint);
 }
@@ -313,6 +327,8 @@ static struct manifest *describe(struct checkpoint *checkpoint)
     time_text(clock_wall_ms(&checkpoint->setup.clock), manifest->written, sizeof manifest->written);
     snprintf(manifest->engine, sizeof manifest->engine, "%s", ENGINE_VERSION);
     snprintf(manifest->group, sizeof manifest->group, "%s", checkpoint->setup.group);
+    for (char *at = manifest->group; *at; at++)
+        *at = *at < ' ' ? '_' : *at; /* a line of its own */
     snprintf(manifest->config, sizeof manifest->config, "%s", checkpoint->setup.config_id);
     manifest->slices = checkpoint->slices;
     manifest->shards = checkpoint->setup.shards;
@@ -373,7 +389,7 @@ static void end_written(struct checkpoint *checkpoint)
     keep(checkpoint, manifest);
     count(checkpoint, bytes);
     atomic_store_explicit(&checkpoint->lasting, checkpoint->epoch, memory_order_release);
-    manifest_sweep(checkpoint->folder, (const struct manifest *const *)checkpoint->kept, checkpoint->kept_count);
+    manifest_sweep(checkpoint->folder, (const struct manifest *const *)checkpoint->kept, checkpoint->kept_count, 0);
     crash_point("old.removed");
     log_debug("checkpoint.written", "epoch %" PRIu64 ", %" PRIu64 " bytes, in %" PRId64 " ms", checkpoint->epoch, bytes,
               clock_monotonic_ms(&checkpoint->setup.clock) - checkpoint->begun_ms);

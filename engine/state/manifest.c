@@ -47,12 +47,30 @@ int manifest_list(const char *folder, uint64_t *epochs)
     return count;
 }
 
+/* Whether a file has the name of a manifest or a slice, or of one that was not finished. */
+static bool own_name(const char *name, uint64_t *epoch)
+{
+    static const char *const forms[] = {".manifest%n", "-shard-%*u.slice%n", "-fold-%*u.slice%n"};
+    int digits = (int)strspn(name, "0123456789");
+    if (digits < 10 || digits > 19)
+        return false;
+    *epoch = strtoull(name, NULL, 10);
+    for (size_t f = 0; f < sizeof forms / sizeof *forms; f++) {
+        int end = 0;
+        (void)sscanf(name + digits, forms[f], &end);
+        const char *rest = name + digits + end;
+        if (end && (*rest == 0 || strcmp(rest, ".tmp") == 0))
+            return true;
+    }
+    return false;
+}
+
 uint64_t manifest_next_epoch(const char *folder)
 {
     uint64_t highest = 0, epoch;
     DIR *dir = opendir(folder);
     for (struct dirent *entry; dir && (entry = readdir(dir)) != NULL;)
-        if (sscanf(entry->d_name, "%" SCNu64, &epoch) == 1 && epoch > highest)
+        if (own_name(entry->d_name, &epoch) && epoch > highest)
             highest = epoch;
     if (dir)
         closedir(dir);
@@ -72,12 +90,12 @@ static bool needed(const struct manifest *manifest, const char *name)
     return false;
 }
 
-void manifest_sweep(const char *folder, const struct manifest *const *keep, int count)
+void manifest_sweep(const char *folder, const struct manifest *const *keep, int count, uint64_t only)
 {
     DIR *dir = opendir(folder);
     for (struct dirent *entry; dir && (entry = readdir(dir)) != NULL;) {
         uint64_t epoch;
-        bool ours = sscanf(entry->d_name, "%" SCNu64, &epoch) == 1 && strlen(entry->d_name) > 10;
+        bool ours = own_name(entry->d_name, &epoch) && (only == 0 || epoch == only);
         for (int i = 0; ours && i < count; i++)
             ours = !needed(keep[i], entry->d_name);
         char path[1024];
@@ -125,6 +143,8 @@ int manifest_write(const char *folder, const struct disk *disk, const struct man
         crash_point("manifest.synced");
     }
     if (result == 0)
+        result = disk->sync_folder(disk->context, folder); /* no manifest without the files that it names */
+    if (result == 0)
         result = disk->rename(disk->context, temporary, path);
     crash_point("manifest.renamed");
     if (result == 0)
@@ -148,7 +168,8 @@ static bool read_slice(struct manifest *manifest, const char *line)
     int *count = fold ? &manifest->folds : &manifest->shards;
     if (index != *count || (!fold && manifest->folds) || (!fold && strcmp(kind, "shard") != 0))
         return false;
-    ++*count;
+    if (++*count > (fold ? (int)STATE_FOLDS_MAX : (int)STATE_SHARDS_MAX))
+        return false;
     manifest->slice[manifest->slices++] = (struct state_slice){.fold = fold, .index = index};
     return true;
 }
@@ -165,7 +186,7 @@ static bool read_file(struct manifest *manifest, const char *line)
 static bool read_line(struct manifest *manifest, const char *line)
 {
     if (sscanf(line, "epoch %" SCNu64, &manifest->epoch) == 1 || sscanf(line, "written %31s", manifest->written) == 1 ||
-        sscanf(line, "engine %31s", manifest->engine) == 1 || sscanf(line, "group %127s", manifest->group) == 1 ||
+        sscanf(line, "engine %31s", manifest->engine) == 1 || sscanf(line, "group %127[^\n]", manifest->group) == 1 ||
         sscanf(line, "config %15s", manifest->config) == 1)
         return true;
     return strncmp(line, "slice ", 6) == 0 ? read_slice(manifest, line) : strncmp(line, "file ", 5) == 0 && read_file(manifest, line);

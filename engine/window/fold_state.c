@@ -95,11 +95,14 @@ void fold_dump_begin(struct fold *fold, bool full, struct slice_out *out)
     if (full)
         fold->keys_saved = 0;
     fold->keys_due = fold->keys;
-    (void)pane_dump_begin(fold->ladder, full, out);
+    (void)pane_dump_begin(fold->ladder, full, fold->keys_saved, out);
     (void)track_begin(&fold->track, full, fold->cells_made);
-    for (uint32_t i = 0; i < fold->gone_count && !full; i++)
+    for (uint32_t i = 0; i < fold->gone_count && !full; i++) {
+        if (fold->gone[i].key >= fold->keys_saved) /* no file has a cell of so young a key */
+            continue;
         slice_put_end(out, put_cell_name(slice_put(out, SLICE_CELL_GONE, 3 * VARINT_MAX), fold->gone[i].key, fold->gone[i].window,
                                          fold->gone[i].start_ms));
+    }
     fold->gone_count = 0;
 }
 
@@ -317,8 +320,10 @@ static bool load_pane(struct fold_load *load, struct slice_item *item)
 {
     struct pane_saved saved;
     load_windows(load);
-    if (!pane_saved_read(item, &saved) || saved.key >= load->places || saved.level >= load->rolling_count)
+    if (!pane_saved_read(item, &saved) || (saved.runs && saved.key >= load->places) || saved.level >= load->rolling_count)
         return false;
+    if (saved.key >= load->places)
+        return true; /* gone before any file had it */
     const struct place *place = &load->place[saved.key];
     if (place->key == NONE)
         return true;
@@ -336,15 +341,18 @@ static bool load_cell(struct fold_load *load, struct slice_item *item)
 {
     uint64_t number = slice_get(item), window = slice_get(item);
     int64_t start_ms = slice_get_signed(item);
-    if (item->bad || number >= load->places || window >= sizeof load->calendar)
+    bool gone = item->kind == SLICE_CELL_GONE;
+    if (item->bad || (number >= load->places && !gone) || window >= sizeof load->calendar)
         return false;
+    if (number >= load->places)
+        return true;
     const struct place *place = &load->place[number];
     struct fold *fold = load->fold[place->fold];
     uint8_t ours = load->calendar[window];
     if (place->key == NONE || ours == UINT8_MAX || !(fold->config->calendar >> ours & 1))
         return true;
     uint32_t c = cells_at(fold, place->key, ours, start_ms);
-    if (item->kind == SLICE_CELL_GONE) {
+    if (gone) {
         if (c != NONE)
             cells_forget(fold, c);
         return true;

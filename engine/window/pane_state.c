@@ -56,13 +56,14 @@ bool pane_dump_can_add(const struct pane_ladder *ladder)
     return track_on(&ladder->track);
 }
 
-bool pane_dump_begin(struct pane_ladder *ladder, bool full, struct slice_out *out)
+bool pane_dump_begin(struct pane_ladder *ladder, bool full, uint32_t keys, struct slice_out *out)
 {
     full = track_begin(&ladder->track, full, ladder->made);
     ladder->out = out;
     for (uint32_t i = 0; i < ladder->gone_count && !full; i++) {
         const struct pane_name *gone = &ladder->gone[i];
-        slice_put_end(out, put_name(slice_put(out, SLICE_PANE_GONE, PANE_HEAD), gone->key, gone->level, gone->start_ms));
+        if (gone->key < keys)
+            slice_put_end(out, put_name(slice_put(out, SLICE_PANE_GONE, PANE_HEAD), gone->key, gone->level, gone->start_ms));
     }
     ladder->gone_count = 0;
     return full;

@@ -34,6 +34,9 @@ struct checkpoint;
 int checkpoint_new(const struct checkpoint_setup *setup, struct checkpoint **checkpoint);
 void checkpoint_free(struct checkpoint *checkpoint);
 
+/* The engine was restored from this epoch: younger ones are damaged, and not worth keeping. Before the first step. */
+void checkpoint_restored(struct checkpoint *checkpoint, uint64_t epoch);
+
 /* Agents: shards first, then folds. */
 struct ring *checkpoint_ring(struct checkpoint *checkpoint, int agent); /* of struct slice_block; the checkpoint's to free */
 /* Any thread. The epoch that is wanted now, `*full` of this agent's slice. Before the first

@@ -75,6 +75,8 @@ uint32_t ledger_evict(struct ledger *ledger, int64_t watermark_ms, uint32_t most
 /* Forgets the records with the oldest last facts, counted; their figures stay. Returns how many, at most `most`. Flush first.
  * While memory is short, as many new ones may come, or with `shrink` an eighth fewer. */
 uint32_t ledger_retire_oldest(struct ledger *ledger, uint32_t most, bool shrink);
+/* While a barrier waits for what other shards have handed over: the bound does not count. */
+void ledger_relax(struct ledger *ledger, bool relaxed);
 /* While memory is short: a new record is FULL, whatever the bound says. */
 void ledger_press(struct ledger *ledger, bool pressed);
 

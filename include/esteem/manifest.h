@@ -51,8 +51,9 @@ int manifest_list(const char *folder, uint64_t *epochs);
 int manifest_read(const char *folder, uint64_t epoch, struct manifest *manifest);
 /* Writes, syncs, renames, syncs the folder: after that the checkpoint is real. */
 int manifest_write(const char *folder, const struct disk *disk, const struct manifest *manifest);
-/* Removes what no manifest of these needs, manifests included. */
-void manifest_sweep(const char *folder, const struct manifest *const *keep, int count);
+/* Removes what no manifest of these needs, manifests included; only files of epoch `only`, unless that is 0. Files that are not of a
+ * checkpoint's names stay. */
+void manifest_sweep(const char *folder, const struct manifest *const *keep, int count, uint64_t only);
 /* The next number for files: above all that are there. */
 uint64_t manifest_next_epoch(const char *folder);
 

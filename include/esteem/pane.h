@@ -43,8 +43,9 @@ void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_cross *cross,
 
 /* ---- checkpoints (pane_state.c) ---- */
 
-/* Begins to write the panes as they are now: all, or what has changed or gone since the last begin. Returns whether it is all. */
-bool pane_dump_begin(struct pane_ladder *ladder, bool full, struct slice_out *out);
+/* Begins to write the panes as they are now: all, or what has changed or gone since the last begin, of keys below `keys`: no file has
+ * those of younger ones. Returns whether it is all. */
+bool pane_dump_begin(struct pane_ladder *ladder, bool full, uint32_t keys, struct slice_out *out);
 /* Writes on, about `bytes`. True: all is written. */
 bool pane_dump_step(struct pane_ladder *ladder, uint32_t bytes);
 /* Whether an incremental one is possible. */

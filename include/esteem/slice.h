@@ -4,7 +4,8 @@
  *
  *   block: { u8 kind, u32 length (little endian), bytes } ...     the last item of a slice is SLICE_END with the number of items
  *
- * Runs on: the thread that owns it; blocks are handed on whole. Bounded by whoever writes: main.blocks tells how much lies here. */
+ * Runs on: the thread that owns it; blocks are handed on whole. Bounded by whoever writes, for the
+ * main chain; the late one holds what changed while a disk was slow, at most a copy of the state. */
 #ifndef ESTEEM_SLICE_H
 #define ESTEEM_SLICE_H
 
