@@ -379,36 +379,6 @@ Test(checkpoint, threads_may_be_more_or_fewer_after_a_kill)
     }
 }
 
-/* A queue is met for the first time by an event so old that its pane has left the shortest windows before the next checkpoint: that increment has
- * the key, and the pane went before any file had it. */
-Test(checkpoint, a_pane_may_go_before_any_file_had_its_key)
-{
-    static const char *const quick = "time: {mode: replay, out_of_order: 1s, idle_after: 1h}\nretention: {ids: 8d}\n"
-                                     "windows: {rolling: [1m, 5m], calendar: [hour]}\nscopes: [[], [queue]]\npublish: {tick: 100ms}\n";
-    for (int i = 0; i < 3000; i++) {
-        int64_t t = T + i * INT64_C(500);
-        say(i % PARTITIONS, "{\"id\":\"e%d\",\"type\":\"interaction.offered\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\",\"queue\":\"q%d\"}", i,
-            i % 3 ? t : t - 57000, i, i % 3 ? i % 5 : 1000 + i);
-    }
-    struct picture want = undisturbed(quick);
-    struct engine engine = {0};
-    struct chance chance = {5};
-    store_init(&store);
-    for (int lives = 0; lives < 12; lives++) {
-        int64_t epoch = engine_start(&engine, quick, 2, 1, folder, chance_next(&chance));
-        cr_expect(lives == 0 || epoch > 0, "life %d: %s", lives, err_text());
-        engine_steps(&engine, 25 + chance_below(&chance, 20));
-        engine_kill(&engine);
-    }
-    cr_expect_gt(engine_start(&engine, quick, 2, 1, folder, 3), 0);
-    engine_finish(&engine);
-    struct picture got = picture_of(&store);
-    expect_equal(&want, &got, "late first events");
-    picture_free(&want);
-    picture_free(&got);
-    store_close(&store);
-}
-
 /* ---- disks ---- */
 
 static int64_t disk_room; /* bytes that may still be written; below 0: no bound */

@@ -415,3 +415,48 @@ Test(fold, rows_equal_brute_force_sums_for_awkward_windows_and_a_zone_with_half_
     random_feed("windows: {rolling: [90s, 100s, 1000s, 61m, 36h], calendar: [quarter_hour, hour, day], timezone: Australia/Lord_Howe}\n"
                 "scopes: [[queue]]\nretention: {correction: 365d}\n", 2);
 }
+
+/* ---- checkpoints ---- */
+
+/* Writes the fold's part and puts it on the load; false when an item is refused. */
+static bool carry_over(bool full, struct fold_load *load)
+{
+    struct slice_out out = {0};
+    bool good = true;
+    fold_dump_begin(f->fold, full, &out);
+    while (!out.ended)
+        (void)fold_dump_step(f->fold, 1 << 16);
+    cr_expect_eq(out.full, full);
+    while (slice_ready(&out)) {
+        struct slice_block *block = slice_take(&out);
+        struct slice_item item;
+        for (const uint8_t *at = block->bytes, *end = block->bytes + block->length; good && slice_next(&at, end, &item);)
+            good = fold_load_item(load, &item);
+        slice_block_free(block);
+    }
+    return good;
+}
+
+/* A queue's first event comes so late that its pane leaves the shortest window before the next increment: no file ever had that pane. */
+Test(fold, an_increment_may_take_out_a_pane_of_a_key_that_it_brings)
+{
+    begin(plain);
+    struct folding *other = calloc(1, sizeof *other);
+    folding_begin(other, plain, 1);
+    struct fold_load *load = fold_load_new(&other->fold, 1, NULL);
+    folding_feed(f, "billing", t0, 1);
+    folding_tick(f, t0 + 500);
+    cr_expect(carry_over(true, load));
+    folding_feed(f, "late", t0 - 56 * S, 1);
+    folding_tick(f, t0 + S);
+    folding_tick(f, t0 + 8 * S);
+    cr_expect(carry_over(false, load), "the increment can be read");
+    fold_load_end(load);
+    fold_restored(other->fold);
+    folding_tick(other, t0 + 8 * S);
+    const struct shown *row = folding_row(other, "5m", "queue=late", -1);
+    cr_assert_not_null(row);
+    cr_expect_eq(row->offered, 1);
+    folding_end(other);
+    free(other);
+}
