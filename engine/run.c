@@ -92,7 +92,7 @@ static int open_sinks(struct run *run, struct pipeline_setup *setup)
         if (topics_sink_open(config, &run->topics) != 0)
             return (int)err_code();
         run->topics_open = true;
-        setup->rolling_least_ms[setup->sinks] = config->topics_every_ms;
+        setup->by_topics_every[setup->sinks] = true;
         setup->sink[setup->sinks++] = run->topics;
     }
     return deadletter_open(config, &run->deadletter);

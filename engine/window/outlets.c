@@ -209,7 +209,7 @@ static int64_t pace_ms(const struct fold *fold, int outlet, int which)
     int64_t pace = length_ms / PACE_SHARE;
     pace = length_ms <= TICK_WINDOW_MS ? fold->config->publish_tick_ms : pace < PACE_LEAST_MS ? PACE_LEAST_MS : pace;
     pace = pace > PACE_MOST_MS ? PACE_MOST_MS : pace;
-    int64_t least = fold->setup.outlet[outlet].rolling_least_ms;
+    int64_t least = fold->setup.outlet[outlet].by_topics_every ? fold->config->topics_every_ms : 0;
     return rolling && pace < least ? least : pace;
 }
 

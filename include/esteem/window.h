@@ -20,7 +20,7 @@ struct outlet {
     void *context;
     bool (*put)(void *context, struct row *row);   /* takes the row; false: no room, the row stays the caller's */
     uint64_t (*generation)(void *context);         /* when it changes, everything is sent again */
-    int64_t rolling_least_ms; /* rolling rows not more often than this; 0: by the window's own pace */
+    bool by_topics_every; /* rolling rows not more often than topics.every; else by the window's own pace */
 };
 
 struct fold_setup {
