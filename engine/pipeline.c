@@ -267,10 +267,15 @@ void pipeline_run_batch(struct pipeline *pipeline)
                 ended = source->at_end(source->state, i);
         }
     }
-    for (int s = 0; s < pipeline->setup.shards; s++)
-        shard_step(pipeline->shard[s].shard, 0, true);
-    while (pipeline_step(pipeline) > 0)
-        ;
+    for (bool quiet = false; !quiet;) { /* what a flush tells another shard has to be flushed there */
+        for (int s = 0; s < pipeline->setup.shards; s++)
+            shard_step(pipeline->shard[s].shard, 0, true);
+        while (pipeline_step(pipeline) > 0)
+            ;
+        quiet = true;
+        for (int s = 0; s < pipeline->setup.shards; s++)
+            quiet &= shard_empty(pipeline->shard[s].shard);
+    }
 }
 
 void pipeline_finish(struct pipeline *pipeline)

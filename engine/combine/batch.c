@@ -58,11 +58,11 @@ void batch_put_key(struct batch *batch, uint32_t number, const struct scope_key 
     batch->length = (uint32_t)(at - batch->bytes);
 }
 
-void batch_put_cell(struct batch *batch, uint32_t number, int64_t pane, const uint8_t *runs, uint32_t length)
+void batch_put_cell(struct batch *batch, uint32_t number, int64_t pane, bool spans, const uint8_t *runs, uint32_t length)
 {
     uint8_t *at = reserve(batch, length + 32);
     int64_t step = pane - batch->pane;
-    *at++ = 'c';
+    *at++ = spans ? 's' : 'c';
     at = varint_put(at, number);
     at = varint_put(at, zigzag(step));
     at = varint_put(at, length);
@@ -113,14 +113,14 @@ static bool get_key(const struct batch *batch, uint32_t *cursor, uint32_t *numbe
     return true;
 }
 
-static bool get_cell(struct batch *batch, uint32_t *cursor, struct batch_cell *cell)
+static bool get_cell(struct batch *batch, uint32_t *cursor, bool spans, struct batch_cell *cell)
 {
     uint64_t number, step, length;
     if (!get_varint(batch, cursor, &number) || !get_varint(batch, cursor, &step) || !get_varint(batch, cursor, &length) ||
         length > batch->length - *cursor)
         return false;
     batch->pane += unzigzag(step);
-    *cell = (struct batch_cell){(uint32_t)number, batch->pane, batch->bytes + *cursor, (uint32_t)length};
+    *cell = (struct batch_cell){(uint32_t)number, batch->pane, spans, batch->bytes + *cursor, (uint32_t)length};
     *cursor += (uint32_t)length;
     return true;
 }
@@ -136,7 +136,9 @@ enum batch_item batch_next(struct batch *batch, uint32_t *cursor, uint32_t *numb
     case 'k':
         return get_key(batch, cursor, number, key, text) ? BATCH_KEY : BATCH_BROKEN;
     case 'c':
-        return get_cell(batch, cursor, cell) ? BATCH_CELL : BATCH_BROKEN;
+        return get_cell(batch, cursor, false, cell) ? BATCH_CELL : BATCH_BROKEN;
+    case 's':
+        return get_cell(batch, cursor, true, cell) ? BATCH_CELL : BATCH_BROKEN;
     default:
         return BATCH_BROKEN;
     }

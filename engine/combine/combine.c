@@ -33,6 +33,7 @@ struct key {
 struct cell {
     int64_t pane;
     uint32_t key;
+    bool spans;
     struct tally tally;
 };
 
@@ -128,6 +129,11 @@ int combine_scopes_read(const struct combine *combine, uint32_t scopes, uint32_t
 {
     memcpy(masks, combine->list[scopes].scope, (size_t)combine->list[scopes].count * sizeof *masks);
     return combine->list[scopes].count;
+}
+
+uint32_t combine_lists(const struct combine *combine)
+{
+    return combine->lists;
 }
 
 /* ---- keys ---- */
@@ -313,15 +319,18 @@ static struct cell *cell_of(struct combine *combine, uint32_t key, int64_t pane)
     return &combine->cell[combine->cells++];
 }
 
-void combine_add(struct combine *combine, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms,
+void combine_add(struct combine *combine, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, bool spans,
                  const uint8_t *runs, uint32_t length)
 {
     const struct tuple *tuple = tuple_of(combine, tenant, scopes, dims);
     int64_t from_ms = anchor_ms - combine->pane_from_ms;
     int64_t pane = from_ms / combine->pane_ms - (from_ms % combine->pane_ms < 0);
     for (int s = 0; s < combine->list[scopes].count; s++)
-        if (tuple->key[s] != NONE)
-            tally_add(&cell_of(combine, tuple->key[s], pane)->tally, &combine->slab, &combine->dense, runs, length);
+        if (tuple->key[s] != NONE) {
+            struct cell *cell = cell_of(combine, tuple->key[s], pane);
+            tally_add(&cell->tally, &combine->slab, &combine->dense, runs, length);
+            cell->spans |= spans;
+        }
 }
 
 uint32_t combine_cells(const struct combine *combine)
@@ -352,7 +361,7 @@ void combine_flush(struct combine *combine, struct batch **batch)
             batch_put_key(batch[key->fold], cell->key, &text);
             key->named = true;
         }
-        batch_put_cell(batch[key->fold], cell->key, cell->pane, cell->tally.bytes, cell->tally.length);
+        batch_put_cell(batch[key->fold], cell->key, cell->pane, cell->spans, cell->tally.bytes, cell->tally.length);
         tally_free(&cell->tally, &combine->slab);
     }
     combine->cells = 0;

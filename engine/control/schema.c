@@ -364,7 +364,8 @@ static void row_figures(struct page *page)
     leaf(page, "additionalProperties", "false");
     begin(page, "properties", '{');
     for (int i = 0; i < MEASURE_COUNT; i++)
-        told(page, measure_names[i], measure_meanings[i], "'type': 'integer'");
+        if (measure_families[i]) /* inner ones are in no row */
+            told(page, measure_names[i], measure_meanings[i], "'type': 'integer'");
     end(page, '}');
     end(page, '}');
     row_histograms(page);

@@ -137,7 +137,8 @@ void schema_metrics(FILE *out)
           "rows of a day or longer with at least `privacy.min_employees` answers (`employee_survey_sent` always).\n\n"
           "| measure | families | meaning |\n| --- | --- | --- |\n", out);
     for (int i = 0; i < MEASURE_COUNT; i++)
-        measure_row((enum measure)i, out);
+        if (measure_families[i]) /* inner ones are in no row */
+            measure_row((enum measure)i, out);
 }
 
 /* ---- Redis keys and topics ---- */

@@ -11,9 +11,10 @@
 #include <xxhash.h>
 
 #include "esteem/err.h"
+#include "esteem/span.h"
 #include "esteem/varint.h"
 
-enum { DAY_MS = 86400000 };
+enum { DAY_MS = 86400000, BLOCK_MOST = TALLY_RUN_MAX / 2 /* bytes: turned round, a block may be a little longer */ };
 
 /* ---- blocks ---- */
 
@@ -48,28 +49,70 @@ static void leave_out(const uint64_t *lacks, struct tally_run *run)
     }
 }
 
-static void block_put(struct derivation *out, const struct dims *dims, int64_t anchor_ms, struct tally_run *run)
+/* A block more, or the last one when it goes to the same place. */
+static struct block *block_for(struct derivation *out, enum block_kind kind, const struct dims *dims, int64_t anchor_ms, uint32_t length)
 {
-    if (out->lacks)
-        leave_out(out->lacks, run);
-    tally_run_end(run);
-    if (tally_run_empty(run))
-        return;
+    struct block *last = out->count ? &out->block[out->count - 1] : NULL;
+    if (last && kind == BLOCK_FIGURES && last->kind == kind && last->anchor_ms == anchor_ms && last->length + length <= BLOCK_MOST &&
+        memcmp(&last->dims, dims, sizeof *dims) == 0)
+        return last;
     if (out->count == out->room) {
         out->room *= 2;
         out->block = realloc(out->block, out->room * sizeof *out->block);
         ensure(out->block != NULL, "the machine has memory left");
     }
-    if (out->used + run->length > out->bytes_room) {
+    last = &out->block[out->count++];
+    *last = (struct block){.anchor_ms = anchor_ms, .dims = *dims, .kind = kind, .at = out->used};
+    last->hash = XXH3_64bits_withSeed(dims, sizeof *dims, (uint64_t)anchor_ms) ^ (uint64_t)kind;
+    return last;
+}
+
+static struct block *block_add(struct derivation *out, enum block_kind kind, const struct dims *dims, int64_t anchor_ms, const void *bytes, uint32_t length)
+{
+    if (out->used + length > out->bytes_room) {
         out->bytes_room *= 2;
         out->bytes = realloc(out->bytes, out->bytes_room);
         ensure(out->bytes != NULL, "the machine has memory left");
     }
-    struct block *block = &out->block[out->count++];
-    *block = (struct block){.anchor_ms = anchor_ms, .dims = *dims, .at = out->used, .length = run->length};
-    memcpy(out->bytes + out->used, run->bytes, run->length);
-    out->used += run->length;
-    block->hash = XXH3_64bits_withSeed(run->bytes, run->length, (uint64_t)anchor_ms) ^ XXH3_64bits(dims, sizeof *dims);
+    struct block *block = block_for(out, kind, dims, anchor_ms, length);
+    memcpy(out->bytes + out->used, bytes, length);
+    out->used += length;
+    block->length += length;
+    block->hash ^= XXH3_64bits_withSeed(bytes, length, block->length);
+    return block;
+}
+
+static void block_put(struct derivation *out, const struct dims *dims, int64_t anchor_ms, struct tally_run *run)
+{
+    if (out->lacks)
+        leave_out(out->lacks, run);
+    tally_run_end(run);
+    if (!tally_run_empty(run))
+        (void)block_add(out, BLOCK_FIGURES, dims, anchor_ms, run->bytes, run->length);
+}
+
+/* `measure`: what comes of it; a version that did not know that has told nobody. */
+static void note_put(struct derivation *out, enum block_kind kind, const struct dims *dims, int64_t anchor_ms, const struct note *note, enum measure measure)
+{
+    if (!out->lacks || !(out->lacks[measure / 64] >> measure % 64 & 1))
+        (void)block_add(out, kind, dims, anchor_ms, note, sizeof *note);
+}
+
+struct span_context {
+    struct derivation *out;
+    const struct dims *dims;
+};
+
+static void span_block(void *context, int64_t anchor_ms, struct tally_run *run)
+{
+    const struct span_context *to = context;
+    if (to->out->lacks) {
+        run->length--; /* the zero byte */
+        leave_out(to->out->lacks, run);
+        tally_run_end(run);
+    }
+    if (!tally_run_empty(run))
+        block_add(to->out, BLOCK_FIGURES, to->dims, anchor_ms, run->bytes, run->length)->spans = true;
 }
 
 /* ---- contributions ---- */
@@ -119,6 +162,17 @@ static void contribute_entry(struct record *record)
     block_put(record->out, &record->entry, record->abandoned_ms, &run);
 }
 
+/* What the agent was engaged for: talk and hold, up to the segment's end. */
+static void contribute_engaged(struct record *record, const struct segment *segment)
+{
+    int64_t from_ms = segment->end_ms - segment->talk_ms - segment->hold_ms;
+    if (segment->dims.id[DIMENSION_agent] == 0 || from_ms >= segment->end_ms)
+        return;
+    struct span_context to = {record->out, &segment->dims};
+    span_put(SPAN_SEGMENT, from_ms, segment->end_ms, 1, span_block, &to);
+    note_put(record->out, BLOCK_ENGAGED, &segment->dims, from_ms, &(struct note){.until_ms = segment->end_ms}, MEASURE_engaged_ms);
+}
+
 static void contribute_segments(struct record *record)
 {
     for (uint32_t i = 0; i < record->segments; i++) {
@@ -135,6 +189,7 @@ static void contribute_segments(struct record *record)
         PUT(&run, holds, segment->holds);
         int64_t handle_ms = segment->talk_ms + segment->hold_ms + segment->wrap_ms;
         tally_run_put(&run, histogram_id(HISTOGRAM_handle, histogram_bucket(handle_ms)), 1);
+        contribute_engaged(record, segment);
         block_put(record->out, &segment->dims, segment->wrapped_ms != NEVER ? segment->wrapped_ms : segment->end_ms, &run);
     }
 }
@@ -183,7 +238,18 @@ static void contribute_closed(struct record *record)
     PUT(&run, converted, record->converted);
     PUT(&run, used_contacts, record->used);
     PUT(&run, missed_contacts, record->missed);
+    PUT(&run, fcr_known, record->customer != 0);
+    PUT(&run, fcr, record->customer != 0); /* until the customer comes back: visit.h then takes it away */
     block_put(record->out, &record->dims, record->ended_ms, &run);
+}
+
+/* The contact of a known customer: it may be repeated, and repeat another. */
+static void contribute_visit(struct record *record)
+{
+    if (record->customer == 0)
+        return;
+    struct note note = {.who = record->customer, .id = record->interaction, .state = record->number, .until_ms = record->abandoned ? NEVER : record->ended_ms};
+    note_put(record->out, BLOCK_VISIT, &record->dims, record->offered_ms != NEVER ? record->offered_ms : record->fact[0].time_ms, &note, MEASURE_fcr);
 }
 
 static void contribute_employee(const struct record *record, const struct fact *fact, struct tally_run *run)
@@ -306,6 +372,15 @@ static void contribute_roster(struct record *record, const struct fact *fact)
     block_put(record->out, &dims, fact->time_ms, &run);
 }
 
+/* Under its own dimensions, too; how long it lasts is known when the agent's next state is (shift.h). */
+static void contribute_state(struct record *record, const struct fact *fact)
+{
+    if (!(fact->dimensions >> DIMENSION_agent & 1))
+        return;
+    struct dims dims = record_filled(record, named_by(fact), NULL);
+    note_put(record->out, BLOCK_STATE, &dims, fact->time_ms, &(struct note){.id = fact->id_hash, .state = fact->field[FIELD_state]}, MEASURE_ready_ms);
+}
+
 /* One event that is no interaction.*: its own dimensions where it names them, else the interaction's. */
 static void contribute_event(struct record *record, const struct fact *fact)
 {
@@ -356,6 +431,9 @@ static void contribute_event(struct record *record, const struct fact *fact)
     case EVENT_AGENT_ENROLLED:
     case EVENT_AGENT_REMOVED:
         contribute_roster(record, fact);
+        return;
+    case EVENT_AGENT_STATE:
+        contribute_state(record, fact);
         return;
     default:
         return;
@@ -482,6 +560,7 @@ static void record(struct record *record, struct fact *fact, uint32_t count, boo
         contribute_entry(record);
         contribute_segments(record);
         contribute_closed(record);
+        contribute_visit(record);
         contribute_legs(record);
         contribute_messages(record);
     } else if (!alone) {
@@ -507,10 +586,11 @@ void derive(struct fact *facts, uint32_t count, bool alone, const struct derive_
     }
     if (count > 1)
         qsort(facts, count, sizeof *facts, fact_order);
-    for (uint32_t from = 0, to; from < count; from = to) {
+    uint16_t number = 0;
+    for (uint32_t from = 0, to; from < count; from = to, number++) {
         for (to = from + 1; to < count && (alone || facts[to].time_ms - facts[to - 1].time_ms <= settings->retention_ms);)
             to++;
-        struct record one = {.settings = settings, .roster = roster, .tenant = tenant, .as_of = as_of,
+        struct record one = {.settings = settings, .roster = roster, .tenant = tenant, .as_of = as_of, .number = number,
                              .segment = segments, .out = out};
         record(&one, facts + from, to - from, alone);
     }

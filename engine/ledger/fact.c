@@ -1,13 +1,15 @@
 /* The packed form of a fact:
  *
  *   length u16 | type and flags u8 | id hash u64 | time 6 bytes | varint dimensions mask, varint each | varint fields mask,
- *   zigzag varint each (times as difference to `time`) | customer u64, survey u64 where the flag says so */
+ *   zigzag varint each (times as difference to `time`) | customer u64, survey u64 where the flag says so, interaction u64 where the
+ *   dimensions mask has WITH_INTERACTION */
 #include "esteem/fact.h"
 
 #include <string.h>
 
 #include "esteem/varint.h"
 
+#define WITH_INTERACTION (UINT64_C(1) << DIMENSION_MAX)
 enum { TYPE_MASK = 31, FLAG_COMMENT = 32, FLAG_CUSTOMER = 64, FLAG_SURVEY = 128, AT_TYPE = 2, AT_ID = 3, AT_TIME = 11, AT_REST = 17 };
 _Static_assert((int)EVENT_COUNT <= (int)TYPE_MASK, "a type fits five bits");
 
@@ -20,7 +22,8 @@ uint32_t fact_pack(const struct fact *fact, uint8_t *out)
                              (survey ? FLAG_SURVEY : 0u));
     memcpy(out + AT_ID, &fact->id_hash, 8);
     memcpy(out + AT_TIME, &fact->time_ms, 6); /* little endian: the low 48 bits, enough to the year 10889 */
-    uint8_t *at = varint_put(out + AT_REST, fact->dimensions);
+    bool interaction = fact->customer && fact->interaction;
+    uint8_t *at = varint_put(out + AT_REST, fact->dimensions | (interaction ? WITH_INTERACTION : 0));
     for (uint32_t left = fact->dimensions; left; left &= left - 1)
         at = varint_put(at, fact->dimension[__builtin_ctz(left)]);
     at = varint_put(at, fact->fields);
@@ -35,6 +38,10 @@ uint32_t fact_pack(const struct fact *fact, uint8_t *out)
     }
     if (survey) {
         memcpy(at, &fact->survey_hash, 8);
+        at += 8;
+    }
+    if (interaction) {
+        memcpy(at, &fact->interaction, 8);
         at += 8;
     }
     uint16_t length = (uint16_t)(at - out);
@@ -58,7 +65,8 @@ uint32_t fact_unpack(const uint8_t *packed, struct fact *fact)
     fact->time_ms = 0;
     memcpy(&fact->time_ms, packed + AT_TIME, 6);
     const uint8_t *at = varint_get(packed + AT_REST, &value);
-    fact->dimensions = (uint32_t)value;
+    bool interaction = value & WITH_INTERACTION;
+    fact->dimensions = (uint32_t)(value & (WITH_INTERACTION - 1));
     for (uint32_t left = fact->dimensions; left; left &= left - 1) {
         at = varint_get(at, &value);
         fact->dimension[__builtin_ctz(left)] = (uint32_t)value;
@@ -76,8 +84,13 @@ uint32_t fact_unpack(const uint8_t *packed, struct fact *fact)
         memcpy(&fact->customer, at, 8);
         at += 8;
     }
-    if (packed[AT_TYPE] & FLAG_SURVEY)
+    if (packed[AT_TYPE] & FLAG_SURVEY) {
         memcpy(&fact->survey_hash, at, 8);
+        at += 8;
+    }
+    fact->interaction = 0;
+    if (interaction)
+        memcpy(&fact->interaction, at, 8);
     return fact_length(packed);
 }
 
@@ -124,16 +137,17 @@ static bool fact_valid(const uint8_t *packed, uint32_t length)
     if ((packed[AT_TYPE] & TYPE_MASK) >= EVENT_COUNT)
         return false;
     const uint8_t *at = checked(packed + AT_REST, end, &mask);
-    if (mask >> DIMENSION_MAX)
+    bool interaction = mask & WITH_INTERACTION;
+    if (mask >> (DIMENSION_MAX + 1))
         return false;
-    for (int left = __builtin_popcountll(mask); left > 0; left--)
+    for (int left = __builtin_popcountll(mask & (WITH_INTERACTION - 1)); left > 0; left--)
         at = checked(at, end, &value);
     at = checked(at, end, &mask);
     if (mask >> FIELD_COUNT)
         return false;
     for (int left = __builtin_popcountll(mask); left > 0; left--)
         at = checked(at, end, &value);
-    int hashes = (packed[AT_TYPE] & FLAG_CUSTOMER ? 1 : 0) + (packed[AT_TYPE] & FLAG_SURVEY ? 1 : 0);
+    int hashes = (packed[AT_TYPE] & FLAG_CUSTOMER ? 1 : 0) + (packed[AT_TYPE] & FLAG_SURVEY ? 1 : 0) + interaction;
     return at != NULL && end - at == 8 * hashes;
 }
 

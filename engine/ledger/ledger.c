@@ -303,8 +303,22 @@ static int by_hash(const void *a, const void *b)
 
 static bool equal(const struct derivation *a, const struct block *x, const struct derivation *b, const struct block *y)
 {
-    return x->hash == y->hash && x->anchor_ms == y->anchor_ms && x->length == y->length &&
+    return x->hash == y->hash && x->anchor_ms == y->anchor_ms && x->kind == y->kind && x->length == y->length &&
            memcmp(&x->dims, &y->dims, sizeof x->dims) == 0 && memcmp(a->bytes + x->at, b->bytes + y->at, x->length) == 0;
+}
+
+static void take_back(const struct interaction *one, const struct derivation *before, const struct block *old, uint32_t scopes, ledger_emit *emit,
+                      void *context)
+{
+    struct tally_run run, negated;
+    if (old->kind != BLOCK_FIGURES) {
+        emit(context, one->tenant, scopes, old, -1, before->bytes + old->at, old->length);
+        return;
+    }
+    memcpy(run.bytes, before->bytes + old->at, old->length);
+    run.length = old->length;
+    tally_run_negate(&run, &negated);
+    emit(context, one->tenant, scopes, old, -1, negated.bytes, negated.length);
 }
 
 /* Emits after - before; blocks that are in both are left out when both go to the same scopes. */
@@ -325,14 +339,10 @@ static void emit_difference(struct ledger *ledger, const struct interaction *one
             a++;
             b++;
         } else if (old && (new == NULL || !cancel || old->hash <= new->hash)) {
-            struct tally_run run, negated;
-            memcpy(run.bytes, before->bytes + old->at, old->length);
-            run.length = old->length;
-            tally_run_negate(&run, &negated);
-            emit(context, one->tenant, scopes_before, old, negated.bytes, negated.length);
+            take_back(one, before, old, scopes_before, emit, context);
             b++;
         } else {
-            emit(context, one->tenant, scopes_after, new, after->bytes + new->at, new->length);
+            emit(context, one->tenant, scopes_after, new, 1, after->bytes + new->at, new->length);
             a++;
         }
     }

@@ -82,6 +82,20 @@ static void resolve_dimensions(struct record *record)
     record->dims = record_filled(record, resolver_read(&all), NULL);
 }
 
+/* By the same precedence as a dimension. */
+static void resolve_customer(struct record *record)
+{
+    const struct fact *by_class[CLASS_COUNT] = {NULL};
+    for (uint32_t i = 0; i < record->count; i++)
+        if (record->fact[i].customer)
+            by_class[class_of(record->fact[i].type)] = &record->fact[i];
+    for (int class = CLASS_INTERACTION; class >= CLASS_OTHER && record->customer == 0; class--)
+        if (by_class[class]) {
+            record->customer = by_class[class]->customer;
+            record->interaction = by_class[class]->interaction;
+        }
+}
+
 /* Of the facts up to the first answer (or, if abandoned, the first abandonment); of the completed record alone where there
  * is one; what those leave out is the interaction's. */
 static void resolve_entry(struct record *record)
@@ -287,6 +301,7 @@ static void wait(struct record *record)
 void record_make_out(struct record *record)
 {
     resolve_dimensions(record);
+    resolve_customer(record);
     record->offered_ms = record_gives(record, FIELD_offered_at) ? record->completed->field[FIELD_offered_at]
                                                          : first_of(record, EVENT_OFFERED);
     for (uint32_t i = 0; i < record->count; i++)

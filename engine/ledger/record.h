@@ -5,7 +5,7 @@
 
 #include "esteem/derive.h"
 
-#define NEVER INT64_MIN /* a time that is not known */
+#define NEVER DERIVE_NEVER /* a time that is not known */
 
 /* ---- dimensions ---- */
 
@@ -43,7 +43,9 @@ struct record {
     const struct derive_settings *settings;
     const struct roster *roster;
     uint32_t tenant, as_of;
+    uint16_t number; /* among the records of its interaction's facts */
     bool joined; /* has an interaction.* fact */
+    uint64_t customer, interaction; /* hashes; customer 0: not known */
 
     struct dims dims, entry;
     int64_t offered_ms, answered_ms, abandoned_ms, ended_ms; /* NEVER: did not happen, or is not known */

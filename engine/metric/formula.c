@@ -255,7 +255,8 @@ static const struct {
     {MEASURE_save_offers, 5}, {MEASURE_save_accepted, 3}, {MEASURE_offer_value, 3000}, {MEASURE_customers_kept, 9},
     {MEASURE_customers_lost, 1}, {MEASURE_leg_offered, 12}, {MEASURE_leg_answered, 9}, {MEASURE_leg_wait_ms, 180000},
     {MEASURE_leg_in_sl, 7}, {MEASURE_leg_abandoned, 3}, {MEASURE_first_response_n, 4}, {MEASURE_first_response_ms, 120000},
-    {MEASURE_response_n, 10}, {MEASURE_response_ms, 250000},
+    {MEASURE_response_n, 10}, {MEASURE_response_ms, 250000}, {MEASURE_fcr_known, 8}, {MEASURE_fcr, 6}, {MEASURE_ready_ms, 3000000},
+    {MEASURE_busy_ms, 5000000}, {MEASURE_wrap_state_ms, 1000000}, {MEASURE_segment_ms, 2400000}, {MEASURE_engaged_ms, 1500000},
 };
 /* Durations of the answered contacts' waits and of the segments, s; their sums are above. */
 static const int16_t example_wait_s[] = {4, 6, 9, 11, 14, 18, 36, 50}, example_handle_s[] = {95, 130, 160, 180, 205, 240, 270, 300, 370, 460};

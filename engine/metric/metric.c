@@ -25,6 +25,7 @@
 #define gap(a, b, c, d) 100 * (a) / (b) - 100 * (c) / (d)
 #define lift(a, b, c, d) 100 * (a) / (b) - 100 * (c) / (d)
 #define lift_ratio(a, b, c, d) ((a) / (b)) / ((c) / (d))
+#define per_concurrency(a, b, segments, engaged) (a) / (b) * (engaged) / (segments)
 #define correlation(n, x, y, xx, yy, xy) (n * xy - x * y) / sqrt((n * xx - x * x) * (n * yy - y * y))
 #define percentile(histogram, share) share percent rank of histogram
 #define service_level(view) 100 * answered_in_sl / (wait_n + abandoned) by service_level.abandons
@@ -58,6 +59,7 @@ const struct service_level_info service_level_infos[SERVICE_LEVEL_POLICIES] = {
 #undef gap
 #undef lift
 #undef lift_ratio
+#undef per_concurrency
 #undef correlation
 #undef percentile
 #undef service_level
@@ -90,6 +92,14 @@ static struct metric_value product(int64_t a, double rate)
 static struct metric_value of_product(int64_t a, int64_t b, double rate)
 {
     return (struct metric_value){.present = b > 0 && rate > 0, .value = b > 0 && rate > 0 ? 100.0 * (double)a / ((double)b * rate) : 0, .n = b};
+}
+
+/* A mean over what of its time there was at once. */
+static struct metric_value per_concurrency(int64_t a, int64_t b, int64_t segments, int64_t engaged)
+{
+    if (b <= 0 || segments <= 0 || engaged <= 0)
+        return (struct metric_value){0};
+    return (struct metric_value){.present = true, .value = (double)a / (double)b / ((double)segments / (double)engaged), .n = b};
 }
 
 /* Only touched buckets are visited: a row has a few dozen of a thousand. */

@@ -74,6 +74,7 @@ static void fact_of(struct shard *shard, const struct event *ev, struct fact *fa
     fact->id_hash = XXH3_64bits(ev->id.at, ev->id.length);
     fact->survey_hash = ev->survey.length ? XXH3_64bits_withSeed(ev->survey.at, ev->survey.length, IDENTITY_SURVEY) : fact->id_hash;
     fact->customer = ev->customer.length ? XXH3_64bits_withSeed(ev->customer.at, ev->customer.length, shard->customer_seed) : 0;
+    fact->interaction = ev->customer.length && ev->interaction.length ? XXH3_64bits(ev->interaction.at, ev->interaction.length) : 0;
     fact->dimensions = ev->dimensions;
     fact->fields = ev->fields & ~(1u << FIELD_comment | 1u << FIELD_survey);
     memcpy(fact->field, ev->field, sizeof fact->field);
@@ -283,6 +284,10 @@ bool intake_parcel(struct shard *shard, struct parcel *parcel)
     if (parcel->kind == PARCEL_EVENT) {
         struct message message = parcel_message(parcel);
         return event(shard, &message, message.at, message.length, true);
+    }
+    if (parcel->kind == PARCEL_NOTES) {
+        relay_take(shard, parcel->from, (const uint8_t *)parcel->bytes, parcel->length);
+        return true;
     }
     uint32_t id[4];
     for (int i = 0; i < 4; i++) {

@@ -4,6 +4,7 @@
 
 #include "esteem/intern.h"
 #include "esteem/shard.h"
+#include "relay.h"
 
 struct mapping;
 
@@ -22,13 +23,13 @@ struct input {
 };
 
 struct parcel {
-    enum { PARCEL_EVENT, PARCEL_ROSTER, PARCEL_BARRIER } kind;
+    enum { PARCEL_EVENT, PARCEL_ROSTER, PARCEL_NOTES, PARCEL_BARRIER } kind;
     int from; /* the shard that sent it */
     int topic, input;
     int32_t partition;
     int64_t offset;
     struct event_headers headers; /* texts point into `bytes` */
-    uint32_t length;              /* of the message, first in `bytes` */
+    uint32_t length;              /* of the message or the notes, first in `bytes` */
     struct {
         int64_t time_ms;
         uint64_t id_hash;
@@ -47,6 +48,7 @@ struct shard {
     struct roster *roster;
     struct ledger *ledger;
     struct combine *combine;
+    struct relay relay;
     struct input input[SOURCE_INPUT_MAX];
     int64_t watermark_ms, newest_ms, tick_due_ms;
     int64_t next_watermark_ms; /* to be told when parcels up to next_parcels are settled; INT64_MIN: none */
@@ -69,9 +71,11 @@ struct shard {
 
     /* checkpoints: shard_state.c */
     uint64_t barrier;         /* waits for the barriers of the other shards; 0: none is on its way */
+    bool barrier_again;       /* the second one, behind the notes of what was read before the first */
     bool barrier_full;
     bool arrived[SHARD_MAX];  /* a shard's barrier is here: what follows it stays in its ring */
     bool dumping;
+    int dumped_parts;         /* the ledger, the books */
     uint64_t dumped;          /* the epoch that was written last */
     struct slice_out out;
     uint32_t strings_saved, roster_saved; /* what the files of the chain have */
@@ -93,7 +97,12 @@ void shard_post(struct shard *shard, int kind, int target, void *item);
 /* Flushes what was taken so far to the folds; `barrier`: of the checkpoint that it is the last of, or 0. */
 void shard_tick(struct shard *shard, uint64_t barrier);
 void shard_post_batches(struct shard *shard, bool drained, uint64_t barrier);
-void shard_emit(void *context, uint32_t tenant, uint32_t scopes, const struct block *block, const uint8_t *runs, uint32_t length);
+void shard_emit(void *context, uint32_t tenant, uint32_t scopes, const struct block *block, int sign, const uint8_t *bytes, uint32_t length);
+/* Figures on their way to the folds. */
+void shard_add(struct shard *shard, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, bool spans, const uint8_t *runs,
+               uint32_t length);
+/* Derives what is touched; notes go to who owns them. */
+void shard_derive(struct shard *shard);
 
 /* ---- shard_state.c ---- */
 

@@ -10,7 +10,7 @@
 #include "esteem/mapping.h"
 #include "intake.h"
 
-enum { POLL_MOST = 4096, PARCELS_MOST = 4096, TOUCHED_MOST = 65536, CELLS_MOST = 65536, EVICT_MOST = 4096, SEARCH_MOST = 32768, RETIRE_MOST = 64,
+enum { POLL_MOST = 4096, PARCELS_MOST = 4096, TOUCHED_MOST = 65536, CELLS_MOST = 65536, EVICT_MOST = 4096, EXPIRE_MOST = 1024, SEARCH_MOST = 32768, RETIRE_MOST = 64,
        STRINGS_A_KEY = 4, STRINGS_LEAST = 65536, STRINGS_KEYS_MOST = 100000000,
        COMMIT_TICKS = 50 /* offsets, for lag tools only, without checkpoints */ };
 
@@ -76,6 +76,7 @@ int shard_new(const struct config *config, const struct shard_setup *setup, stru
         shard_free(shard);
         return (int)err_code();
     }
+    relay_init(shard);
     adopt(shard, config);
     *out = shard;
     return 0;
@@ -103,6 +104,7 @@ void shard_free(struct shard *shard)
         if (shard->mapping[t])
             mapping_free(shard->mapping[t]);
     shard_state_close(shard);
+    relay_close(&shard->relay);
     decoder_free(shard->decoder);
     combine_free(shard->combine);
     ledger_free(shard->ledger);
@@ -262,28 +264,48 @@ void shard_post_batches(struct shard *shard, bool drained, uint64_t barrier)
     }
 }
 
-void shard_emit(void *context, uint32_t tenant, uint32_t scopes, const struct block *block, const uint8_t *runs, uint32_t length)
+void shard_add(struct shard *shard, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, bool spans, const uint8_t *runs,
+               uint32_t length)
 {
-    struct shard *shard = context;
-    combine_add(shard->combine, tenant, scopes, &block->dims, block->anchor_ms, runs, length);
+    combine_add(shard->combine, tenant, scopes, dims, anchor_ms, spans, runs, length);
     if (combine_cells(shard->combine) >= 2 * CELLS_MOST)
         shard_post_batches(shard, false, 0);
 }
 
+void shard_emit(void *context, uint32_t tenant, uint32_t scopes, const struct block *block, int sign, const uint8_t *bytes, uint32_t length)
+{
+    struct shard *shard = context;
+    if (block->kind != BLOCK_FIGURES) {
+        struct note note;
+        memcpy(&note, bytes, sizeof note);
+        relay_note(shard, tenant, scopes, block, sign, &note);
+        return;
+    }
+    shard_add(shard, tenant, scopes, &block->dims, block->anchor_ms, block->spans, bytes, length);
+}
+
+void shard_derive(struct shard *shard)
+{
+    shard->counts.derived += ledger_flush(shard->ledger, shard_emit, shard);
+    relay_send(shard);
+}
+
 void shard_tick(struct shard *shard, uint64_t barrier)
 {
-    read_inputs(shard);
-    read_clocks(shard);
-    if (!shard->setup.batch) /* which derives once, at its end */
+    if (!shard->setup.batch && !shard->barrier_again) /* a batch derives once, at its end; behind its second barrier a shard tells nobody anything */
         (void)ledger_follow_roster(shard->ledger, SEARCH_MOST);
-    shard->counts.derived += ledger_flush(shard->ledger, shard_emit, shard);
+    shard_derive(shard);
+    read_inputs(shard); /* behind what was sent to other shards: the watermark waits for that */
+    read_clocks(shard);
     shard_post_batches(shard, false, barrier);
     for (int s = 0; s < shard->setup.shards; s++) {
         shard->flushed[s] += shard->taken[s];
         shard->taken[s] = 0;
     }
-    if (!shard->setup.batch && shard->all_watermark_ms != INT64_MIN)
+    if (!shard->setup.batch && shard->all_watermark_ms != INT64_MIN) {
         shard->counts.forgotten += ledger_evict(shard->ledger, shard->all_watermark_ms, EVICT_MOST);
+        relay_expire(shard, EXPIRE_MOST);
+    }
     if (shard->setup.source.commit && !shard->config->state_folder[0] && shard->counts.ticks % COMMIT_TICKS == 0)
         shard_commit(shard);
     shard->counts.ticks++;
@@ -321,7 +343,7 @@ static void make_room(struct shard *shard)
     if (!shard->full)
         return;
     shard->full = false;
-    shard->counts.derived += ledger_flush(shard->ledger, shard_emit, shard);
+    shard_derive(shard);
     if (shard->config->at_interactions == AT_BOUND_RETIRE && ledger_retire_oldest(shard->ledger, retire_count(shard), ledger_is_large(shard)))
         shard->inexact = true;
 }
@@ -425,7 +447,7 @@ void shard_stop_reading(struct shard *shard)
 
 bool shard_empty(const struct shard *shard)
 {
-    return shard->outbox_count == 0 && !shard->barrier && (shard->setup.batch || !ledger_follows_roster(shard->ledger)) && ledger_touched(shard->ledger) == 0 && combine_cells(shard->combine) == 0 && shard->held == NULL &&
+    return shard->outbox_count == 0 && !shard->barrier && (shard->setup.batch || !ledger_follows_roster(shard->ledger)) && ledger_touched(shard->ledger) == 0 && combine_cells(shard->combine) == 0 && relay_empty(&shard->relay) && shard->held == NULL &&
            !shard->stuck;
 }
 

@@ -25,6 +25,7 @@ struct view {
     bool stale;            /* it has taken records whose numbers of the roster are not its own */
     int epoch[LEDGER_EPOCHS];     /* the slice's slot -> the ledger's; -1: none */
     int kept[LEDGER_EPOCHS], kept_count;
+    uint8_t list[256];            /* the slice's lists of scopes -> the shard's */
 };
 
 struct change {
@@ -343,6 +344,63 @@ static int load_gone(struct shard_load *load, struct slice_item *item)
     return 0;
 }
 
+/* ---- books ---- */
+
+static int load_list(struct shard_load *load, struct slice_item *item)
+{
+    uint32_t masks[CONFIG_SCOPE_MAX];
+    int scopes;
+    uint64_t list = slice_get(item);
+    if (list > UINT8_MAX || !get_scopes(load, item, masks, &scopes))
+        return bad("a list of scopes");
+    for (int s = 0; s < load->shards; s++)
+        load->view[s].list[list] = (uint8_t)combine_scopes_of(load->shard[s]->combine, masks, scopes);
+    return 0;
+}
+
+static int page_owner(const struct shard_load *load, const struct book_saved *saved)
+{
+    if (saved->book == BOOK_VISITS)
+        return relay_owner_of_customer(saved->who, load->shards);
+    return relay_owner_of_agent(intern_text(&load->strings, saved->tenant), intern_text(&load->strings, (uint32_t)saved->who), load->shards);
+}
+
+/* The entry's dimensions in the shard's strings; false when a number is unknown. */
+static bool renumber_dims(struct shard_load *load, int s, const struct dims *theirs, struct dims *ours)
+{
+    *ours = (struct dims){{0}};
+    for (int i = 0; i < DIMENSION_MAX; i++) {
+        if (theirs->id[i] > load->strings.count || (theirs->id[i] && load->dimension[i] == DIMENSION_GONE))
+            return false;
+        if (theirs->id[i])
+            ours->id[load->dimension[i]] = string(load, s, theirs->id[i]);
+    }
+    return true;
+}
+
+static int load_page(struct shard_load *load, struct slice_item *item)
+{
+    struct book_saved saved;
+    if (!book_saved_read(item, &saved) || saved.book >= BOOK_COUNT || saved.tenant > load->strings.count ||
+        (saved.book != BOOK_VISITS && saved.who > load->strings.count))
+        return bad("a page of a book");
+    int s = page_owner(load, &saved);
+    struct book *book = relay_book(&load->shard[s]->relay, saved.book);
+    uint32_t tenant = string(load, s, saved.tenant);
+    uint64_t who = saved.book == BOOK_VISITS ? saved.who : string(load, s, (uint32_t)saved.who);
+    struct book_entry entry;
+    struct dims theirs, ours;
+    struct book_place place;
+    book_load_page(book, tenant, who, saved.page);
+    while (book_saved_entry(&saved, &entry, &theirs)) {
+        if (!renumber_dims(load, s, &theirs, &ours))
+            return bad("the dimensions of an entry");
+        entry.scopes = load->view[s].list[entry.scopes];
+        (void)book_put(book, tenant, who, &entry, &ours, &place);
+    }
+    return saved.rest.bad ? bad("an entry of a book") : 0;
+}
+
 /* ---- clocks and inputs ---- */
 
 static int load_head(struct shard_load *load, struct slice_item *item)
@@ -390,6 +448,8 @@ int shard_load_item(struct shard_load *load, struct slice_item *item)
     case SLICE_EPOCH: return load_epoch(load, item);
     case SLICE_RECORD: return load_record(load, item);
     case SLICE_RECORD_GONE: return load_gone(load, item);
+    case SLICE_LIST: return load_list(load, item);
+    case SLICE_BOOK_PAGE: case SLICE_BOOK_GONE: return load_page(load, item);
     case SLICE_END: return 0;
     default: return err_set(ERR_DATA, "it has items of a newer version of esteem (kind %d); start that version", (int)item->kind);
     }

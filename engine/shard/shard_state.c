@@ -1,9 +1,10 @@
 /* A shard's part of a checkpoint. The barrier cuts the feed for all shards at once:
  *
- *   wanted ─> barrier to every other shard, the source rests ─> theirs are here: flush, barrier to the folds, the part begins
+ *   wanted ─> barrier to every other shard, the source rests ─> theirs are here: all is derived, its notes go out (relay.h) and a second
+ *   barrier behind them ─> theirs are here: barrier to the folds, the part begins
  *
  * What a shard sends after its barrier waits in its ring until all barriers are here, so nothing of after gets into the part. Then the
- * source goes on, and the ledger is written some records a step (ledger_state.c). */
+ * source goes on, and ledger and books are written some a step (ledger_state.c, book_state.c). */
 #include "intake.h"
 
 #include <stdlib.h>
@@ -18,11 +19,8 @@ enum { STEP_BYTES = 256 << 10, BLOCKS_MOST = 16 /* that wait to be taken: then t
 
 /* ---- the barrier ---- */
 
-void shard_checkpoint(struct shard *shard, uint64_t epoch, bool full)
+static void send_barrier(struct shard *shard)
 {
-    ensure(!shard->barrier && !shard->dumping, "one checkpoint is under way at a time");
-    shard->barrier = epoch;
-    shard->barrier_full = full;
     for (int s = 0; s < shard->setup.shards; s++) {
         if (s == shard->setup.index)
             continue;
@@ -32,6 +30,14 @@ void shard_checkpoint(struct shard *shard, uint64_t epoch, bool full)
         parcel->from = shard->setup.index;
         shard_post(shard, OUTBOX_SHARD, s, parcel);
     }
+}
+
+void shard_checkpoint(struct shard *shard, uint64_t epoch, bool full)
+{
+    ensure(!shard->barrier && !shard->dumping, "one checkpoint is under way at a time");
+    shard->barrier = epoch;
+    shard->barrier_full = full;
+    send_barrier(shard);
 }
 
 static bool all_arrived(const struct shard *shard)
@@ -151,6 +157,19 @@ static void put_epoch(struct shard *shard, int slot, const struct epoch *epoch)
     slice_put_end(&shard->out, at);
 }
 
+static void put_lists(struct shard *shard)
+{
+    uint32_t masks[CONFIG_SCOPE_MAX];
+    for (uint32_t list = 0; list < combine_lists(shard->combine); list++) {
+        int scopes = combine_scopes_read(shard->combine, list, masks);
+        uint8_t *at = varint_put(slice_put(&shard->out, SLICE_LIST, (CONFIG_SCOPE_MAX + 2) * VARINT_MAX), list);
+        at = varint_put(at, (uint64_t)scopes);
+        for (int s = 0; s < scopes; s++)
+            at = varint_put(at, masks[s]);
+        slice_put_end(&shard->out, at);
+    }
+}
+
 static void put_head(struct shard *shard)
 {
     uint8_t *at = slice_put(&shard->out, SLICE_SHARD, 8 * VARINT_MAX);
@@ -166,6 +185,8 @@ static void put_head(struct shard *shard)
 static void begin(struct shard *shard)
 {
     bool full = shard->barrier_full || !ledger_dump_can_add(shard->ledger);
+    for (int b = 0; b < BOOK_COUNT; b++)
+        full |= !book_dump_can_add(relay_book(&shard->relay, b));
     slice_begin(&shard->out, full);
     if (full)
         shard->strings_saved = shard->roster_saved = 0;
@@ -180,8 +201,12 @@ static void begin(struct shard *shard)
         if (epoch)
             put_epoch(shard, slot, epoch);
     }
+    put_lists(shard);
     (void)ledger_dump_begin(shard->ledger, full, &shard->out);
+    for (int b = 0; b < BOOK_COUNT; b++)
+        (void)book_dump_begin(relay_book(&shard->relay, b), full, &shard->out);
     shard->dumping = true;
+    shard->dumped_parts = 0;
 }
 
 static int pass_barrier(struct shard *shard)
@@ -189,9 +214,17 @@ static int pass_barrier(struct shard *shard)
     uint64_t epoch = shard->barrier;
     if (!epoch || !all_arrived(shard) || shard->held)
         return 0;
+    if (shard->setup.shards > 1 && !shard->barrier_again) {
+        shard_derive(shard);
+        memset(shard->arrived, 0, sizeof shard->arrived);
+        shard->barrier_again = true;
+        send_barrier(shard);
+        return 1;
+    }
     shard_tick(shard, epoch);
     begin(shard);
     shard->barrier = 0;
+    shard->barrier_again = false;
     shard->dumped = epoch;
     memset(shard->arrived, 0, sizeof shard->arrived);
     return 1;
@@ -202,7 +235,10 @@ int shard_state_step(struct shard *shard)
     int done = pass_barrier(shard);
     if (!shard->dumping || shard->out.main.blocks > BLOCKS_MOST)
         return done;
-    if (ledger_dump_step(shard->ledger, STEP_BYTES)) {
+    bool whole = shard->dumped_parts == 0 ? ledger_dump_step(shard->ledger, STEP_BYTES)
+                                          : book_dump_step(relay_book(&shard->relay, shard->dumped_parts - 1), STEP_BYTES);
+    shard->dumped_parts += whole;
+    if (shard->dumped_parts > BOOK_COUNT) {
         slice_finish(&shard->out);
         shard->dumping = false;
     }

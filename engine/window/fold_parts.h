@@ -14,6 +14,7 @@
 #include "esteem/err.h"
 #include "esteem/pane.h"
 #include "esteem/slice.h"
+#include "esteem/span.h"
 #include "esteem/track.h"
 #include "esteem/window.h"
 
@@ -29,6 +30,8 @@ struct key {
     uint32_t last[CALENDAR_COUNT]; /* the newest cell that has ended */
     uint8_t count, dimension[DIMENSION_MAX];
     uint8_t zone;
+    uint16_t moving;                       /* bit: window whose row is another with each slide, because a span is open */
+    struct tally before;                   /* spans open at each window's left edge: id window * SPAN_COUNT + span */
     uint8_t waits[CONFIG_ROLLING_MAX];     /* bit: outlet whose queue holds this window */
     uint8_t published[CONFIG_ROLLING_MAX]; /* bit: outlet that has had a row that was not empty */
     struct tally difference[];             /* D[w]; rolling_count of them */
@@ -102,6 +105,9 @@ struct fold {
     struct bucket *bucket[CALENDAR_COUNT];
     int buckets[CALENDAR_COUNT], bucket_room[CALENDAR_COUNT];
     struct group rolling, calendar; /* of the batch at hand */
+    struct {
+        uint32_t *key, count, room;
+    } moving[CONFIG_ROLLING_MAX]; /* keys with that bit */
     struct queue queue[OUTLET_MAX][QUEUES];
     uint64_t generation[OUTLET_MAX];
     int64_t budget_ms; /* when the row budgets were last filled */
@@ -126,6 +132,20 @@ struct fold {
 /* ---- window.c ---- */
 
 void fold_advance(struct fold *fold); /* the rolling windows move to now_ms */
+
+/* ---- spans.c: what rolling windows hold of spans (span.h) ---- */
+
+/* Spans begin or end in these runs, which now lie before the windows of `before`. */
+void spans_before(struct fold *fold, uint32_t k, uint32_t before, const uint8_t *runs, uint32_t length);
+/* In fold->dense lies what a window holds: spans become their milliseconds. Whether the row is another with the next slide. */
+bool spans_show(struct fold *fold, const struct key *key, int window);
+/* Calendar windows hold the milliseconds alone: takes the rest out of fold->dense. */
+void spans_leave_out(struct fold *fold);
+/* The row is another with each slide. */
+void spans_move(struct fold *fold, uint32_t k, int window);
+/* A window has slid: the rows that are others now have changed. */
+void spans_moved(struct fold *fold, int window);
+void spans_close(struct fold *fold);
 
 /* ---- keys.c ---- */
 

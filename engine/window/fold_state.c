@@ -320,7 +320,7 @@ static bool load_pane(struct fold_load *load, struct slice_item *item)
 {
     struct pane_saved saved;
     load_windows(load);
-    if (!pane_saved_read(item, &saved) || (saved.runs && saved.key >= load->places) || saved.level >= load->rolling_count)
+    if (!pane_saved_read(item, &saved) || (saved.runs && saved.key >= load->places) || saved.level > load->rolling_count)
         return false;
     if (saved.key >= load->places)
         return true; /* gone before any file had it */

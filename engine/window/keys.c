@@ -98,6 +98,7 @@ uint32_t fold_key(struct fold *fold, const struct scope_key *text)
 void keys_close(struct fold *fold)
 {
     for (uint32_t k = 0; k < fold->keys; k++) {
+        tally_free(&fold->key[k]->before, &fold->slab);
         for (int w = 0; w < fold->rolling_count; w++)
             tally_free(&fold->key[k]->difference[w], &fold->slab);
         free(fold->key[k]->text);

@@ -65,10 +65,13 @@ static struct row row_head(const struct fold *fold, const struct key *key)
 }
 
 /* The window's sum is that of the differences up to it; packed into `sum`. */
-static void rolling_sum(struct fold *fold, const struct key *key, int window, struct tally *sum)
+static void rolling_sum(struct fold *fold, uint32_t k, int window, struct tally *sum)
 {
+    const struct key *key = fold->key[k];
     for (int w = 0; w <= window; w++)
         tally_dense_add(&fold->dense, key->difference[w].bytes, key->difference[w].length, 1);
+    if (spans_show(fold, key, window))
+        spans_move(fold, k, window);
     tally_pack(sum, &fold->slab, &fold->dense);
 }
 
@@ -77,7 +80,7 @@ struct row *fold_rolling_row(struct fold *fold, uint32_t k, int window, bool *em
     const struct key *key = fold->key[k];
     const struct pane_edges *edges = pane_edges(fold->ladder, window);
     struct tally sum = {0};
-    rolling_sum(fold, key, window, &sum);
+    rolling_sum(fold, k, window, &sum);
     *empty = sum.length == 0;
     struct row head = row_head(fold, key);
     head.start_ms = edges->left_ms;

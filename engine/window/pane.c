@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "esteem/err.h"
+#include "esteem/span.h"
 
 static int64_t gcd(int64_t a, int64_t b)
 {
@@ -39,7 +40,7 @@ void pane_ladder_free(struct pane_ladder *ladder)
 {
     if (ladder == NULL)
         return;
-    for (int k = 0; k < ladder->count; k++) {
+    for (int k = 0; k <= ladder->count; k++) {
         for (int b = 0; b < ladder->level[k].count; b++)
             for (uint32_t p = ladder->level[k].bucket[b].first; p != NONE; p = ladder->pane[p].next)
                 tally_free(&ladder->pane[p].tally, &ladder->slab);
@@ -210,8 +211,45 @@ static uint32_t members(const struct pane_ladder *ladder, int64_t start_ms)
     return bits;
 }
 
-uint32_t pane_put(struct pane_ladder *ladder, uint32_t key, int64_t at_ms, const uint8_t *runs, uint32_t length)
+static uint32_t before_of(const struct pane_ladder *ladder, int64_t start_ms)
 {
+    uint32_t bits = 0;
+    for (int w = 0; w < ladder->count && ladder->placed; w++)
+        bits |= (uint32_t)(start_ms < ladder->edges[w].left_ms) << w;
+    return bits;
+}
+
+bool pane_has_spans(struct pane_ladder *ladder, const uint8_t *runs, uint32_t length)
+{
+    bool any = false;
+    tally_dense_add(&ladder->dense, runs, length, 1);
+    for (uint32_t id = SPAN_ON_FIRST; id < SPAN_IDS_END; id++)
+        any |= ladder->dense.touched[id / 64] >> id % 64 & 1;
+    tally_dense_clear(&ladder->dense);
+    return any;
+}
+
+/* Older than all windows: how many spans it leaves open counts still. */
+static void keep_open_spans(struct pane_ladder *ladder, uint32_t key, const uint8_t *runs, uint32_t length)
+{
+    struct tally_run run;
+    tally_dense_add(&ladder->dense, runs, length, 1);
+    tally_run_begin(&run);
+    for (enum span span = 0; span < SPAN_COUNT; span++)
+        tally_run_put(&run, span_on(span), ladder->dense.value[span_on(span)]);
+    tally_run_end(&run);
+    tally_dense_clear(&ladder->dense);
+    if (tally_run_empty(&run))
+        return;
+    uint32_t p = pane_at(ladder, key, ladder->count, 0);
+    pane_keep_for_checkpoint(ladder, p);
+    ladder->pane[p].spans = true;
+    tally_add(&ladder->pane[p].tally, &ladder->slab, &ladder->dense, run.bytes, run.length);
+}
+
+uint32_t pane_put(struct pane_ladder *ladder, uint32_t key, int64_t at_ms, bool spans, const uint8_t *runs, uint32_t length, uint32_t *before)
+{
+    *before = before_of(ladder, at_ms);
     if (!ladder->panes)
         return members(ladder, at_ms);
     int level = 0;
@@ -221,26 +259,30 @@ uint32_t pane_put(struct pane_ladder *ladder, uint32_t key, int64_t at_ms, const
         if (!has_left(ladder, level, start_ms))
             break;
     }
-    if (level == ladder->count)
+    if (level == ladder->count) {
+        if (spans)
+            keep_open_spans(ladder, key, runs, length);
         return 0; /* older than the longest window */
+    }
     if (!ladder->placed)
         start_ms = floor_to(at_ms, ladder->level[0].width_ms);
     uint32_t p = pane_at(ladder, key, level, start_ms);
     pane_keep_for_checkpoint(ladder, p);
     tally_add(&ladder->pane[p].tally, &ladder->slab, &ladder->dense, runs, length);
+    ladder->pane[p].spans |= spans;
     return members(ladder, start_ms);
 }
 
 /* ---- moving ---- */
 
-static void cross_range(struct pane_ladder *ladder, int window, int64_t from_ms, int64_t to_ms, int sign, pane_cross *cross,
+static void cross_range(struct pane_ladder *ladder, int window, int64_t from_ms, int64_t to_ms, int sign, pane_crosses *crosses,
                         void *context)
 {
     for (int k = 0; k < ladder->count; k++) {
         struct level *level = &ladder->level[k];
         for (int b = bucket_from(level, from_ms); b < level->count && level->bucket[b].start_ms < to_ms; b++)
             for (uint32_t p = level->bucket[b].first; p != NONE; p = ladder->pane[p].next)
-                cross(context, ladder->pane[p].key, window, &ladder->pane[p].tally, sign);
+                crosses(context, &(struct pane_cross){&ladder->pane[p].tally, ladder->pane[p].key, window, sign, ladder->pane[p].spans, sign <= 0});
     }
 }
 
@@ -258,6 +300,10 @@ static void promote(struct pane_ladder *ladder, int k)
                 uint32_t older = pane_at(ladder, ladder->pane[p].key, k + 1, start_ms);
                 pane_keep_for_checkpoint(ladder, older);
                 tally_merge(&ladder->pane[older].tally, &ladder->slab, &ladder->dense, &ladder->pane[p].tally, 1);
+                ladder->pane[older].spans |= ladder->pane[p].spans;
+            } else if (ladder->pane[p].spans) {
+                struct tally oldest = ladder->pane[p].tally;
+                keep_open_spans(ladder, ladder->pane[p].key, oldest.bytes, oldest.length);
             }
             pane_drop(ladder, p);
         }
@@ -288,13 +334,17 @@ static void place(struct pane_ladder *ladder, int64_t now_ms, pane_fill *fill, v
     ladder->placed = true;
     for (int k = 0; k < ladder->count; k++)
         for (int b = 0; b < ladder->level[k].count; b++) {
-            uint32_t windows = members(ladder, ladder->level[k].bucket[b].start_ms);
-            for (uint32_t p = ladder->level[k].bucket[b].first; windows && p != NONE; p = ladder->pane[p].next)
-                fill(context, ladder->pane[p].key, windows, &ladder->pane[p].tally);
+            uint32_t windows = members(ladder, ladder->level[k].bucket[b].start_ms), before = before_of(ladder, ladder->level[k].bucket[b].start_ms);
+            for (uint32_t p = ladder->level[k].bucket[b].first; p != NONE; p = ladder->pane[p].next)
+                if (windows || ladder->pane[p].spans)
+                    fill(context, ladder->pane[p].key, windows, ladder->pane[p].spans ? before : 0, &ladder->pane[p].tally);
         }
+    const struct level *older = &ladder->level[ladder->count];
+    for (uint32_t p = older->count ? older->bucket[0].first : NONE; p != NONE; p = ladder->pane[p].next)
+        fill(context, ladder->pane[p].key, 0, (1u << ladder->count) - 1, &ladder->pane[p].tally);
 }
 
-void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_cross *cross, pane_fill *fill, void *context)
+void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *crosses, pane_fill *fill, void *context)
 {
     bool moved = !ladder->placed;
     if (!ladder->placed)
@@ -306,8 +356,10 @@ void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_cross *cross,
         /* What the window passes over whole, in one jump, neither enters nor leaves. */
         int64_t enter_ms = next.left_ms > edges->right_ms ? next.left_ms : edges->right_ms;
         int64_t leave_ms = next.left_ms < edges->right_ms ? next.left_ms : edges->right_ms;
-        cross_range(ladder, w, enter_ms, next.right_ms, 1, cross, context);
-        cross_range(ladder, w, edges->left_ms, leave_ms, -1, cross, context);
+        cross_range(ladder, w, enter_ms, next.right_ms, 1, crosses, context);
+        cross_range(ladder, w, edges->left_ms, leave_ms, -1, crosses, context);
+        if (enter_ms > edges->right_ms)
+            cross_range(ladder, w, edges->right_ms, enter_ms, 0, crosses, context);
         *edges = next;
         moved = true;
     }

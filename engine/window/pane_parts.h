@@ -14,7 +14,7 @@ struct pane {
     uint32_t next;  /* in its bucket, or in the free list */
     struct tally tally;
     uint8_t level;
-    bool used;
+    bool used, spans; /* spans: some begin or end in it */
     struct mark mark;
 };
 
@@ -40,7 +40,7 @@ struct pane_ladder {
     struct config_rolling rolling[CONFIG_ROLLING_MAX];
     struct pane_edges edges[CONFIG_ROLLING_MAX];
     bool panes, placed; /* placed: the windows have been put somewhere */
-    struct level level[CONFIG_ROLLING_MAX];
+    struct level level[CONFIG_ROLLING_MAX + 1]; /* the last but one of those in use: [count - 1]; [count]: one pane a key, of all that is older */
     struct pane *pane;
     uint32_t made, room, free_first;
     uint64_t live;
@@ -59,6 +59,8 @@ struct pane_ladder {
 uint32_t pane_at(struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms);
 /* The same; NONE when there is none. */
 uint32_t pane_find(const struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms);
+/* Whether spans begin or end in these runs. */
+bool pane_has_spans(struct pane_ladder *ladder, const uint8_t *runs, uint32_t length);
 /* Takes a pane out of the table; its bucket still names it. */
 void pane_drop(struct pane_ladder *ladder, uint32_t p);
 

@@ -94,24 +94,27 @@ bool pane_saved_read(struct slice_item *item, struct pane_saved *saved)
     saved->start_ms = slice_get_signed(item);
     const uint8_t *runs = slice_get_rest(item, &saved->length);
     saved->runs = gone ? NULL : runs;
-    return !item->bad && level < CONFIG_ROLLING_MAX && (gone || tally_runs_valid(runs, saved->length));
+    return !item->bad && level <= CONFIG_ROLLING_MAX && (gone || tally_runs_valid(runs, saved->length));
 }
 
 void pane_load(struct pane_ladder *ladder, const struct pane_saved *saved)
 {
-    ensure(!ladder->placed && saved->level < ladder->count, "panes are loaded before the windows move");
+    ensure(!ladder->placed && saved->level <= ladder->count, "panes are loaded before the windows move");
     if (saved->runs == NULL && pane_find(ladder, saved->key, saved->level, saved->start_ms) == NONE)
         return;
     uint32_t p = pane_at(ladder, saved->key, saved->level, saved->start_ms);
     struct pane *pane = &ladder->pane[p];
     tally_free(&pane->tally, &ladder->slab);
+    pane->spans = saved->runs && pane_has_spans(ladder, saved->runs, saved->length);
     if (saved->runs)
         tally_add(&pane->tally, &ladder->slab, &ladder->dense, saved->runs, saved->length);
 }
 
 void pane_pour(struct pane_ladder *ladder, const struct pane_ladder *from)
 {
-    for (uint32_t p = 0; p < from->made; p++)
-        if (from->pane[p].used && from->pane[p].tally.length)
-            (void)pane_put(ladder, from->pane[p].key, from->pane[p].start_ms, from->pane[p].tally.bytes, from->pane[p].tally.length);
+    for (uint32_t p = 0, before; p < from->made; p++) {
+        const struct pane *pane = &from->pane[p];
+        if (pane->used && pane->tally.length)
+            (void)pane_put(ladder, pane->key, pane->start_ms, pane->spans, pane->tally.bytes, pane->tally.length, &before);
+    }
 }

@@ -37,6 +37,7 @@ void fold_free(struct fold *fold)
     keys_close(fold);
     cells_close(fold);
     outlets_close(fold);
+    spans_close(fold);
     for (int i = 0; i < fold->setup.shards; i++)
         free(fold->shard[i].key);
     free(fold->rolling.bytes);
@@ -74,28 +75,38 @@ static void group_put(struct group *group, const uint8_t *runs, uint32_t length)
 }
 
 /* Adds the group up into one run; empty again afterwards. */
-static struct tally group_take(struct fold *fold, struct group *group)
+static struct tally group_take(struct fold *fold, struct group *group, bool calendar)
 {
     struct tally sum = {0};
     tally_dense_add(&fold->dense, group->bytes, group->length, 1);
+    if (calendar)
+        spans_leave_out(fold);
     tally_pack(&sum, &fold->slab, &fold->dense);
     group->length = 0;
     return sum;
 }
 
 /* Adds to the windows that `windows` has a bit for: D[w] changes where one that has it follows one that has not, or the other way round. */
-static void fill(void *context, uint32_t k, uint32_t windows, const struct tally *sum)
+static void add_to_windows(struct fold *fold, uint32_t k, uint32_t windows, const struct tally *sum)
 {
-    struct fold *fold = context;
-    int before = 0;
+    int last = 0;
     for (int w = 0; w < fold->rolling_count; w++) {
         int now = windows >> w & 1;
-        if (now != before)
-            tally_merge(&fold->key[k]->difference[w], &fold->slab, &fold->dense, sum, now - before);
+        if (now != last)
+            tally_merge(&fold->key[k]->difference[w], &fold->slab, &fold->dense, sum, now - last);
         if (now)
             outlets_rolling_changed(fold, k, w);
-        before = now;
+        last = now;
     }
+}
+
+static void fill(void *context, uint32_t k, uint32_t windows, uint32_t before, const struct tally *sum)
+{
+    struct fold *fold = context;
+    if (windows)
+        add_to_windows(fold, k, windows, sum);
+    if (before)
+        spans_before(fold, k, before, sum->bytes, sum->length);
 }
 
 static void flush_rolling(struct fold *fold)
@@ -103,14 +114,16 @@ static void flush_rolling(struct fold *fold)
     struct group *group = &fold->rolling;
     if (group->length == 0)
         return;
-    struct tally sum = group_take(fold, group);
-    fill(fold, group->key, group->windows, &sum);
+    struct tally sum = group_take(fold, group, false);
+    add_to_windows(fold, group->key, group->windows, &sum);
     tally_free(&sum, &fold->slab);
 }
 
-static void add_rolling(struct fold *fold, uint32_t k, int64_t at_ms, const uint8_t *runs, uint32_t length)
+static void add_rolling(struct fold *fold, uint32_t k, int64_t at_ms, bool spans, const uint8_t *runs, uint32_t length)
 {
-    uint32_t in = pane_put(fold->ladder, k, at_ms, runs, length);
+    uint32_t before, in = pane_put(fold->ladder, k, at_ms, spans, runs, length, &before);
+    if (spans && before)
+        spans_before(fold, k, before, runs, length);
     struct group *group = &fold->rolling;
     if (group->length && (group->key != k || group->windows != in))
         flush_rolling(fold);
@@ -127,10 +140,10 @@ static void flush_calendar(struct fold *fold)
         return;
     struct calendar *calendar = fold->zone[fold->key[group->key]->zone].calendar;
     uint32_t cells = group->cells;
-    struct tally sum = group_take(fold, group);
+    struct tally sum = group_take(fold, group, true);
     for (int window = 0; window < CALENDAR_COUNT; window++) {
         int64_t start_ms, end_ms;
-        if (!(fold->config->calendar >> window & 1))
+        if (!(fold->config->calendar >> window & 1) || sum.length == 0)
             continue;
         calendar_bounds(calendar, (enum calendar_window)window, group->at_ms, &start_ms, &end_ms);
         uint32_t c = cells_find(fold, group->key, window, start_ms, end_ms);
@@ -181,7 +194,7 @@ static void apply_cell(struct fold *fold, const struct shard_clock *shard, const
     uint32_t k = shard->key[cell->number];
     int64_t at_ms = cell->pane * fold->setup.pane_ms + fold->setup.pane_from_ms;
     if (fold->rolling_count)
-        add_rolling(fold, k, at_ms, cell->runs, cell->length);
+        add_rolling(fold, k, at_ms, cell->spans, cell->runs, cell->length);
     if (fold->config->calendar)
         add_calendar(fold, k, at_ms, cell->runs, cell->length);
 }
@@ -224,29 +237,41 @@ void fold_apply(struct fold *fold, struct batch *batch)
 
 /* ---- time ---- */
 
-static void cross(void *context, uint32_t k, int window, const struct tally *tally, int sign)
+static void crosses(void *context, const struct pane_cross *cross)
 {
     struct fold *fold = context;
-    struct key *key = fold->key[k];
-    tally_merge(&key->difference[window], &fold->slab, &fold->dense, tally, sign);
-    if (window + 1 < fold->rolling_count)
-        tally_merge(&key->difference[window + 1], &fold->slab, &fold->dense, tally, -sign);
-    outlets_rolling_changed(fold, k, window);
+    struct key *key = fold->key[cross->key];
+    if (cross->spans && cross->before)
+        spans_before(fold, cross->key, 1u << cross->window, cross->tally->bytes, cross->tally->length);
+    if (cross->sign == 0)
+        return;
+    tally_merge(&key->difference[cross->window], &fold->slab, &fold->dense, cross->tally, cross->sign);
+    if (cross->window + 1 < fold->rolling_count)
+        tally_merge(&key->difference[cross->window + 1], &fold->slab, &fold->dense, cross->tally, -cross->sign);
+    outlets_rolling_changed(fold, cross->key, cross->window);
 }
 
 void fold_advance(struct fold *fold)
 {
-    pane_advance(fold->ladder, fold->now_ms, cross, fill, fold);
+    int64_t right_ms[CONFIG_ROLLING_MAX];
+    for (int w = 0; w < fold->rolling_count; w++)
+        right_ms[w] = pane_edges(fold->ladder, w)->right_ms;
+    pane_advance(fold->ladder, fold->now_ms, crosses, fill, fold);
+    for (int w = 0; w < fold->rolling_count; w++)
+        if (pane_edges(fold->ladder, w)->right_ms != right_ms[w])
+            spans_moved(fold, w);
 }
 
 /* The clock had been ahead, and was set right: the rolling windows are put where they belong, from the panes that are left. */
 static void rewind_rolling(struct fold *fold, int64_t now_ms)
 {
-    for (uint32_t k = 0; k < fold->keys; k++)
+    for (uint32_t k = 0; k < fold->keys; k++) {
+        tally_free(&fold->key[k]->before, &fold->slab);
         for (int w = 0; w < fold->rolling_count; w++) {
             tally_free(&fold->key[k]->difference[w], &fold->slab);
             outlets_rolling_changed(fold, k, w);
         }
+    }
     pane_lift(fold->ladder);
     fold->now_ms = now_ms;
     fold_advance(fold);

@@ -3,6 +3,7 @@
  *
  *   'k' varint number, varint scope, tenant, values (each varint length, bytes)      a key of this shard gets its number
  *   'c' varint number, zigzag varint pane - previous pane, varint length, runs       integers to add, by key, then pane
+ *   's' the same, spans begin or end there (span.h)
  */
 #ifndef ESTEEM_BATCH_H
 #define ESTEEM_BATCH_H
@@ -34,7 +35,7 @@ static inline int64_t batch_bytes(const struct batch *batch)
     return (int64_t)(sizeof *batch + batch->room);
 }
 void batch_put_key(struct batch *batch, uint32_t number, const struct scope_key *key);
-void batch_put_cell(struct batch *batch, uint32_t number, int64_t pane, const uint8_t *runs, uint32_t length);
+void batch_put_cell(struct batch *batch, uint32_t number, int64_t pane, bool spans, const uint8_t *runs, uint32_t length);
 
 /* Reading: a cursor from 0. Strings of a key lie in `text` (BATCH_KEY_TEXT_MAX bytes), ended by zero bytes. */
 enum { BATCH_KEY_TEXT_MAX = (DIMENSION_MAX + 1) * 260 };
@@ -42,6 +43,7 @@ enum batch_item { BATCH_END, BATCH_KEY, BATCH_CELL, BATCH_BROKEN };
 struct batch_cell {
     uint32_t number;
     int64_t pane;
+    bool spans;
     const uint8_t *runs;
     uint32_t length;
 };

@@ -37,13 +37,27 @@ static inline bool derive_lacks(const struct derive_settings *settings)
     return settings->lacks[0] | settings->lacks[1] | settings->lacks[2] | settings->lacks[3];
 }
 
-/* What one interaction contributes: blocks of integers, each under one tuple of dimensions at one instant. */
+/* What one interaction contributes, each under one tuple of dimensions at one instant: blocks of integers; and notes, for what can only
+ * be told when other interactions are known too (visit.h, shift.h): `bytes` then hold a struct note. */
+enum block_kind { BLOCK_FIGURES, BLOCK_VISIT, BLOCK_STATE, BLOCK_ENGAGED };
 struct block {
     int64_t anchor_ms;
     uint64_t hash; /* of all that is in it */
     struct dims dims;
-    uint32_t at, length; /* packed run in `bytes` */
+    enum block_kind kind;
+    bool spans;          /* figures: spans begin or end there (span.h) */
+    uint32_t at, length; /* packed runs in `bytes` */
 };
+
+/* VISIT: a contact of a known customer begins at the anchor; until_ms: when it ended, DERIVE_NEVER while it counts for no resolution; who: the
+ * customer's hash; id: of the interaction; state: which of its records, where its facts make several. STATE: an agent's state from the anchor on; id: of the event. ENGAGED: an agent's segment up
+ * to until_ms. */
+struct note {
+    int64_t until_ms;
+    uint64_t who, id;
+    int64_t state;
+};
+#define DERIVE_NEVER INT64_MIN
 
 struct derivation {
     struct block *block;

@@ -14,6 +14,7 @@ struct fact {
     uint64_t id_hash;     /* XXH3-64 of the id, seed 0: also the last tie-break of the order */
     uint64_t survey_hash; /* of `survey`, else of the id: answers with the same one replace each other */
     uint64_t customer;    /* keyed hash, 0: unknown */
+    uint64_t interaction; /* XXH3-64 of the interaction's id, seed 0, where the fact names a customer; 0: outside any */
     uint32_t arrival;     /* place in the order of arrival within the interaction */
     uint32_t dimensions;  /* bit: named by this fact */
     uint32_t fields;      /* bit: given */

@@ -40,8 +40,8 @@ struct ledger_counts {
     uint64_t records, skewed, unjoined, retired, fact_bytes, index_bytes, slack_bytes; /* slack: taken from the system, free */
 };
 
-/* One contribution to be added (a retraction has its signs turned already). */
-typedef void ledger_emit(void *context, uint32_t tenant, uint32_t scopes, const struct block *block, const uint8_t *runs,
+/* One contribution that is new (sign 1) or taken back (-1; its figures' signs are turned already). */
+typedef void ledger_emit(void *context, uint32_t tenant, uint32_t scopes, const struct block *block, int sign, const uint8_t *bytes,
                          uint32_t length);
 
 struct ledger *ledger_new(const struct ledger_bounds *bounds, struct roster *roster);

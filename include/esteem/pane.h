@@ -4,6 +4,8 @@
  *
  * Instead of one sum a window, a key has the differences D[w] = S[w] - S[w-1] of neighbouring windows' sums (S[w], by length):
  * a contribution, and a pane that crosses an edge, touch one or two of them however many windows there are.
+ *
+ * Of what is older than all windows one thing counts still: how many spans are open. It is kept in one pane a key, at a level beyond the last.
  * Private to a fold; bounded by the keys that have figures, times the panes of the longest window. */
 #ifndef ESTEEM_PANE_H
 #define ESTEEM_PANE_H
@@ -22,8 +24,15 @@ struct pane_edges {
     int64_t left_ms, right_ms;
 };
 
-/* What crosses an edge: `runs` are to be added to window `window` of `key` (sign 1) or taken away (sign -1). */
-typedef void pane_cross(void *context, uint32_t key, int window, const struct tally *tally, int sign);
+/* What crosses an edge: `tally` is to be added to window `window` of `key` (sign 1) or taken away (sign -1), or was passed over whole (0).
+ * `before`: it now lies before the window; of interest where spans begin or end in it (span.h). */
+struct pane_cross {
+    const struct tally *tally;
+    uint32_t key;
+    int window, sign;
+    bool spans, before;
+};
+typedef void pane_crosses(void *context, const struct pane_cross *cross);
 
 /* `panes` false: the windows never move (a batch at one instant), so nothing is kept. */
 struct pane_ladder *pane_ladder_new(const struct config_rolling *rolling, int count, bool panes);
@@ -33,13 +42,13 @@ const struct pane_edges *pane_edges(const struct pane_ladder *ladder, int window
 /* Sets the windows of an unmoving ladder to end at one instant. */
 void pane_ladder_fix(struct pane_ladder *ladder, int64_t at_ms);
 
-/* Keeps a contribution of `key` that begins at at_ms. Returns a bit for each window that holds it now. */
-uint32_t pane_put(struct pane_ladder *ladder, uint32_t key, int64_t at_ms, const uint8_t *runs, uint32_t length);
+/* Keeps a contribution of `key` that begins at at_ms. Returns a bit for each window that holds it now; *before: for each that it lies before. */
+uint32_t pane_put(struct pane_ladder *ladder, uint32_t key, int64_t at_ms, bool spans, const uint8_t *runs, uint32_t length, uint32_t *before);
 
 /* Moves all windows to the present: window w then ends with its slide that holds now_ms. Never moves back. The first time, when they stand nowhere
- * yet, each pane is handed to `fill` with a bit for each window that holds it. */
-typedef void pane_fill(void *context, uint32_t key, uint32_t windows, const struct tally *tally);
-void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_cross *cross, pane_fill *fill, void *context);
+ * yet, each pane is handed to `fill` with a bit for each window that holds it, and, when spans begin or end in it, for each that it lies before. */
+typedef void pane_fill(void *context, uint32_t key, uint32_t windows, uint32_t before, const struct tally *tally);
+void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *crosses, pane_fill *fill, void *context);
 
 /* ---- checkpoints (pane_state.c) ---- */
 

@@ -31,6 +31,9 @@ enum slice_kind {
     SLICE_PANE_GONE = 13,
     SLICE_CELL = 14,       /* a calendar window */
     SLICE_CELL_GONE = 15,
+    SLICE_LIST = 20,       /* a list of scopes that entries of books were told under */
+    SLICE_BOOK_PAGE = 21,  /* entries of a person: replaces what was there */
+    SLICE_BOOK_GONE = 22,
     SLICE_KINDS
 };
 

@@ -79,7 +79,7 @@ void when_derived_alone(void)
 
 static int64_t figure_of(const struct block *block, uint32_t id)
 {
-    return figure_in(derived.bytes + block->at, block->length, id);
+    return block->kind != BLOCK_FIGURES ? 0 : figure_in(derived.bytes + block->at, block->length, id);
 }
 
 int64_t total(uint32_t id)

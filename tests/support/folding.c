@@ -75,7 +75,7 @@ void folding_feed(struct folding *folding, const char *queue, int64_t at_ms, int
         batch_put_key(folding->batch, number, &key);
     }
     const struct tally_run *run = run_of(MEASURE_offered, n);
-    batch_put_cell(folding->batch, number, at_ms / 1000, run->bytes, run->length);
+    batch_put_cell(folding->batch, number, at_ms / 1000, true, run->bytes, run->length);
 }
 
 void folding_tick(struct folding *folding, int64_t clock_ms)

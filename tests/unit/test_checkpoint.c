@@ -106,16 +106,24 @@ __attribute__((format(printf, 2, 3))) static void say(int p, const char *format,
     va_end(arguments);
 }
 
-/* Events of contacts spread over all partitions: in any order, with duplicates, corrections, roster changes and rubbish. */
-static void make_feed(uint64_t seed, int contacts)
+/* Events of contacts spread over all partitions: in any order, with duplicates, corrections, roster changes and rubbish; since the second
+ * version with customers who come back, agents' states and opportunities. */
+static void make_feed_of(uint64_t seed, int contacts, bool first_version)
 {
-    struct chance chance = {seed};
+    struct chance chance = {seed}, more = {seed + 1000};
     int id = 0;
     for (int c = 0; c < contacts; c++) {
         int64_t t = T + c * INT64_C(2000) + chance_below(&chance, 8000), queue = chance_below(&chance, 5), agent = chance_below(&chance, 12);
         int p = (int)chance_below(&chance, PARTITIONS);
+        char customer[40];
+        snprintf(customer, sizeof customer, ",\"customer\":\"k%d\"", c % 90);
 #define ANY (int)chance_below(&chance, PARTITIONS)
-        say(ANY, "{\"id\":\"e%d\",\"type\":\"interaction.offered\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\",\"queue\":\"q%" PRId64 "\"}", id++, t, c, queue);
+        say(ANY, "{\"id\":\"e%d\",\"type\":\"interaction.offered\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\",\"queue\":\"q%" PRId64 "\"%s}", id++, t, c, queue, first_version ? "" : customer);
+        if (!first_version) {
+            static const char *const states[] = {"ready", "busy", "wrap", "away", "offline"};
+            say((int)chance_below(&more, PARTITIONS), "{\"id\":\"z%d\",\"type\":\"agent.state\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"agent\":\"a%" PRId64 "\",\"state\":\"%s\"}", c, t + chance_below(&more, 3) * 1000, agent, states[chance_below(&more, 5)]);
+            say((int)chance_below(&more, PARTITIONS), "{\"id\":\"o%d\",\"type\":\"opportunity.seen\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\"}", c, t + 50000, c);
+        }
         say(p, "{\"id\":\"e%d\",\"type\":\"interaction.answered\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\",\"agent\":\"a%" PRId64 "\"}", id++, t + chance_below(&chance, 40000), c, agent);
         if (chance_below(&chance, 5) == 0) /* a duplicate, elsewhere */
             say(ANY, "%s", topic[p].text[topic[p].count - 1]);
@@ -133,6 +141,11 @@ static void make_feed(uint64_t seed, int contacts)
         if (chance_below(&chance, 60) == 0)
             say(ANY, "{\"id\":\"x%d\",\"type\":\"no.such\"}", c);
     }
+}
+
+static void make_feed(uint64_t seed, int contacts)
+{
+    make_feed_of(seed, contacts, false);
 }
 
 static void drop_feed(void)
@@ -535,7 +548,7 @@ Test(checkpoint, a_folder_of_the_first_version_is_read)
 {
     const char *make = getenv("ESTEEM_MAKE_STATE");
     struct engine engine = {0};
-    make_feed(OLD_FEED);
+    make_feed_of(OLD_FEED, true);
     struct picture want = undisturbed(SETTINGS);
     store_init(&store);
     if (make) {

@@ -52,7 +52,7 @@ static void add(const char *queue, const char *channel, int64_t at_ms, int64_t v
     dims.id[DIMENSION_queue] = queue ? word(queue) : 0;
     dims.id[DIMENSION_channel] = channel ? word(channel) : 0;
     const struct tally_run *run = run_of(MEASURE_offered, value);
-    combine_add(combine, word("acme"), 0, &dims, at_ms, run->bytes, run->length);
+    combine_add(combine, word("acme"), 0, &dims, at_ms, false, run->bytes, run->length);
 }
 
 static void flush(void)
@@ -249,8 +249,8 @@ Test(batch, keeps_the_longest_key_and_extreme_panes)
     const struct tally_run *run = run_of(5, -3);
     struct batch *one = batch_new(2);
     batch_put_key(one, UINT32_MAX, &key);
-    batch_put_cell(one, UINT32_MAX, INT64_C(7258118400), run->bytes, run->length);
-    batch_put_cell(one, 0, -5, run->bytes, run->length);
+    batch_put_cell(one, UINT32_MAX, INT64_C(7258118400), true, run->bytes, run->length);
+    batch_put_cell(one, 0, -5, false, run->bytes, run->length);
     uint32_t cursor = 0, number;
     struct batch_cell cell_read;
     cr_expect_eq(batch_next(one, &cursor, &number, &back, text, &cell_read), BATCH_KEY);

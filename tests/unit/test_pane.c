@@ -40,8 +40,14 @@ static void cross(void *context, uint32_t key, int window, const struct tally *t
     sums[key][window] += sign * figure(tally, 1);
 }
 
-static void fill(void *context, uint32_t key, uint32_t windows, const struct tally *tally)
+static void crosses(void *context, const struct pane_cross *at)
 {
+    cross(context, at->key, at->window, at->tally, at->sign);
+}
+
+static void fill(void *context, uint32_t key, uint32_t windows, uint32_t before, const struct tally *tally)
+{
+    (void)before;
     for (int w = 0; w < config->rolling_count; w++)
         if (windows >> w & 1)
             cross(context, key, w, tally, 1);
@@ -50,7 +56,7 @@ static void fill(void *context, uint32_t key, uint32_t windows, const struct tal
 static uint32_t put(uint32_t key, int64_t at_ms, int64_t value)
 {
     const struct tally_run *run = run_of(1, value);
-    uint32_t in = pane_put(ladder, key, at_ms, run->bytes, run->length);
+    uint32_t before, in = pane_put(ladder, key, at_ms, false, run->bytes, run->length, &before);
     for (int w = 0; w < config->rolling_count; w++)
         sums[key][w] += in >> w & 1 ? value : 0;
     kept[put_count++] = (struct put){key, at_ms, value};
@@ -59,7 +65,7 @@ static uint32_t put(uint32_t key, int64_t at_ms, int64_t value)
 
 static void advance(int64_t now_ms)
 {
-    pane_advance(ladder, now_ms, cross, fill, NULL);
+    pane_advance(ladder, now_ms, crosses, fill, NULL);
 }
 
 static void expect_equal_to_the_model(int64_t now_ms)
