@@ -158,6 +158,8 @@ static void put_head(struct shard *shard)
     at = varint_put(at, zigzag(shard->newest_ms));
     *at++ = shard->inexact;
     *at++ = shard->route;
+    *at++ = shard->partial;
+    at = varint_put(at, zigzag(shard->oldest_ms));
     slice_put_end(&shard->out, at);
 }
 
@@ -247,18 +249,30 @@ void shard_restored(struct shard *shard, const struct shard_input *list, int cou
     ensure(shard->restored_taken != NULL, "the machine has memory left");
 }
 
-void shard_input_seen(struct shard *shard, int input)
+static int restored_of(const struct shard *shard, int input)
 {
     if (shard->restored_count == 0 || shard->setup.source.position == NULL)
-        return;
+        return -1;
     struct source_position at;
     shard->setup.source.position(shard->setup.source.state, input, &at);
-    for (int i = 0; i < shard->restored_count; i++) {
-        const struct shard_input *known = &shard->restored[i];
-        if (known->partition != at.partition || strcmp(known->topic, shard->config->topic[at.topic].name) != 0)
-            continue;
-        shard->restored_taken[i] = true;
-        if (known->newest_ms > shard->input[input].newest_ms)
-            shard->input[input].newest_ms = known->newest_ms;
-    }
+    for (int i = 0; i < shard->restored_count; i++)
+        if (shard->restored[i].partition == at.partition && strcmp(shard->restored[i].topic, shard->config->topic[at.topic].name) == 0)
+            return i;
+    return -1;
+}
+
+void shard_input_seen(struct shard *shard, int input)
+{
+    int i = restored_of(shard, input);
+    if (i < 0)
+        return;
+    shard->restored_taken[i] = true;
+    if (shard->restored[i].newest_ms > shard->input[input].newest_ms)
+        shard->input[input].newest_ms = shard->restored[i].newest_ms;
+}
+
+bool shard_input_restored(const struct shard *shard, int input)
+{
+    int i = restored_of(shard, input);
+    return i >= 0 && shard->restored[i].next >= 0;
 }

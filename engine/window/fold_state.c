@@ -249,14 +249,6 @@ static void load_windows(struct fold_load *load)
         load->ladder[f] = pane_ladder_new(load->rolling, load->rolling_count, true);
 }
 
-static bool scope_configured(const struct config *config, uint32_t mask)
-{
-    for (int s = 0; s < config->scope_count; s++)
-        if (config->scope[s].dimensions == mask)
-            return true;
-    return false;
-}
-
 /* The mask in our numbers, and each value at its place in our order. */
 static bool load_key_text(struct fold_load *load, struct slice_item *item, struct scope_key *key, bool *known)
 {
@@ -297,7 +289,7 @@ static bool load_key(struct fold_load *load, struct slice_item *item)
     }
     struct place *place = &load->place[load->places++];
     *place = (struct place){key_fold(&key, load->folds), NONE};
-    if (!known || !scope_configured(load->fold[0]->config, key.scope))
+    if (!known || !fold_scope_configured(load->fold[0]->config, key.scope))
         return true;
     place->key = fold_key(load->fold[place->fold], &key);
     key_registry_restore(load->registry, &key);
@@ -431,5 +423,5 @@ void fold_restored(struct fold *fold)
     for (int o = 0; o < fold->setup.outlets; o++)
         outlets_again(fold, o);
     for (uint32_t k = 0; k < fold->keys; k++)
-        memset(fold->key[k]->published, 0xff, sizeof fold->key[k]->published);
+        key_may_be_told(fold->key[k]);
 }
