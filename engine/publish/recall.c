@@ -107,7 +107,7 @@ static bool take_dimension(const struct config *config, struct recall_text *scop
     const char *comma = memchr(scope->at, ',', scope->length), *end = comma ? comma : scope->at + scope->length;
     const char *equals = memchr(scope->at, '=', (size_t)(end - scope->at));
     char name[NAME_MOST];
-    if (equals == NULL || equals - scope->at >= NAME_MOST)
+    if (equals == NULL || equals - scope->at >= NAME_MOST || end == scope->at + scope->length - 1)
         return false;
     memcpy(name, scope->at, (size_t)(equals - scope->at));
     name[equals - scope->at] = 0;

@@ -88,7 +88,7 @@ enum { ZONES_MAX = 250 };
 /* Names of which the fold has nothing yet: recall.c. */
 struct recall_held {
     struct recalled **slot; /* by their hash */
-    uint32_t slots, count, next, next_key;
+    uint32_t slots, count, next, next_key, keys_before;
     bool done;
 };
 

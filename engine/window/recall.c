@@ -157,6 +157,14 @@ static void make(struct fold *fold, const struct recalled *row)
     fold->counts.recall_emptied++;
 }
 
+static void replace(struct fold *fold, const struct recalled *row)
+{
+    if (!tell_known(fold, row))
+        make(fold, row);
+    else if (fold_key_find(fold, &row->key) >= fold->recalls.keys_before)
+        fold->counts.recall_emptied++; /* its key was made for another of these rows */
+}
+
 /* The window that holds an instant, if the fold has it not. */
 static void make_cell(struct fold *fold, uint32_t k, int window, int64_t at_ms)
 {
@@ -200,13 +208,15 @@ int fold_recall_step(struct fold *fold)
     int done = 0;
     if (held->done || !fold_caught_up(fold) || (held->count && fold->now_ms == INT64_MIN))
         return 0;
+    if (held->next == 0)
+        held->keys_before = fold->keys;
     for (; held->next < held->slots && done < MAKE_MOST; held->next++) {
         const struct recalled *row = held->slot[held->next];
         if (row == NULL)
             continue;
         done++;
-        if (row->record && !tell_known(fold, row))
-            make(fold, row);
+        if (row->record)
+            replace(fold, row);
     }
     for (; held->next == held->slots && held->next_key < fold->keys && done < MAKE_MOST; held->next_key++, done++)
         make_shown(fold, held->next_key);
