@@ -168,7 +168,7 @@ static void put_head(struct shard *shard)
 static void begin(struct shard *shard)
 {
     bool full = shard->barrier_full || !ledger_dump_can_add(shard->ledger);
-    slice_begin(&shard->out, full);
+    slice_begin(&shard->out, full, slice_late_most(shard->config->limit_memory, shard->setup.shards + shard->setup.folds));
     if (full)
         shard->strings_saved = shard->roster_saved = 0;
     put_head(shard);
@@ -204,7 +204,9 @@ int shard_state_step(struct shard *shard)
     int done = pass_barrier(shard);
     if (!shard->dumping || shard->out.main.blocks > BLOCKS_MOST)
         return done;
-    if (ledger_dump_step(shard->ledger, STEP_BYTES)) {
+    if (shard->out.broken)
+        ledger_dump_give_up(shard->ledger);
+    if (shard->out.broken || ledger_dump_step(shard->ledger, STEP_BYTES)) {
         slice_finish(&shard->out);
         shard->dumping = false;
     }

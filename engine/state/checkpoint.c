@@ -267,6 +267,8 @@ static void give_up(struct checkpoint *checkpoint)
 static int write_block(struct checkpoint *checkpoint, struct slice *slice, const struct slice_block *block)
 {
     int result = 0;
+    if (block->broken)
+        return err_set(ERR_IO, "the disk of %s takes too long: what changed meanwhile would outgrow its share of limits.memory", checkpoint->folder);
     if (slice->writer.disk == NULL) {
         char name[STATE_NAME_MAX];
         snprintf(name, sizeof name, "%010" PRIu64 "-%s-%d.slice", checkpoint->epoch, slice->chain.fold ? "fold" : "shard", slice->chain.index);

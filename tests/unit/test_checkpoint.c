@@ -2,6 +2,7 @@
  * run that nothing disturbed. The topic is in memory, the state folder on the disk, the sink outlives the engine as Redis does. */
 #include <criterion/criterion.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "esteem/manifest.h"
 #include "esteem/pipeline.h"
 #include "esteem/recall.h"
+#include "pipeline_parts.h"
 #include "support/feeding.h"
 #include "support/figures.h"
 #include "support/settings.h"
@@ -28,6 +30,7 @@ struct partition {
 };
 
 static struct partition topic[PARTITIONS];
+static int read_most = 6; /* messages a poll */
 
 /* Partition p belongs to shard p mod shards; input i is the shard's i-th partition. */
 struct reader {
@@ -66,10 +69,10 @@ static int poll_topic(void *state, int most, int wait_ms, source_each *each, voi
     struct reader *reader = state;
     (void)wait_ms;
     int done = 0, inputs = inputs_of(state);
-    most = most < 6 ? most : 6;
+    most = most < read_most ? most : read_most;
     for (bool more = true; more && done < most && chance_below(&reader->chance, 4);) {
         int input = (int)chance_below(&reader->chance, inputs), p = partition_of(reader, input);
-        for (int64_t left = 1 + chance_below(&reader->chance, 6); more && left > 0 && reader->next[p] < topic[p].count; left--, done++) {
+        for (int64_t left = 1 + chance_below(&reader->chance, read_most); more && left > 0 && reader->next[p] < topic[p].count; left--, done++) {
             int64_t offset = reader->next[p]++;
             struct message message = {.at = topic[p].text[offset], .length = strlen(topic[p].text[offset]), .input = input, .partition = p, .offset = offset};
             more = each(context, &message);
@@ -446,6 +449,101 @@ Test(checkpoint, a_full_disk_stops_nothing_and_is_counted)
     engine_finish(&engine);
     struct picture got = picture_of(&store);
     expect_equal(&want, &got, "after a full disk");
+    picture_free(&want);
+    picture_free(&got);
+    store_close(&store);
+}
+
+/* ---- a disk that hangs: a state thread of its own stands in a write, while shards and folds are stepped on ---- */
+
+static _Atomic bool disk_hangs, state_stops;
+
+static int write_hanging(void *context, const char *path, int file, const void *bytes, size_t length)
+{
+    while (atomic_load(&disk_hangs))
+        usleep(1000);
+    struct disk real = disk_real();
+    return real.write(context, path, file, bytes, length);
+}
+
+static void *state_run(void *checkpoint)
+{
+    while (!atomic_load(&state_stops))
+        if (checkpoint_step(checkpoint) == 0)
+            usleep(500);
+    return NULL;
+}
+
+/* Returns the most memory that a late chain has taken. */
+static uint64_t agents_steps(struct engine *engine, int64_t steps)
+{
+    struct pipeline *pipeline = engine->pipeline;
+    uint64_t most = 0;
+    int goodbyes = 0;
+    for (int64_t i = 0; i < steps; i++) {
+        hands.monotonic_ms += 10;
+        hands.wall_ms += 10;
+        (void)shard_agent_step(&pipeline->shard[0], 0, false);
+        (void)fold_agent_step(&pipeline->fold[0], hands.wall_ms, &goodbyes);
+        (void)publisher_step(&pipeline->publisher[0].publisher, hands.monotonic_ms);
+        uint64_t late = shard_slice(pipeline->shard[0].shard)->late_bytes + pipeline->fold[0].out.late_bytes;
+        most = late > most ? late : most;
+    }
+    return most;
+}
+
+static void contacts_say(const char *type, int contacts, int64_t after_ms)
+{
+    for (int c = 0; c < contacts; c++)
+        say(c % PARTITIONS, "{\"id\":\"%s%d\",\"type\":\"interaction.%s\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\",\"queue\":\"q%d\"}",
+            type, c, type, T + c * 10 + after_ms, c, c % 5);
+}
+
+#define SMALL SETTINGS "limits: {memory: 16MiB}\n" /* two agents: a MiB each for what changes meanwhile */
+enum { CONTACTS = 300000 };
+
+/* The state is larger than what the rings and the agent hold of it ready to be written, so the rest of it has to be kept as it changes. */
+Test(checkpoint, a_disk_that_hangs_costs_no_more_memory_than_its_share, .timeout = 120)
+{
+    contacts_say("offered", CONTACTS, 0);
+    read_most = 4096;
+    struct engine engine = {.disk = disk_real()};
+    pthread_t state;
+    engine.disk.write = write_hanging;
+    store_init(&store);
+    engine_start(&engine, SMALL, 1, 1, folder, 3);
+    for (int i = 0; i < 10000 && !engine_read_all(&engine); i++)
+        agents_steps(&engine, 1);
+    contacts_say("answered", CONTACTS, 5000);
+    atomic_store(&disk_hangs, true);
+    atomic_store(&state_stops, false);
+    cr_assert_eq(pthread_create(&state, NULL, state_run, engine.checkpoint), 0);
+    bool full;
+    uint64_t epoch = checkpoint_now(engine.checkpoint);
+    for (int i = 0; i < 5000 && checkpoint_wanted(engine.checkpoint, 0, &full) < epoch; i++)
+        usleep(1000);
+    uint64_t most = 0;
+    for (int i = 0; i < 10000 && !engine_read_all(&engine); i++) {
+        uint64_t late = agents_steps(&engine, 1);
+        most = late > most ? late : most;
+    }
+    uint64_t bound = 2 * slice_late_most(16 << 20, 2);
+    cr_expect(most > bound / 4 && most <= bound, "%" PRIu64 " bytes were kept, the bound is %" PRIu64, most, bound);
+    atomic_store(&disk_hangs, false);
+    for (int i = 0; i < 5000 && checkpoint_counts(engine.checkpoint).written == 0; i++, usleep(1000))
+        agents_steps(&engine, 10);
+    cr_expect_eq(checkpoint_counts(engine.checkpoint).failed, 1, "it is given up, and counted");
+    cr_expect_geq(checkpoint_counts(engine.checkpoint).written, 1, "and the next one is whole");
+    atomic_store(&state_stops, true);
+    pthread_join(state, NULL);
+    engine_kill(&engine);
+    store_close(&store);
+    struct picture want = undisturbed(SMALL);
+    store_init(&store);
+    cr_expect_gt(engine_start(&engine, SMALL, 2, 1, folder, 4), 0);
+    engine_finish(&engine);
+    struct picture got = picture_of(&store);
+    expect_equal(&want, &got, "after a disk that hung");
     picture_free(&want);
     picture_free(&got);
     store_close(&store);
