@@ -13,7 +13,8 @@
 #include "esteem/err.h"
 #include "esteem/log.h"
 
-enum { FOLD_RING = 256, SHARD_RING = 4096, ROUNDS_MOST = 4096 /* batches a fold takes before it looks at the clock */ };
+enum { FOLD_RING = 256, SHARD_RING = 4096, ROUNDS_MOST = 4096 /* batches a fold takes before it looks at the clock */,
+       NAMES_MOST = 1024 /* of recall, a step */ };
 
 /* ---- the shards' arrows ---- */
 
@@ -105,7 +106,7 @@ static int build_fold(struct pipeline *pipeline, const struct config *config, in
     agent->config = config;
     pthread_mutex_init(&agent->counts_lock, NULL);
     struct fold_setup to = {.shards = setup->shards, .batch = setup->batch, .at_ms = setup->at_ms, .pane_ms = pane_ms(setup),
-                            .pressed = &pipeline->clocks.pressed, .outlets = setup->sinks, .folds = setup->folds};
+                            .pressed = &pipeline->clocks.pressed, .registry = pipeline->registry, .outlets = setup->sinks, .folds = setup->folds};
     for (int p = 0; p < setup->sinks; p++) {
         struct outlet_context *outlet = &pipeline->fold[f].outlet[p];
         *outlet = (struct outlet_context){&pipeline->publisher[p].publisher.ring[f], &pipeline->publisher[p].publisher};
@@ -120,6 +121,7 @@ int pipeline_new(const struct config *config, const struct pipeline_setup *setup
     struct pipeline *pipeline = calloc(1, sizeof *pipeline);
     ensure(pipeline != NULL, "the machine has memory left");
     pipeline->setup = *setup;
+    pipeline->told_since_ms = INT64_MIN;
     atomic_init(&pipeline->config, config);
     pipeline->clocks.count = setup->shards;
     for (int s = 0; s < setup->shards; s++)
@@ -211,6 +213,27 @@ int shard_agent_step(struct shard_agent *agent, int wait_ms, bool flush)
     return done + shard_step(agent->shard, done ? 0 : wait_ms, flush);
 }
 
+/* Names of rows that the sinks hold; acted upon only when nothing that was sent before waits in a ring. */
+static int take_names(struct fold_agent *agent, bool drained)
+{
+    struct recall *recall = agent->pipeline->recall;
+    int done = 0;
+    if (recall == NULL || fold_recalled(agent->fold))
+        return 0;
+    bool ended = recall_ended(recall);
+    for (struct recalled *row; done < NAMES_MOST && (row = recall_take(recall, agent->index)) != NULL; done++)
+        fold_recall(agent->fold, row);
+    if (!ended || !drained || done)
+        return done;
+    done = fold_recall_step(agent->fold);
+    if (!fold_recalled(agent->fold))
+        return done;
+    fold_agent_post_counts(agent);
+    /* release: what was made is in the fold, and so in a checkpoint that begins after this was seen */
+    atomic_store_explicit(&agent->recalled, true, memory_order_release);
+    return done;
+}
+
 int fold_agent_step(struct fold_agent *agent, int64_t clock_ms, int *goodbyes)
 {
     struct pipeline *pipeline = agent->pipeline;
@@ -235,7 +258,10 @@ int fold_agent_step(struct fold_agent *agent, int64_t clock_ms, int *goodbyes)
     } while (round && done < ROUNDS_MOST);
     if (pipeline->setup.batch)
         return done;
-    return done + fold_agent_state(agent) + fold_step(agent->fold, clock_ms);
+    bool drained = round == 0;
+    for (int s = 0; s < pipeline->setup.shards; s++)
+        drained &= !agent->arrived[s];
+    return done + fold_agent_state(agent) + fold_step(agent->fold, clock_ms) + take_names(agent, drained);
 }
 
 /* ---- in one thread ---- */
@@ -317,6 +343,24 @@ bool pipeline_idle(const struct pipeline *pipeline)
         if (!atomic_load_explicit(&pipeline->clocks.idle[s], memory_order_relaxed))
             return false;
     return true;
+}
+
+void pipeline_recall(struct pipeline *pipeline, struct recall *recall)
+{
+    pipeline->recall = recall;
+}
+
+bool pipeline_recalled(const struct pipeline *pipeline)
+{
+    for (int f = 0; f < pipeline->setup.folds; f++)
+        if (!atomic_load_explicit(&pipeline->fold[f].recalled, memory_order_acquire))
+            return false;
+    return true;
+}
+
+bool pipeline_sink_reached(const struct pipeline *pipeline, int sink)
+{
+    return publisher_generation(&pipeline->publisher[sink].publisher) > 0;
 }
 
 /* ---- configuration ---- */

@@ -63,6 +63,8 @@ struct pipeline_counts pipeline_counts(struct pipeline *pipeline)
         sum.folds.beyond_correction += agent->counts.beyond_correction;
         sum.folds.saturated += agent->counts.saturated;
         sum.folds.untold += agent->counts.untold;
+        sum.folds.recall_emptied += agent->counts.recall_emptied;
+        sum.folds.recall_refused += agent->counts.recall_refused;
         sum.folds.slack_bytes += agent->counts.slack_bytes;
         if (agent->counts.watermark_ms < sum.folds.watermark_ms)
             sum.folds.watermark_ms = agent->counts.watermark_ms;
@@ -96,6 +98,8 @@ void pipeline_summary(const struct pipeline_counts *counts, const struct config 
         {shards->strings_refused, "names beyond the bound of strings counted as __other__"},
         {shards->ledger.retired, "interactions were retired at limits.interactions or limits.memory"},
         {counts->folds.untold, "calendar windows were let go before every sink had them, for want of memory"},
+        {counts->folds.recall_emptied, "rows of an earlier life, which the feed does not make, were emptied"},
+        {counts->folds.recall_refused, "rows of an earlier life stay, for want of a key (limits.keys, limits.memory)"},
         {counts->folds.beyond_correction, "differences came for windows beyond retention.correction"},
         {counts->folds.saturated, "sums met the end of 64 bits"},
         {shards->ledger.skewed, "interactions had a duration brought to 0 or to 31 d"},

@@ -38,6 +38,7 @@ struct fold_agent {
     struct outlet_context outlet[OUTLET_MAX];
     const struct config *config;
     pthread_t thread;
+    _Atomic bool recalled;                /* what the sinks held and the feed does not make is made, empty */
     _Atomic bool ended;                   /* has all that the shards had */
     _Atomic uint64_t flushed[OUTLET_MAX]; /* ending: generation + 1 of the outlet when nothing was left to hand out */
     pthread_mutex_t counts_lock;
@@ -71,6 +72,8 @@ struct pipeline {
     _Atomic bool state_stop;
     struct shard_input *restored; /* all partitions that the checkpoint names */
     int restored_count;
+    struct recall *recall; /* NULL: the sinks are not asked what they hold */
+    int64_t told_since_ms; /* of that checkpoint; INT64_MIN: there is none */
 };
 
 /* ---- pipeline.c ---- */

@@ -183,6 +183,8 @@ static int64_t load(struct pipeline *pipeline, const char *folder, uint64_t epoc
         result = load_folds(pipeline, folder, manifest, known);
     if (result == 0)
         result = load_shards(pipeline, folder, manifest, known);
+    if (result == 0)
+        pipeline->told_since_ms = manifest->told_since_ms;
     free(manifest);
     return result == 0 ? (int64_t)epoch : result;
 }
@@ -203,6 +205,11 @@ int64_t pipeline_restore(struct pipeline *pipeline, const char *folder, uint64_t
         *before = first + 1 < count ? epochs[first] : 0;
     }
     return result;
+}
+
+int64_t pipeline_told_since(const struct pipeline *pipeline)
+{
+    return pipeline->told_since_ms;
 }
 
 int64_t pipeline_restored_offset(const struct pipeline *pipeline, const char *topic, int32_t partition, bool *topic_known)

@@ -17,10 +17,11 @@
 #include "esteem/kafka.h"
 #include "esteem/log.h"
 #include "esteem/memory.h"
+#include "esteem/recall.h"
 #include "esteem/redis.h"
 #include "esteem/topics.h"
 
-enum { STATUS_EVERY_S = 10, DRAIN_MS = 30000, LOOK_MS = 50, SETTLE_TRIES = 200 /* of 5 ms */ };
+enum { STATUS_EVERY_S = 10, DRAIN_MS = 30000, RECALL_WAIT_MS = 60000, LOOK_MS = 50, SETTLE_TRIES = 200 /* of 5 ms */ };
 
 static const char help[] =
     "usage: esteem run -c FILE [--until-end]\n"
@@ -46,6 +47,10 @@ struct run {
     struct checkpoint *checkpoint;
     int settle_tries;       /* state thread */
     enum memory_state memory;
+    struct recall *recall;
+    int recall_sink[RECALL_READERS]; /* each reader's */
+    bool recalled;          /* it is told that recall is done */
+    int64_t ended_ms;       /* --until-end: since when all inputs are at their end; 0: they are not */
     _Atomic bool hold_letters; /* a checkpoint waits until all dead letters are delivered */
 };
 
@@ -108,9 +113,53 @@ static void count_threads(struct run *run)
     run->folds = run->folds > 16 ? 16 : run->folds;
 }
 
+/* ---- what the sinks hold from before ---- */
+
+/* Runs on: the recall thread. */
+static bool sink_reached(void *context, int reader)
+{
+    struct run *run = context;
+    return pipeline_sink_reached(run->pipeline, run->recall_sink[reader]);
+}
+
+/* A reader for each sink, in the order of open_sinks. The readers begin when the threads run, and then know since when. */
+static void recall_open(struct run *run)
+{
+    struct recall_setup setup = {.folds = run->folds, .context = run, .ready = sink_reached};
+    int64_t since_ms = pipeline_told_since(run->pipeline);
+    int sink = 0;
+    if (run->redis_open) {
+        recall_redis_open(run->config, &setup.reader[setup.readers]);
+        run->recall_sink[setup.readers++] = sink++;
+    }
+    if (run->topics_open) {
+        recall_topics_open(run->config, since_ms, &setup.reader[setup.readers]);
+        run->recall_sink[setup.readers++] = sink;
+    }
+    run->recall = recall_new(&setup);
+    pipeline_recall(run->pipeline, run->recall);
+    if (run->checkpoint)
+        checkpoint_told_since(run->checkpoint, since_ms);
+}
+
+static void watch_recall(struct run *run)
+{
+    if (run->recalled || !pipeline_recalled(run->pipeline))
+        return;
+    struct pipeline_counts counts = pipeline_counts(run->pipeline);
+    run->recalled = true;
+    if (run->checkpoint)
+        checkpoint_recalled(run->checkpoint);
+    log_info("recall.done", "the sinks named %llu rows; %llu that the feed does not make are emptied, %llu stay for want of a key",
+             (unsigned long long)recall_names(run->recall), (unsigned long long)counts.folds.recall_emptied,
+             (unsigned long long)counts.folds.recall_refused);
+}
+
 static void close_all(struct run *run)
 {
+    recall_stop(run->recall);
     pipeline_free(run->pipeline);
+    recall_free(run->recall);
     checkpoint_free(run->checkpoint);
     for (int s = 0; s < run->shards; s++)
         if (run->source[s].close)
@@ -197,11 +246,14 @@ int run_start(const struct config *config, struct run **out)
         close_all(run);
         return result;
     }
+    recall_open(run);
     for (int s = 0; s < run->shards; s++)
         kafka_source_begin(&run->source[s], restored_offset, run->pipeline);
     log_info("run.started", "%d shards, %d folds, config %s", run->shards, run->folds, config->id);
     *out = run;
-    return pipeline_start(run->pipeline);
+    result = pipeline_start(run->pipeline);
+    recall_start(run->recall);
+    return result;
 }
 
 struct pipeline *run_pipeline(struct run *run)
@@ -245,6 +297,7 @@ int run_check(struct run *run)
     tend(run);
     follow_clock(run);
     watch_memory(run);
+    watch_recall(run);
     if (run->redis_open && redis_fenced(run->redis.state))
         return err_set(ERR_FENCED, "a newer instance publishes to this Redis; this one has stopped");
     return 0;
@@ -252,6 +305,7 @@ int run_check(struct run *run)
 
 int run_stop(struct run *run, enum pipeline_end end, int64_t within_ms)
 {
+    recall_stop(run->recall);
     int result = pipeline_stop(run->pipeline, end, within_ms);
     struct pipeline_counts counts = pipeline_counts(run->pipeline);
     pipeline_summary(&counts, run->config, stderr);
@@ -340,7 +394,26 @@ static void status(struct run *run)
              (unsigned long long)counts.shards.applied, (unsigned long long)counts.shards.duplicates,
              (unsigned long long)counts.shards.refused, (unsigned long long)counts.shards.ledger.records,
              (unsigned long long)counts.folds.keys, (unsigned long long)counts.folds.rows, watermark);
+    if (!run->recalled)
+        log_info("status.recall", "names=%llu emptied=%llu refused=%llu", (unsigned long long)recall_names(run->recall),
+                 (unsigned long long)counts.folds.recall_emptied, (unsigned long long)counts.folds.recall_refused);
     status_of_state(run);
+}
+
+/* --until-end: everything is read, and what the sinks held from before is replaced; for the latter it waits no longer than RECALL_WAIT_MS. */
+static bool at_end(struct run *run)
+{
+    int64_t now_ms = clock_monotonic_ms(&run->clock);
+    if (!pipeline_idle(run->pipeline)) {
+        run->ended_ms = 0;
+        return false;
+    }
+    run->ended_ms = run->ended_ms ? run->ended_ms : now_ms;
+    if (!run->recalled && now_ms - run->ended_ms < RECALL_WAIT_MS)
+        return false;
+    if (!run->recalled)
+        log_warn("recall.late", "not all that the sinks hold from before could be read; what only an earlier life had told may stay there");
+    return true;
 }
 
 /* Until a signal ends it. Returns how. */
@@ -357,7 +430,7 @@ static int wait_for_end(struct run *run, const char *path, const struct config *
             reload(run, path, &config);
         if (run_check(run) != 0)
             return (int)err_code();
-        if (until_end && pipeline_idle(run->pipeline)) {
+        if (until_end && at_end(run)) {
             *end = END_FINISH;
             return 0;
         }

@@ -6,10 +6,17 @@
 #include "esteem/err.h"
 #include "esteem/varint.h"
 
-void slice_begin(struct slice_out *out, bool full)
+void slice_begin(struct slice_out *out, bool full, uint64_t late_most)
 {
     slice_drop(out);
     out->full = full;
+    out->late_most = late_most;
+}
+
+uint64_t slice_late_most(int64_t limit_memory, int agents)
+{
+    uint64_t share = limit_memory ? (uint64_t)limit_memory / SLICE_LATE_SHARE / (uint64_t)agents : SLICE_LATE_MOST;
+    return share < SLICE_LATE_LEAST ? SLICE_LATE_LEAST : share;
 }
 
 static struct slice_block *block_new(size_t room)
@@ -61,12 +68,36 @@ void slice_put_end(struct slice_out *out, uint8_t *end)
 
 uint8_t *slice_put_late(struct slice_out *out, enum slice_kind kind, size_t most)
 {
-    return put(&out->late, kind, most);
+    uint32_t blocks = out->late.blocks;
+    uint8_t *at = put(&out->late, kind, most);
+    if (out->late.blocks > blocks)
+        out->late_bytes += sizeof *out->late.last + out->late.last->room;
+    return at;
 }
 
 void slice_put_end_late(struct slice_out *out, uint8_t *end)
 {
     put_end(out, &out->late, end);
+}
+
+static void drop(struct slice_chain *chain)
+{
+    for (struct slice_block *block = chain->first, *next; block; block = next) {
+        next = block->next;
+        free(block);
+    }
+    *chain = (struct slice_chain){0};
+}
+
+bool slice_late_open(struct slice_out *out)
+{
+    if (!out->broken && out->late_bytes + SLICE_BLOCK > out->late_most) {
+        drop(&out->main);
+        drop(&out->late);
+        out->late_bytes = 0;
+        out->broken = true;
+    }
+    return !out->broken;
 }
 
 void slice_finish(struct slice_out *out)
@@ -79,11 +110,13 @@ void slice_finish(struct slice_out *out)
         out->main.last = out->late.last;
         out->main.blocks += out->late.blocks;
         out->late = (struct slice_chain){0};
+        out->late_bytes = 0;
     }
     uint64_t items = out->items;
     slice_put_end(out, varint_put(slice_put(out, SLICE_END, VARINT_MAX), items));
     out->main.last->last = true;
     out->main.last->full = out->full;
+    out->main.last->broken = out->broken;
     out->ended = true;
 }
 
@@ -106,14 +139,6 @@ struct slice_block *slice_take(struct slice_out *out)
 void slice_block_free(struct slice_block *block)
 {
     free(block);
-}
-
-static void drop(struct slice_chain *chain)
-{
-    for (struct slice_block *block = chain->first, *next; block; block = next) {
-        next = block->next;
-        free(block);
-    }
 }
 
 void slice_drop(struct slice_out *out)

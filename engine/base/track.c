@@ -42,6 +42,12 @@ void track_lose(struct track *track)
     track->changed_count = 0;
 }
 
+void track_give_up(struct track *track)
+{
+    track_lose(track);
+    track->running = false;
+}
+
 static void list_put(struct track *track, uint32_t item, struct mark *mark)
 {
     if (track->changed_count == TRACK_MOST)

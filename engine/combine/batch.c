@@ -13,7 +13,7 @@ struct batch *batch_new(int shard)
     struct batch *batch = calloc(1, sizeof *batch);
     ensure(batch != NULL, "the machine has memory left");
     batch->shard = shard;
-    batch->watermark_ms = batch->newest_ms = INT64_MIN;
+    batch->watermark_ms = batch->newest_ms = batch->known_ms = INT64_MIN;
     return batch;
 }
 

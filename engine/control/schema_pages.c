@@ -175,7 +175,7 @@ static void redis_windows(const struct config *config, FILE *out)
             comma = ",";
         }
     fputs(".\nA key's time to live is twice its window and ten minutes, for calendar windows `retention.correction` more; a change\n"
-          "renews it when half of it is over.\n\n", out);
+          "renews it when half of it is over. A row that only an earlier life had told is emptied after the next start.\n\n", out);
 }
 
 static void redis_fields(FILE *out)
@@ -218,7 +218,8 @@ void schema_redis(FILE *out)
     fprintf(out, "## Topics\n\n"
                  "One topic a family; the value is the row with that family's metrics and measures (row.schema.json). The key\n"
                  "is `TENANT|SCOPE|WINDOW|START` for calendar windows and `TENANT|SCOPE|WINDOW` for rolling ones. A family that\n"
-                 "has nothing any more under a key is sent once more, empty. The names begin with `topics.prefix` (`%s`).\n\n"
+                 "has nothing any more under a key is sent once more, empty; so is, after a restart, what only an earlier life had told.\n"
+                 "The names begin with `topics.prefix` (`%s`).\n\n"
                  "| topic | metrics |\n| --- | --- |\n", config->topics_prefix);
     topics_families(config, out);
     fprintf(out, "\n## Refused events\n\n"

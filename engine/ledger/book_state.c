@@ -55,7 +55,7 @@ static size_t page_size(const struct page *page)
 void book_keep_for_checkpoint(struct book *book, uint32_t number)
 {
     struct page *page = &book->page[number];
-    if (track_touch(&book->track, number, &page->mark))
+    if (track_touch(&book->track, number, &page->mark) && slice_late_open(book->out))
         slice_put_end_late(book->out, put_page(book, slice_put_late(book->out, SLICE_BOOK_PAGE, page_size(page)), page));
 }
 
@@ -105,6 +105,12 @@ bool book_dump_step(struct book *book, uint32_t bytes)
             slice_put_end(book->out, put_page(book, slice_put(book->out, SLICE_BOOK_PAGE, page_size(page)), page));
     }
     return false;
+}
+
+void book_dump_give_up(struct book *book)
+{
+    track_give_up(&book->track);
+    book->gone_count = 0;
 }
 
 /* ---- reading ---- */

@@ -29,7 +29,7 @@ static uint8_t *put_record(const struct ledger *ledger, uint8_t *at, const struc
 void ledger_keep_for_checkpoint(struct ledger *ledger, uint32_t record)
 {
     struct interaction *one = ledger_at(ledger, record);
-    if (track_touch(&ledger->track, record, &one->mark))
+    if (track_touch(&ledger->track, record, &one->mark) && slice_late_open(ledger->out))
         slice_put_end_late(ledger->out, put_record(ledger, slice_put_late(ledger->out, SLICE_RECORD, RECORD_HEAD + one->length), one));
 }
 
@@ -78,6 +78,12 @@ bool ledger_dump_step(struct ledger *ledger, uint32_t bytes)
         slice_put_end(ledger->out, put_record(ledger, slice_put(ledger->out, SLICE_RECORD, RECORD_HEAD + one->length), one));
     }
     return false;
+}
+
+void ledger_dump_give_up(struct ledger *ledger)
+{
+    track_give_up(&ledger->track);
+    ledger->gone_count = 0;
 }
 
 /* ---- reading ---- */

@@ -88,6 +88,34 @@ size_t row_encode(const char *value, char *out, size_t room)
     return (size_t)(at - out);
 }
 
+static int hex(char digit)
+{
+    return digit >= '0' && digit <= '9' ? digit - '0' : digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
+}
+
+bool row_decode(const char *text, size_t length, char *out, size_t *decoded)
+{
+    char *to = out;
+    for (const char *at = text, *end = text + length; at < end; at++) {
+        if (*at != '%') {
+            if (must_encode((unsigned char)*at))
+                return false;
+            *to++ = *at;
+            continue;
+        }
+        if (end - at < 3 || hex(at[1]) < 0 || hex(at[2]) < 0)
+            return false;
+        unsigned byte = (unsigned)hex(at[1]) << 4 | (unsigned)hex(at[2]);
+        at += 2;
+        if (byte == 0)
+            *to++ = (char)0xc0;
+        *to++ = (char)(byte ? byte : 0x80);
+    }
+    *to = 0;
+    *decoded = (size_t)(to - out);
+    return true;
+}
+
 size_t row_scope_text(const struct config *config, const uint8_t *dimension, const char *const *value, int count, char *out,
                       size_t room)
 {

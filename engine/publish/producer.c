@@ -107,6 +107,51 @@ int producer_open(const struct config *config, const struct producer_settings *s
     return error;
 }
 
+/* A bounded queue: what is read is looked at and dropped. */
+static int consumer_settings(rd_kafka_conf_t *conf, const struct config *config, const char *client)
+{
+    const struct config_property rows[] = {
+        {"enable.partition.eof", "true"},
+        {"queued.min.messages", "10000"},
+        {"queued.max.messages.kbytes", "8192"},
+        {"fetch.message.max.bytes", "1048576"},
+        {"fetch.wait.max.ms", "50"}, /* questions queue behind it on the same connection */
+        {"log.connection.close", "false"},
+    };
+    int error = 0;
+    for (int i = 0; i < config->kafka_property_count && !error; i++)
+        error = property_set(conf, config->kafka_property[i].key, config->kafka_property[i].value);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0] && !error; i++)
+        error = property_set(conf, rows[i].key, rows[i].value);
+    if (!error)
+        error = property_set(conf, "bootstrap.servers", config->kafka_brokers);
+    return error ? error : property_set(conf, "client.id", client);
+}
+
+int consumer_open(const struct config *config, const char *client, rd_kafka_t **rk)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_topic_conf_t *topic = rd_kafka_topic_conf_new();
+    char why[ERROR_TEXT_MAX];
+    int error = consumer_settings(conf, config, client);
+    (void)rd_kafka_topic_conf_set(topic, "auto.offset.reset", "earliest", why, sizeof why);
+    rd_kafka_conf_set_default_topic_conf(conf, topic);
+    if (!error) {
+        rd_kafka_conf_set_error_cb(conf, error_come);
+        rd_kafka_conf_set_log_cb(conf, log_come);
+        *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+        error = *rk ? 0 : err_set(ERR_CONFIG, "kafka.properties: %s", why);
+    }
+    if (error)
+        rd_kafka_conf_destroy(conf);
+    return error;
+}
+
+void consumer_close(rd_kafka_t *rk)
+{
+    rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE); /* there is no group to leave */
+}
+
 void producer_close(rd_kafka_t *rk, int wait_ms)
 {
     (void)rd_kafka_flush(rk, wait_ms);

@@ -1,5 +1,5 @@
 /* producer: a librdkafka producer as the metric topics and the dead letters need it: opened from the configuration, with topics
- * created where there are none. Runs on: as each function says; librdkafka's handle itself is for any thread. */
+ * created where there are none; and a consumer that reads them back. Runs on: as each function says; librdkafka's handle itself is for any thread. */
 #ifndef ESTEEM_PRODUCER_H
 #define ESTEEM_PRODUCER_H
 
@@ -24,6 +24,10 @@ struct producer_settings {
 int producer_open(const struct config *config, const struct producer_settings *settings, rd_kafka_t **rk);
 /* Waits up to `wait_ms` for what is on its way, then gives up the rest: reported as failed before this returns. */
 void producer_close(rd_kafka_t *rk, int wait_ms);
+
+/* A consumer without a group, that says where a partition ends. ERR_CONFIG likewise. */
+int consumer_open(const struct config *config, const char *client, rd_kafka_t **rk);
+void consumer_close(rd_kafka_t *rk);
 
 /* A property as the producer has it: ours, kafka.properties' or librdkafka's own. */
 size_t producer_number(rd_kafka_t *rk, const char *property);

@@ -49,7 +49,7 @@ struct topics {
     uint64_t generation;
     uint64_t waiting;   /* messages that are not delivered yet */
     uint64_t lost;      /* messages that failed since everything was sent last */
-    struct key_memory known; /* word[0]: families that had something under the key, and above them those that were ever told */
+    struct key_memory known; /* word[0]: families that had something under the key; above them those that were ever told; and the generation */
     char *json;
     size_t json_room;
     char key[KEY_MAX];
@@ -254,18 +254,22 @@ static void remember(struct topics *topics, uint64_t hash, unsigned families, un
     struct key_known *known = key_memory_put(&topics->known, hash, topics->now_ms);
     int64_t kept_ms = 2 * (row->end_ms - row->start_ms) + topics->config->retention_correction_ms + KNOWN_MARGIN_MS;
     if (known)
-        *known = (struct key_known){hash, topics->now_ms + kept_ms, {families | told << FAMILY_COUNT}};
+        *known = (struct key_known){hash, topics->now_ms + kept_ms, {families | told << FAMILY_COUNT | topics->generation << 2 * FAMILY_COUNT}};
 }
 
 /* Families that had something, so that they are told when they have nothing any more; with *told all that a record was ever written of, so that
- * their last one is the final one. Of a key that is not known here, records may be from before the start: then it is every family. */
+ * their last one is the final one. Of a key that is not known here, or was told before the start, that may be every family; and when all is
+ * sent again, each that was ever told: the record that was lost may be the one that emptied it. */
 static unsigned families_before(struct topics *topics, uint64_t hash, unsigned *told)
 {
+    const struct row *row = topics->view.row;
     const struct key_known *known = key_memory_find(&topics->known, hash, topics->now_ms);
-    *told = known ? (unsigned)known->word[0] >> FAMILY_COUNT : 0;
-    if (known)
-        return (unsigned)known->word[0] & FAMILY_ALL;
-    return topics->view.row->revision > 1 || topics->view.row->restored ? FAMILY_ALL : 0;
+    *told = known ? (unsigned)(known->word[0] >> FAMILY_COUNT) & FAMILY_ALL : 0;
+    if (row->restored && *told != FAMILY_ALL)
+        return FAMILY_ALL;
+    if (known == NULL)
+        return row->revision > 1 ? FAMILY_ALL : 0;
+    return known->word[0] >> 2 * FAMILY_COUNT == topics->generation ? (unsigned)known->word[0] & FAMILY_ALL : *told;
 }
 
 static enum sink_result put(void *state, const struct row *row)

@@ -210,6 +210,8 @@ static void see_time(struct shard *shard, int input, int64_t time_ms)
         one->newest_ms = time_ms;
     if (time_ms > shard->newest_ms)
         shard->newest_ms = time_ms;
+    if (time_ms < shard->oldest_ms)
+        shard->oldest_ms = time_ms;
 }
 
 /* `ours`: it was handed over, so this shard owns it. */

@@ -20,6 +20,8 @@ struct input {
     int64_t newest_ms; /* newest event time; INT64_MIN: none yet */
     int64_t heard_ms;  /* monotonic: when the last message came, or when it was first seen */
     bool seen;
+    bool ended; /* was read to its end since the start */
+    bool begun; /* a message has come since the start */
 };
 
 struct parcel {
@@ -54,6 +56,10 @@ struct shard {
     int64_t next_watermark_ms; /* to be told when parcels up to next_parcels are settled; INT64_MIN: none */
     uint64_t parcels, next_parcels;                     /* sent so far; sent when next_watermark_ms was read */
     uint64_t taken[SHARD_MAX], flushed[SHARD_MAX]; /* parcels taken from each shard, in the ledger; on their way to the folds */
+    int64_t oldest_ms;        /* oldest event time; INT64_MAX: none yet */
+    bool partial;             /* of an input the beginning was not there any more, or not asked for */
+    bool all_ended, caught_up; /* every input was read to its end; and what was handed over until then has settled */
+    uint64_t ended_parcels;
     int64_t all_watermark_ms; /* the least over all shards: what is too late is judged by it */
     struct outgoing *outbox;
     uint32_t outbox_count, outbox_room, outbox_batches; /* of which batches */
@@ -112,6 +118,8 @@ int shard_state_step(struct shard *shard);
 void shard_commit(struct shard *shard);
 /* An input is seen for the first time: what the checkpoint knows of it. */
 void shard_input_seen(struct shard *shard, int input);
+/* Whether the input is read on where a checkpoint says. */
+bool shard_input_restored(const struct shard *shard, int input);
 void shard_state_close(struct shard *shard);
 
 #endif

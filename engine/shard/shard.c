@@ -59,6 +59,7 @@ int shard_new(const struct config *config, const struct shard_setup *setup, stru
     shard->config = config;
     shard->setup = *setup;
     shard->watermark_ms = shard->newest_ms = shard->all_watermark_ms = shard->next_watermark_ms = INT64_MIN;
+    shard->oldest_ms = INT64_MAX;
     for (int i = 0; i < SOURCE_INPUT_MAX; i++)
         shard->input[i].newest_ms = INT64_MIN;
     intern_init(&shard->strings);
@@ -203,6 +204,22 @@ static void advance_watermark(struct shard *shard, int64_t inputs_ms)
     shard->next_parcels = shard->parcels;
 }
 
+/* Every input was read to its end at least once since the start, and what was handed over until then is with the folds. */
+static void see_ends(struct shard *shard, int inputs)
+{
+    bool all = true;
+    for (int i = 0; i < inputs && !shard->all_ended; i++) {
+        struct input *one = &shard->input[i];
+        one->ended |= (shard->setup.source.was_at_end ? shard->setup.source.was_at_end : shard->setup.source.at_end)(shard->setup.source.state, i);
+        all &= one->ended && !(shard->stuck && shard->stuck->input == i);
+    }
+    if (all && !shard->all_ended) {
+        shard->all_ended = true;
+        shard->ended_parcels = shard->parcels;
+    }
+    shard->caught_up = shard->caught_up || (shard->all_ended && parcels_settled(shard, shard->ended_parcels));
+}
+
 static void read_inputs(struct shard *shard)
 {
     int64_t least = INT64_MAX, monotonic_ms = clock_monotonic_ms(&shard->setup.clock);
@@ -210,6 +227,7 @@ static void read_inputs(struct shard *shard)
         return;
     int inputs = shard->setup.source.inputs ? shard->setup.source.inputs(shard->setup.source.state) : 0;
     bool idle = true;
+    see_ends(shard, inputs);
     for (int i = 0; i < inputs; i++) {
         if (input_idle(shard, i, monotonic_ms))
             continue;
@@ -258,6 +276,8 @@ void shard_post_batches(struct shard *shard, bool drained, uint64_t barrier)
         batch[f]->drained = drained;
         batch[f]->barrier = barrier;
         batch[f]->inexact = shard->inexact;
+        batch[f]->caught_up = shard->caught_up;
+        batch[f]->known_ms = shard->partial ? shard->oldest_ms : INT64_MIN;
         atomic_fetch_add_explicit(&shard->setup.clocks->in_flight[shard->setup.index], batch_bytes(batch[f]), memory_order_relaxed);
         shard_post(shard, OUTBOX_FOLD, f, batch[f]);
         shard->counts.batches++;
@@ -316,6 +336,11 @@ void shard_tick(struct shard *shard, uint64_t barrier)
 static bool take_message(void *context, const struct message *message)
 {
     struct shard *shard = context;
+    struct input *input = &shard->input[message->input];
+    if (!input->begun && !shard->setup.batch) {
+        input->begun = true;
+        shard->partial |= message->offset > 0 && !shard_input_restored(shard, message->input);
+    }
     if (!intake_message(shard, message)) {
         shard->stuck = parcel_new(message, message->at, message->length);
         return false;

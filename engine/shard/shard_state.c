@@ -177,6 +177,8 @@ static void put_head(struct shard *shard)
     at = varint_put(at, zigzag(shard->newest_ms));
     *at++ = shard->inexact;
     *at++ = shard->route;
+    *at++ = shard->partial;
+    at = varint_put(at, zigzag(shard->oldest_ms));
     slice_put_end(&shard->out, at);
 }
 
@@ -187,7 +189,7 @@ static void begin(struct shard *shard)
     bool full = shard->barrier_full || !ledger_dump_can_add(shard->ledger);
     for (int b = 0; b < BOOK_COUNT; b++)
         full |= !book_dump_can_add(relay_book(&shard->relay, b));
-    slice_begin(&shard->out, full);
+    slice_begin(&shard->out, full, slice_late_most(shard->config->limit_memory, shard->setup.shards + shard->setup.folds));
     if (full)
         shard->strings_saved = shard->roster_saved = 0;
     put_head(shard);
@@ -230,15 +232,26 @@ static int pass_barrier(struct shard *shard)
     return 1;
 }
 
+/* The slice is broken: no part of it is of use. */
+static void give_up(struct shard *shard)
+{
+    ledger_dump_give_up(shard->ledger);
+    for (int b = 0; b < BOOK_COUNT; b++)
+        book_dump_give_up(relay_book(&shard->relay, b));
+}
+
 int shard_state_step(struct shard *shard)
 {
     int done = pass_barrier(shard);
     if (!shard->dumping || shard->out.main.blocks > BLOCKS_MOST)
         return done;
-    bool whole = shard->dumped_parts == 0 ? ledger_dump_step(shard->ledger, STEP_BYTES)
-                                          : book_dump_step(relay_book(&shard->relay, shard->dumped_parts - 1), STEP_BYTES);
+    bool broken = shard->out.broken;
+    bool whole = broken || (shard->dumped_parts == 0 ? ledger_dump_step(shard->ledger, STEP_BYTES)
+                                                     : book_dump_step(relay_book(&shard->relay, shard->dumped_parts - 1), STEP_BYTES));
     shard->dumped_parts += whole;
-    if (shard->dumped_parts > BOOK_COUNT) {
+    if (broken)
+        give_up(shard);
+    if (broken || shard->dumped_parts > BOOK_COUNT) {
         slice_finish(&shard->out);
         shard->dumping = false;
     }
@@ -283,18 +296,30 @@ void shard_restored(struct shard *shard, const struct shard_input *list, int cou
     ensure(shard->restored_taken != NULL, "the machine has memory left");
 }
 
-void shard_input_seen(struct shard *shard, int input)
+static int restored_of(const struct shard *shard, int input)
 {
     if (shard->restored_count == 0 || shard->setup.source.position == NULL)
-        return;
+        return -1;
     struct source_position at;
     shard->setup.source.position(shard->setup.source.state, input, &at);
-    for (int i = 0; i < shard->restored_count; i++) {
-        const struct shard_input *known = &shard->restored[i];
-        if (known->partition != at.partition || strcmp(known->topic, shard->config->topic[at.topic].name) != 0)
-            continue;
-        shard->restored_taken[i] = true;
-        if (known->newest_ms > shard->input[input].newest_ms)
-            shard->input[input].newest_ms = known->newest_ms;
-    }
+    for (int i = 0; i < shard->restored_count; i++)
+        if (shard->restored[i].partition == at.partition && strcmp(shard->restored[i].topic, shard->config->topic[at.topic].name) == 0)
+            return i;
+    return -1;
+}
+
+void shard_input_seen(struct shard *shard, int input)
+{
+    int i = restored_of(shard, input);
+    if (i < 0)
+        return;
+    shard->restored_taken[i] = true;
+    if (shard->restored[i].newest_ms > shard->input[input].newest_ms)
+        shard->input[input].newest_ms = shard->restored[i].newest_ms;
+}
+
+bool shard_input_restored(const struct shard *shard, int input)
+{
+    int i = restored_of(shard, input);
+    return i >= 0 && shard->restored[i].next >= 0;
 }

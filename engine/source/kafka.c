@@ -171,6 +171,11 @@ static bool kafka_at_end(void *state, int input)
     return ((struct kafka_source *)state)->input[input].at_end;
 }
 
+static bool kafka_was_at_end(void *state, int input)
+{
+    return ((struct kafka_source *)state)->input[input].was_at_end;
+}
+
 static void kafka_pause(void *state, bool pause)
 {
     ((struct kafka_source *)state)->paused = pause;
@@ -295,7 +300,7 @@ int kafka_source_open(const struct config *config, int shard, int shards, struct
         return error;
     }
     *source = (struct source){.state = state, .poll = kafka_poll, .ready = kafka_ready, .inputs = kafka_inputs, .at_end = kafka_at_end,
-                              .pause = kafka_pause, .commit = kafka_commit, .position = kafka_position,
+                              .was_at_end = kafka_was_at_end, .pause = kafka_pause, .commit = kafka_commit, .position = kafka_position,
                               .close = kafka_close};
     return 0;
 }

@@ -212,7 +212,7 @@ static int topic_take(struct kafka_source *source, struct topic *topic)
         if (input && input->place == INPUT_AWAY && settled && p < found) {
             input_return(source, input);
         } else if (input && input->place == INPUT_AWAY && settled) {
-            input->at_end = true;
+            input->at_end = input->was_at_end = true;
         }
     }
     topic->shrunk_seen = shrunk;
@@ -392,7 +392,7 @@ static void end_reached(struct kafka_source *source, struct input *input, int64_
     }
     input->purpose = INPUT_READ;
     input->next = offset > input->next ? offset : input->next; /* what lies between are a transaction's marks */
-    input->at_end = true;
+    input->at_end = input->was_at_end = true;
 }
 
 static void damage_found(struct kafka_source *source, struct input *input, rd_kafka_resp_err_t error, int64_t offset)

@@ -49,7 +49,7 @@ struct input {
     int probed;             /* messages so far, up to PROBE */
     bool assigned; /* to librdkafka */
     bool last_known;
-    bool at_end;
+    bool at_end, was_at_end;
 };
 
 struct topic {

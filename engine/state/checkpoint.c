@@ -43,10 +43,12 @@ struct checkpoint {
     bool all_full;     /* the next one is: the first, or one was given up */
     uint64_t epoch;    /* of the running one, else of the last */
     int64_t due_ms, begun_ms;
+    int64_t told_since_ms; /* of the running one */
     struct manifest *kept[KEPT]; /* newest first */
     int kept_count;
     _Atomic uint64_t wanted, lasting, asked, given_up;
-    _Atomic bool ended;
+    _Atomic bool ended, recalled;
+    _Atomic int64_t life_told_since_ms; /* until the sinks' rows are recalled */
     _Atomic bool want_full[STATE_SLICES_MAX];
     pthread_mutex_t lock_counts; /* protects counts */
     struct checkpoint_counts counts;
@@ -116,6 +118,7 @@ int checkpoint_new(const struct checkpoint_setup *setup, struct checkpoint **out
     keep_what_is_there(checkpoint);
     checkpoint->epoch = manifest_next_epoch(checkpoint->folder) - 1;
     atomic_init(&checkpoint->wanted, checkpoint->epoch);
+    atomic_init(&checkpoint->life_told_since_ms, INT64_MIN);
     checkpoint->slices = setup->shards + setup->folds;
     checkpoint->slice = aligned_alloc(64, (size_t)checkpoint->slices * sizeof *checkpoint->slice);
     ensure(checkpoint->slice != NULL, "the machine has memory left");
@@ -199,6 +202,16 @@ void checkpoint_end(struct checkpoint *checkpoint)
     atomic_store_explicit(&checkpoint->ended, true, memory_order_release);
 }
 
+void checkpoint_told_since(struct checkpoint *checkpoint, int64_t since_ms)
+{
+    atomic_store_explicit(&checkpoint->life_told_since_ms, since_ms, memory_order_relaxed);
+}
+
+void checkpoint_recalled(struct checkpoint *checkpoint)
+{
+    atomic_store_explicit(&checkpoint->recalled, true, memory_order_release);
+}
+
 struct checkpoint_counts checkpoint_counts(struct checkpoint *checkpoint)
 {
     pthread_mutex_lock(&checkpoint->lock_counts);
@@ -224,6 +237,10 @@ static void begin(struct checkpoint *checkpoint)
     checkpoint->phase = PHASE_WRITES;
     checkpoint->failed = false;
     checkpoint->begun_ms = clock_monotonic_ms(&checkpoint->setup.clock);
+    /* acquire: the folds have made what was recalled; what is told from now on may be told in vain */
+    bool recalled = atomic_load_explicit(&checkpoint->recalled, memory_order_acquire);
+    checkpoint->told_since_ms = recalled ? clock_wall_ms(&checkpoint->setup.clock) - TOLD_MARGIN_MS
+                                         : atomic_load_explicit(&checkpoint->life_told_since_ms, memory_order_relaxed);
     bool full = false; /* all together, so that the generation before shares no file with this one */
     for (int i = 0; i < checkpoint->slices; i++)
         full |= wants_full(checkpoint, &checkpoint->slice[i].chain);
@@ -250,6 +267,8 @@ static void give_up(struct checkpoint *checkpoint)
 static int write_block(struct checkpoint *checkpoint, struct slice *slice, const struct slice_block *block)
 {
     int result = 0;
+    if (block->broken)
+        return err_set(ERR_IO, "the disk of %s takes too long: what changed meanwhile would outgrow its share of limits.memory", checkpoint->folder);
     if (slice->writer.disk == NULL) {
         char name[STATE_NAME_MAX];
         snprintf(name, sizeof name, "%010" PRIu64 "-%s-%d.slice", checkpoint->epoch, slice->chain.fold ? "fold" : "shard", slice->chain.index);
@@ -324,6 +343,7 @@ static struct manifest *describe(struct checkpoint *checkpoint)
     struct manifest *manifest = calloc(1, sizeof *manifest);
     ensure(manifest != NULL, "the machine has memory left");
     manifest->epoch = checkpoint->epoch;
+    manifest->told_since_ms = checkpoint->told_since_ms;
     time_text(clock_wall_ms(&checkpoint->setup.clock), manifest->written, sizeof manifest->written);
     snprintf(manifest->engine, sizeof manifest->engine, "%s", ENGINE_VERSION);
     snprintf(manifest->group, sizeof manifest->group, "%s", checkpoint->setup.group);

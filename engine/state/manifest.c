@@ -10,9 +10,11 @@
 #include <xxhash.h>
 
 #include "esteem/err.h"
+#include "esteem/event.h"
 
 #define FIRST_LINE "esteem-checkpoint 1"
-enum { MANIFEST_MOST = 4 << 20 };
+#define EVER "ever" /* told-since: there was no checkpoint before */
+enum { MANIFEST_MOST = 4 << 20, TOLD_UNKNOWN = -1 /* while a manifest is read: no line of it has said so */ };
 
 static void path_of(char *path, size_t room, const char *folder, uint64_t epoch)
 {
@@ -111,8 +113,11 @@ void manifest_sweep(const char *folder, const struct manifest *const *keep, int 
 
 static void print(const struct manifest *manifest, FILE *out)
 {
-    fprintf(out, FIRST_LINE "\nepoch %" PRIu64 "\nwritten %s\nengine %s\ngroup %s\nconfig %s\n", manifest->epoch, manifest->written,
-            manifest->engine, manifest->group, manifest->config);
+    char since[TIME_TEXT_MAX] = EVER;
+    if (manifest->told_since_ms != INT64_MIN)
+        event_time_format(manifest->told_since_ms, since);
+    fprintf(out, FIRST_LINE "\nepoch %" PRIu64 "\nwritten %s\ntold-since %s\nengine %s\ngroup %s\nconfig %s\n", manifest->epoch, manifest->written,
+            since, manifest->engine, manifest->group, manifest->config);
     for (int s = 0; s < manifest->slices; s++) {
         const struct state_slice *slice = &manifest->slice[s];
         fprintf(out, "slice %s %d\n", slice->fold ? "fold" : "shard", slice->index);
@@ -183,8 +188,19 @@ static bool read_file(struct manifest *manifest, const char *line)
     return sscanf(line, "file %63s %" SCNu64 " %" SCNx64, file->name, &file->bytes, &file->hash) == 3 && strchr(file->name, '/') == NULL;
 }
 
+static bool read_told_since(struct manifest *manifest, const char *text)
+{
+    if (strcmp(text, EVER) == 0) {
+        manifest->told_since_ms = INT64_MIN;
+        return true;
+    }
+    return event_time_rfc3339(text, strlen(text), &manifest->told_since_ms);
+}
+
 static bool read_line(struct manifest *manifest, const char *line)
 {
+    if (strncmp(line, "told-since ", 11) == 0)
+        return read_told_since(manifest, line + 11);
     if (sscanf(line, "epoch %" SCNu64, &manifest->epoch) == 1 || sscanf(line, "written %31s", manifest->written) == 1 ||
         sscanf(line, "engine %31s", manifest->engine) == 1 || sscanf(line, "group %127[^\n]", manifest->group) == 1 ||
         sscanf(line, "config %15s", manifest->config) == 1)
@@ -202,9 +218,14 @@ static int read_text(const char *path, char *text, size_t length, struct manifes
     char *rest, *line = strtok_r(text, "\n", &rest);
     if (line == NULL || strcmp(line, FIRST_LINE) != 0)
         return err_set(ERR_DATA, "%s is of another version of esteem (%s); start that version", path, line ? line : "");
+    manifest->told_since_ms = TOLD_UNKNOWN;
     while ((line = strtok_r(NULL, "\n", &rest)) != NULL)
         if (!read_line(manifest, line))
             return err_set(ERR_DATA, "%s: cannot read \"%s\"", path, line);
+    if (manifest->told_since_ms == TOLD_UNKNOWN) { /* of an older version */
+        bool known = event_time_rfc3339(manifest->written, strlen(manifest->written), &manifest->told_since_ms);
+        manifest->told_since_ms = known ? manifest->told_since_ms - TOLD_MARGIN_MS : INT64_MIN;
+    }
     return manifest->shards && manifest->folds ? 0 : err_set(ERR_DATA, "%s names no slices", path);
 }
 

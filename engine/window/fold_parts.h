@@ -13,6 +13,7 @@
 #include "esteem/calendar.h"
 #include "esteem/err.h"
 #include "esteem/pane.h"
+#include "esteem/recall.h"
 #include "esteem/slice.h"
 #include "esteem/span.h"
 #include "esteem/track.h"
@@ -33,7 +34,10 @@ struct key {
     uint16_t moving;                       /* bit: window whose row is another with each slide, because a span is open */
     struct tally before;                   /* spans open at each window's left edge: id window * SPAN_COUNT + span */
     uint8_t waits[CONFIG_ROLLING_MAX];     /* bit: outlet whose queue holds this window */
-    uint8_t published[CONFIG_ROLLING_MAX]; /* bit: outlet that has had a row that was not empty */
+    uint8_t published[CONFIG_ROLLING_MAX]; /* bit: the last row that the outlet has had was not empty */
+    uint8_t told[CONFIG_ROLLING_MAX];      /* bit: the outlet may hold a row that is not empty, if it has lost the last one */
+    uint8_t shown, shown_last;             /* bit: a calendar window that Redis showed as running, or as the last one, before this life */
+    uint16_t recalled;                     /* bit: a window of which a sink held a row before this life had told one */
     struct tally difference[];             /* D[w]; rolling_count of them */
 };
 
@@ -47,6 +51,7 @@ struct cell {
     struct tally tally;
     uint8_t window, waits, urgent, published; /* bits: outlets */
     bool final, changed, used;
+    bool recalled; /* a sink held its row before this life had told one */
     struct mark mark;
 };
 
@@ -70,7 +75,8 @@ struct queue {
 
 struct shard_clock {
     int64_t watermark_ms, newest_ms;
-    bool idle, heard;
+    bool idle, heard, caught_up;
+    int64_t known_ms; /* as in struct batch */
     uint32_t *key; /* the shard's key number -> ours */
     uint32_t keys;
 };
@@ -81,6 +87,13 @@ struct zone {
 };
 
 enum { ZONES_MAX = 250 };
+
+/* Names of which the fold has nothing yet: recall.c. */
+struct recall_held {
+    struct recalled **slot; /* by their hash */
+    uint32_t slots, count, next, next_key, keys_before;
+    bool done;
+};
 
 struct group {
     uint32_t key, windows, cells;
@@ -127,6 +140,8 @@ struct fold {
     bool dumping;
     struct slice_out *out;
     bool restored; /* what was published before this process began may still stand in the sinks */
+
+    struct recall_held recalls;
 };
 
 /* ---- window.c ---- */
@@ -150,6 +165,10 @@ void spans_close(struct fold *fold);
 /* ---- keys.c ---- */
 
 uint32_t fold_key(struct fold *fold, const struct scope_key *text); /* makes it when it is new */
+void key_may_be_told(struct key *key); /* of each window a sink may hold a row that is not empty */
+uint32_t fold_key_find(const struct fold *fold, const struct scope_key *text); /* or NONE */
+bool fold_scope_configured(const struct config *config, uint32_t mask);
+struct calendar *fold_calendar(struct fold *fold, const char *tenant);
 void keys_close(struct fold *fold);
 
 /* ---- cells.c: calendar windows ---- */
@@ -170,6 +189,10 @@ void cells_close(struct fold *fold);
 /* The cell is about to change. */
 void cell_keep_for_checkpoint(struct fold *fold, uint32_t c);
 void cell_note_gone(struct fold *fold, uint32_t c);
+
+/* ---- recall.c ---- */
+
+void recall_held_close(struct recall_held *held);
 
 /* ---- outlets.c: what has changed, and the rows that tell it ---- */
 

@@ -31,7 +31,7 @@ static uint8_t *put_cell(uint8_t *at, const struct cell *cell)
 void cell_keep_for_checkpoint(struct fold *fold, uint32_t c)
 {
     struct cell *cell = &fold->cell[c];
-    if (track_touch(&fold->track, c, &cell->mark))
+    if (track_touch(&fold->track, c, &cell->mark) && slice_late_open(fold->out))
         slice_put_end_late(fold->out, put_cell(slice_put_late(fold->out, SLICE_CELL, CELL_HEAD + cell->tally.length), cell));
 }
 
@@ -88,7 +88,7 @@ static void put_head(struct fold *fold, struct slice_out *out)
 void fold_dump_begin(struct fold *fold, bool full, struct slice_out *out)
 {
     full = full || !track_on(&fold->track) || !pane_dump_can_add(fold->ladder);
-    slice_begin(out, full);
+    slice_begin(out, full, slice_late_most(fold->config->limit_memory, fold->setup.shards + fold->setup.folds));
     fold->out = out;
     fold->dumping = true;
     put_head(fold, out);
@@ -118,10 +118,23 @@ static bool dump_cells(struct fold *fold, uint64_t until)
     return false;
 }
 
+/* The slice is broken: no part of it is of use. */
+static int give_up_dump(struct fold *fold)
+{
+    pane_dump_give_up(fold->ladder);
+    track_give_up(&fold->track);
+    fold->gone_count = 0;
+    slice_finish(fold->out);
+    fold->dumping = false;
+    return 1;
+}
+
 int fold_dump_step(struct fold *fold, uint32_t bytes)
 {
     if (!fold->dumping)
         return 0;
+    if (fold->out->broken)
+        return give_up_dump(fold);
     uint64_t until = fold->out->bytes + bytes;
     while (fold->keys_saved < fold->keys_due && fold->out->bytes < until)
         put_key(fold->out, fold->key[fold->keys_saved++]);
@@ -249,14 +262,6 @@ static void load_windows(struct fold_load *load)
         load->ladder[f] = pane_ladder_new(load->rolling, load->rolling_count, true);
 }
 
-static bool scope_configured(const struct config *config, uint32_t mask)
-{
-    for (int s = 0; s < config->scope_count; s++)
-        if (config->scope[s].dimensions == mask)
-            return true;
-    return false;
-}
-
 /* The mask in our numbers, and each value at its place in our order. */
 static bool load_key_text(struct fold_load *load, struct slice_item *item, struct scope_key *key, bool *known)
 {
@@ -297,7 +302,7 @@ static bool load_key(struct fold_load *load, struct slice_item *item)
     }
     struct place *place = &load->place[load->places++];
     *place = (struct place){key_fold(&key, load->folds), NONE};
-    if (!known || !scope_configured(load->fold[0]->config, key.scope))
+    if (!known || !fold_scope_configured(load->fold[0]->config, key.scope))
         return true;
     place->key = fold_key(load->fold[place->fold], &key);
     key_registry_restore(load->registry, &key);
@@ -431,5 +436,5 @@ void fold_restored(struct fold *fold)
     for (int o = 0; o < fold->setup.outlets; o++)
         outlets_again(fold, o);
     for (uint32_t k = 0; k < fold->keys; k++)
-        memset(fold->key[k]->published, 0xff, sizeof fold->key[k]->published);
+        key_may_be_told(fold->key[k]);
 }

@@ -18,6 +18,12 @@ static uint8_t fold_zone(struct fold *fold, const char *tenant)
     return (uint8_t)z;
 }
 
+void key_may_be_told(struct key *key)
+{
+    memset(key->told, 0xff, sizeof key->told);
+    memset(key->published, 0xff, sizeof key->published);
+}
+
 static uint32_t key_slot(const struct fold *fold, uint64_t hash, const struct scope_key *key)
 {
     uint32_t mask = fold->key_slots - 1, i = (uint32_t)hash & mask;
@@ -75,6 +81,24 @@ static void key_slots_grow(struct fold *fold)
     }
 }
 
+uint32_t fold_key_find(const struct fold *fold, const struct scope_key *text)
+{
+    return fold->key_slot[key_slot(fold, key_hash(text), text)];
+}
+
+bool fold_scope_configured(const struct config *config, uint32_t mask)
+{
+    for (int s = 0; s < config->scope_count; s++)
+        if (config->scope[s].dimensions == mask)
+            return true;
+    return false;
+}
+
+struct calendar *fold_calendar(struct fold *fold, const char *tenant)
+{
+    return fold->zone[fold_zone(fold, tenant)].calendar;
+}
+
 uint32_t fold_key(struct fold *fold, const struct scope_key *text)
 {
     uint64_t hash = key_hash(text);
@@ -88,7 +112,7 @@ uint32_t fold_key(struct fold *fold, const struct scope_key *text)
     fold->key[fold->keys] = key_new(fold, text);
     fold->key[fold->keys]->hash = hash;
     if (fold->restored) /* rows of the time before the restart may still stand there: an empty one replaces them */
-        memset(fold->key[fold->keys]->published, 0xff, sizeof fold->key[fold->keys]->published);
+        key_may_be_told(fold->key[fold->keys]);
     fold->key_slot[slot] = fold->keys++;
     if (fold->keys * 2 >= fold->key_slots)
         key_slots_grow(fold);

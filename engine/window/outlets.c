@@ -58,7 +58,8 @@ void outlets_calendar_changed(struct fold *fold, uint32_t c, bool urgent)
 
 static struct row row_head(const struct fold *fold, const struct key *key)
 {
-    struct row row = {.config = fold->config, .tenant = key->tenant, .scope = key->scope, .value_count = key->count, .inexact = fold->inexact, .restored = fold->restored};
+    struct row row = {.config = fold->config, .tenant = key->tenant, .scope = key->scope, .value_count = key->count, .inexact = fold->inexact,
+                      .restored = fold->restored};
     memcpy(row.value_dimension, key->dimension, sizeof row.value_dimension);
     memcpy(row.value, key->value, sizeof row.value);
     return row;
@@ -86,6 +87,7 @@ struct row *fold_rolling_row(struct fold *fold, uint32_t k, int window, bool *em
     head.start_ms = edges->left_ms;
     head.end_ms = edges->right_ms;
     head.rolling = true;
+    head.restored |= key->recalled >> window & 1;
     head.partial = !fold->setup.batch;
     head.window = (uint8_t)window;
     head.window_name = fold->config->rolling[window].name;
@@ -103,6 +105,7 @@ struct row *fold_calendar_row(struct fold *fold, uint32_t c)
     head.start_ms = cell->start_ms;
     head.end_ms = cell->end_ms;
     head.final = cell->final;
+    head.restored |= cell->recalled;
     head.revision = cell->revision;
     head.running = !fold->setup.batch && cell->start_ms <= fold->now_ms && fold->now_ms < cell->end_ms;
     head.last = key->last[cell->window] == c;
@@ -152,6 +155,7 @@ static bool publish_rolling(struct fold *fold, int outlet, int window, uint32_t 
     if (!give(fold, outlet, row))
         return false;
     key->published[window] = empty ? key->published[window] & (uint8_t)~bit : key->published[window] | bit;
+    key->told[window] |= empty ? 0 : bit;
     return true;
 }
 
@@ -161,7 +165,7 @@ static bool publish_calendar(struct fold *fold, int outlet, uint32_t c)
     uint8_t bit = (uint8_t)(1u << outlet);
     if (!revise(fold, cell) && cell->published & bit)
         return true;
-    if (tally_is_zero(&cell->tally, &fold->slab, &fold->dense) && !(cell->published & bit) && cell->start_ms > fold->now_ms)
+    if (tally_is_zero(&cell->tally, &fold->slab, &fold->dense) && !(cell->published & bit) && !cell->recalled && cell->start_ms > fold->now_ms)
         return true;
     if (!give(fold, outlet, fold_calendar_row(fold, c)))
         return false;
@@ -255,11 +259,14 @@ void outlets_again(struct fold *fold, int outlet)
 {
     uint8_t bit = (uint8_t)(1u << outlet);
     for (uint32_t k = 0; k < fold->keys; k++)
-        for (int w = 0; w < fold->rolling_count; w++)
-            if (!(fold->key[k]->waits[w] & bit)) {
-                fold->key[k]->waits[w] |= bit;
-                queue_put(&fold->queue[outlet][w], k);
-            }
+        for (int w = 0; w < fold->rolling_count; w++) {
+            struct key *key = fold->key[k];
+            key->published[w] |= key->told[w] & bit; /* the outlet may have lost the row that emptied it */
+            if (key->waits[w] & bit)
+                continue;
+            key->waits[w] |= bit;
+            queue_put(&fold->queue[outlet][w], k);
+        }
     for (uint32_t c = 0; c < fold->cells_made; c++) {
         struct cell *cell = &fold->cell[c];
         cell->published &= (uint8_t)~bit; /* also of one that waits: a change that came to nothing must not hold it back */

@@ -30,7 +30,7 @@ static uint8_t *put_pane(uint8_t *at, const struct pane *pane)
 void pane_keep_for_checkpoint(struct pane_ladder *ladder, uint32_t p)
 {
     struct pane *pane = &ladder->pane[p];
-    if (track_touch(&ladder->track, p, &pane->mark))
+    if (track_touch(&ladder->track, p, &pane->mark) && slice_late_open(ladder->out))
         slice_put_end_late(ladder->out, put_pane(slice_put_late(ladder->out, SLICE_PANE, PANE_HEAD + pane->tally.length), pane));
 }
 
@@ -81,6 +81,12 @@ bool pane_dump_step(struct pane_ladder *ladder, uint32_t bytes)
         slice_put_end(ladder->out, put_pane(slice_put(ladder->out, SLICE_PANE, PANE_HEAD + pane->tally.length), pane));
     }
     return false;
+}
+
+void pane_dump_give_up(struct pane_ladder *ladder)
+{
+    track_give_up(&ladder->track);
+    ladder->gone_count = 0;
 }
 
 /* ---- reading ---- */

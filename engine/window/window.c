@@ -19,7 +19,7 @@ int fold_new(const struct config *config, const struct fold_setup *setup, struct
         pane_ladder_fix(fold->ladder, setup->at_ms);
     fold->shard = fold_must(calloc((size_t)setup->shards, sizeof *fold->shard));
     for (int i = 0; i < setup->shards; i++)
-        fold->shard[i].watermark_ms = fold->shard[i].newest_ms = INT64_MIN;
+        fold->shard[i].watermark_ms = fold->shard[i].newest_ms = fold->shard[i].known_ms = INT64_MIN;
     fold->now_ms = fold->watermark_ms = INT64_MIN;
     fold->key_slots = fold->cell_slots = 1024;
     fold->key_slot = fold_slots(fold->key_slots);
@@ -38,6 +38,7 @@ void fold_free(struct fold *fold)
     cells_close(fold);
     outlets_close(fold);
     spans_close(fold);
+    recall_held_close(&fold->recalls);
     for (int i = 0; i < fold->setup.shards; i++)
         free(fold->shard[i].key);
     free(fold->rolling.bytes);
@@ -228,6 +229,8 @@ void fold_apply(struct fold *fold, struct batch *batch)
     flush_calendar(fold);
     shard->heard = true;
     shard->idle = batch->idle;
+    shard->caught_up = batch->caught_up;
+    shard->known_ms = batch->known_ms;
     if (batch->watermark_ms > shard->watermark_ms)
         shard->watermark_ms = batch->watermark_ms;
     if (batch->newest_ms > shard->newest_ms)

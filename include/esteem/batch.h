@@ -21,6 +21,8 @@ struct batch {
     bool idle;             /* every input of the shard is idle */
     bool drained;          /* the shard is done: nothing follows */
     bool inexact;          /* interactions had to be retired */
+    bool caught_up;        /* the shard has read every input to its end since the start, and what it handed over then is with the folds */
+    int64_t known_ms;      /* what ends before was told by a life of which this one does not know the feed; INT64_MIN: there is none such */
     uint64_t barrier;      /* the last batch before this checkpoint; 0: none */
     uint32_t length, room;
     int64_t pane;          /* while writing and reading: the previous one */

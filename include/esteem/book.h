@@ -79,6 +79,7 @@ struct book_counts book_counts(const struct book *book);
 bool book_dump_begin(struct book *book, bool full, struct slice_out *out);
 bool book_dump_can_add(const struct book *book);
 bool book_dump_step(struct book *book, uint32_t bytes);
+void book_dump_give_up(struct book *book);
 
 /* A page as it stands in a checkpoint, in the numbers of who wrote it. */
 enum { BOOK_PAGE_ENTRIES = 1 << 20 };

@@ -48,6 +48,10 @@ uint64_t checkpoint_lasting(const struct checkpoint *checkpoint);
 uint64_t checkpoint_now(struct checkpoint *checkpoint);
 /* Any thread. From now on only what is asked for is made: agents are about to stop. */
 void checkpoint_end(struct checkpoint *checkpoint);
+/* Before the first step: since when rows may have been told that this life began without (INT64_MIN: ever). Its checkpoints say so too, until
+ * checkpoint_recalled (any thread): the rows that the sinks held are known, and what is told later than a checkpoint's begin is not. */
+void checkpoint_told_since(struct checkpoint *checkpoint, int64_t since_ms);
+void checkpoint_recalled(struct checkpoint *checkpoint);
 /* Any thread: the last epoch that was given up. */
 uint64_t checkpoint_given_up(const struct checkpoint *checkpoint);
 

@@ -91,6 +91,8 @@ bool ledger_dump_begin(struct ledger *ledger, bool full, struct slice_out *out);
 bool ledger_dump_can_add(const struct ledger *ledger);
 /* Writes on, about `bytes` of them. True: all is written. */
 bool ledger_dump_step(struct ledger *ledger, uint32_t bytes);
+/* The slice is broken: the next one is full. */
+void ledger_dump_give_up(struct ledger *ledger);
 
 /* A record as it stands in a checkpoint. */
 struct ledger_saved {

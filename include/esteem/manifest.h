@@ -4,6 +4,7 @@
  *   esteem-checkpoint 1
  *   epoch 42
  *   written 2026-11-23T14:00:00Z
+ *   told-since 2026-11-23T13:49:50Z                 from then on the sinks may have rows that it does not know; "ever"
  *   engine 0.1.0
  *   group esteem
  *   config 1f0c9a2b
@@ -24,7 +25,8 @@
 #include "esteem/slice.h"
 
 enum { STATE_SHARDS_MAX = 64, STATE_FOLDS_MAX = 16, STATE_SLICES_MAX = STATE_SHARDS_MAX + STATE_FOLDS_MAX, STATE_CHAIN_MAX = 32,
-       STATE_NAME_MAX = 64, STATE_GENERATIONS_MAX = 64 };
+       STATE_NAME_MAX = 64, STATE_GENERATIONS_MAX = 64,
+       TOLD_MARGIN_MS = 600000 /* clocks that differ, rows in a producer's queue */ };
 
 struct state_file {
     char name[STATE_NAME_MAX];
@@ -40,6 +42,7 @@ struct state_slice {
 
 struct manifest {
     uint64_t epoch;
+    int64_t told_since_ms; /* INT64_MIN: ever. Of a manifest without that line: when it was written, less the margin */
     char written[32], engine[32], group[128], config[16];
     struct state_slice slice[STATE_SLICES_MAX]; /* shards first, then folds, each by index */
     int slices, shards, folds;

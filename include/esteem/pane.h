@@ -57,6 +57,8 @@ void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *cros
 bool pane_dump_begin(struct pane_ladder *ladder, bool full, uint32_t keys, struct slice_out *out);
 /* Writes on, about `bytes`. True: all is written. */
 bool pane_dump_step(struct pane_ladder *ladder, uint32_t bytes);
+/* The slice is broken: the next one is full. */
+void pane_dump_give_up(struct pane_ladder *ladder);
 /* Whether an incremental one is possible. */
 bool pane_dump_can_add(const struct pane_ladder *ladder);
 

@@ -12,6 +12,7 @@
 #include "esteem/clock.h"
 #include "esteem/config.h"
 #include "esteem/memory.h"
+#include "esteem/recall.h"
 #include "esteem/shard.h"
 #include "esteem/sink.h"
 #include "esteem/window.h"
@@ -57,6 +58,12 @@ int pipeline_start(struct pipeline *pipeline);
 int pipeline_stop(struct pipeline *pipeline, enum pipeline_end end, int64_t within_ms);
 /* All inputs read to their end, and idle. */
 bool pipeline_idle(const struct pipeline *pipeline);
+/* Before the first step: whence the folds get the names of rows that the sinks hold. Its owner's, freed after the pipeline. */
+void pipeline_recall(struct pipeline *pipeline, struct recall *recall);
+/* Each row that the sinks held from before is replaced, or made and on its way out, empty. Any thread. */
+bool pipeline_recalled(const struct pipeline *pipeline);
+/* The sink has been reached, so that an older instance writes there no more (Redis), and its topics are there. Any thread. */
+bool pipeline_sink_reached(const struct pipeline *pipeline, int sink);
 /* Memory is short, or no longer. Any thread. */
 void pipeline_press(struct pipeline *pipeline, enum memory_state state);
 /* Hands a new configuration to every agent; the pipeline takes it and frees it at its own end. Runs on: the thread that started it. */
@@ -68,6 +75,8 @@ void pipeline_reload(struct pipeline *pipeline, struct config *config);
 int64_t pipeline_restore(struct pipeline *pipeline, const char *folder, uint64_t *before);
 /* Where a partition is to be read on; -1: the checkpoint does not know that. *topic_known: it knows others of the topic, so this one is new. */
 int64_t pipeline_restored_offset(const struct pipeline *pipeline, const char *topic, int32_t partition, bool *topic_known);
+/* Since when, by the wall clock, rows may have been told that the checkpoint does not know; INT64_MIN: ever. */
+int64_t pipeline_told_since(const struct pipeline *pipeline);
 /* Makes a checkpoint of all that was read before the call, and waits for it, at most `within_ms`. False: it was given up, or takes longer. */
 bool pipeline_checkpoint(struct pipeline *pipeline, int64_t within_ms);
 

@@ -55,6 +55,8 @@ size_t row_scope_text(const struct config *config, const uint8_t *dimension, con
                       size_t room);
 /* Percent-encodes one value as above. */
 size_t row_encode(const char *value, char *out, size_t room);
+/* The value again, ended by a zero byte; `out` has room for length + 1. False: not what row_encode writes. */
+bool row_decode(const char *text, size_t length, char *out, size_t *decoded);
 
 /* Opens a row: integers, privacy rule, metrics. Until the next open on the same view. */
 void row_open(struct row_view *view, const struct row *row, const struct config *config);

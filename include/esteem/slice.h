@@ -4,8 +4,9 @@
  *
  *   block: { u8 kind, u32 length (little endian), bytes } ...     the last item of a slice is SLICE_END with the number of items
  *
- * Runs on: the thread that owns it; blocks are handed on whole. Bounded by whoever writes, for the
- * main chain; the late one holds what changed while a disk was slow, at most a copy of the state. */
+ * Runs on: the thread that owns it; blocks are handed on whole. Bounded by whoever writes, for the main chain; the late one holds
+ * what changed while a disk was slow, at most an eighth of limits.memory over all agents (SLICE_LATE_LEAST each at least). Beyond that the slice is broken: what it
+ * holds is dropped, its last block says so, and the checkpoint is given up. */
 #ifndef ESTEEM_SLICE_H
 #define ESTEEM_SLICE_H
 
@@ -37,13 +38,15 @@ enum slice_kind {
     SLICE_KINDS
 };
 
-enum { SLICE_BLOCK = 256 << 10, SLICE_ITEM_HEAD = 5 };
+enum { SLICE_BLOCK = 256 << 10, SLICE_ITEM_HEAD = 5, SLICE_LATE_SHARE = 8 /* an eighth */, SLICE_LATE_MOST = 256 << 20 /* without limits.memory */,
+       SLICE_LATE_LEAST = 1 << 20 };
 
 struct slice_block {
     struct slice_block *next;
     uint32_t length, room;
     bool last;      /* nothing of this slice follows */
     bool full;      /* of the last one: the slice does not build upon an older one */
+    bool broken;    /* of the last one: the slice is not whole */
     uint8_t bytes[];
 };
 
@@ -55,16 +58,22 @@ struct slice_chain {
 struct slice_out {
     struct slice_chain main, late;
     uint64_t items, bytes;
-    bool full, ended;
+    uint64_t late_bytes, late_most; /* memory that the late chain takes, and may take */
+    bool full, ended, broken;
 };
 
-void slice_begin(struct slice_out *out, bool full);
+/* `late_most`: of slice_late_most. */
+void slice_begin(struct slice_out *out, bool full, uint64_t late_most);
+/* Memory of each agent's late chain, bytes. limit_memory 0: there is no such limit. */
+uint64_t slice_late_most(int64_t limit_memory, int agents);
+/* Whether the late chain takes more; if not, the slice is broken from now on, and holds nothing. Before slice_put_late. */
+bool slice_late_open(struct slice_out *out);
 /* Room for an item of at most `most` bytes; slice_put_end says where it ended. */
 uint8_t *slice_put(struct slice_out *out, enum slice_kind kind, size_t most);
 uint8_t *slice_put_late(struct slice_out *out, enum slice_kind kind, size_t most);
 void slice_put_end(struct slice_out *out, uint8_t *end);
 void slice_put_end_late(struct slice_out *out, uint8_t *end);
-/* All is written. */
+/* All is written, or it is broken. */
 void slice_finish(struct slice_out *out);
 /* Whether there is a block to be handed on; slice_take then takes it. */
 bool slice_ready(const struct slice_out *out);

@@ -40,6 +40,8 @@ struct source {
     int (*inputs)(void *state);
     /* True when the input was read to its end and nothing of it is queued. */
     bool (*at_end)(void *state, int input);
+    /* True when that was so at any time since the start; NULL: not known, at_end stands in. */
+    bool (*was_at_end)(void *state, int input);
     void (*pause)(void *state, bool pause);
     /* Offsets for lag tools: next[i] is the one to read next of input i, -1: leave it. Returns at once; while one commit is on its
      * way, another is dropped: a later call has the newer offsets. May be NULL. */

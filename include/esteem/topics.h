@@ -1,7 +1,8 @@
 /* topics: the sink of the metric topics: of each row one message a family that has anything, to `<prefix><family>`
  * ("esteem.csat"), the row's JSON with that family's measures and metrics. Key: `tenant|scope|window|start` of calendar rows,
  * `tenant|scope|window` of rolling ones, the tenant percent-encoded like the scope. A family that had something under a
- * key and has nothing any more is sent once more, empty, so that a reader of the compacted topic sees it go.
+ * key and has nothing any more is sent once more, empty, so that a reader of the compacted topic sees it go (also when all is
+ * sent again: the record that was lost may have been that one).
  *
  * The topics are created (cleanup.policy=compact,delete) where they are missing; until a broker has answered that, the sink is
  * away; one that is found missing later is asked for again. Retries keep the order of a key's values.

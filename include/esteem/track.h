@@ -32,6 +32,8 @@ bool track_begin(struct track *track, bool full, uint32_t made);
 /* Whether changes are noted; to stop that, when what goes with them has found no room. */
 bool track_on(const struct track *track);
 void track_lose(struct track *track);
+/* The running checkpoint comes to nothing: it ends, and nothing is noted until the next one, which is full. */
+void track_give_up(struct track *track);
 /* The item is new: what runs does not hold it, the next one will. */
 void track_new(struct track *track, uint32_t item, struct mark *mark);
 /* The item is about to change, or to go. True: write it first. */

@@ -13,6 +13,7 @@
 #include "esteem/slice.h"
 
 struct fold;
+struct recalled; /* recall.h */
 
 /* Where rows go: a ring to a publisher. */
 enum { OUTLET_MAX = 2, FOLD_MAX = 16 };
@@ -30,6 +31,7 @@ struct fold_setup {
     int64_t at_ms;     /* batch: where rolling windows end; INT64_MIN: no rolling windows */
     int64_t pane_ms, pane_from_ms; /* of the panes in batches */
     const _Atomic bool *pressed; /* memory is short; NULL: it never is */
+    struct key_registry *registry; /* asked for keys that only a sink knows; NULL: no limit */
     int outlets;
     struct outlet outlet[OUTLET_MAX];
 };
@@ -75,9 +77,21 @@ void fold_load_end(struct fold_load *load);
 /* After the last slice: the windows stand where they stood, and everything goes out once more. */
 void fold_restored(struct fold *fold);
 
+/* ---- rows that a sink holds (recall.c) ---- */
+
+/* Takes a name of one. */
+void fold_recall(struct fold *fold, struct recalled *row);
+/* Whether every shard has said that it has caught up with its feed. */
+bool fold_caught_up(const struct fold *fold);
+/* All names are there: once caught up, what the fold has not of them is made, some at a time. Returns work done. */
+int fold_recall_step(struct fold *fold);
+/* All were made; names that come later are dropped. */
+bool fold_recalled(const struct fold *fold);
+
 struct fold_counts {
     uint64_t keys, panes, calendar_windows, bytes, rows, beyond_correction, saturated;
     uint64_t untold;      /* calendar windows that were let go before every outlet had them, for want of memory */
+    uint64_t recall_emptied, recall_refused; /* rows that a sink held and the feed does not make: emptied; left for want of a key */
     uint64_t slack_bytes; /* taken from the system, free */
     int64_t watermark_ms;
 };

@@ -45,7 +45,8 @@ static uint64_t generation(void *context)
 void folding_begin(struct folding *folding, const char *yaml, int shards)
 {
     *folding = (struct folding){.config = config_of(yaml), .shards = shards, .batch = batch_new(0), .watermark_ms = INT64_MIN, .generation = 1};
-    struct fold_setup setup = {.shards = shards, .folds = 1, .at_ms = INT64_MIN, .pane_ms = 1000, .outlets = 1,
+    folding->registry = key_registry_new((uint64_t)folding->config->limit_keys);
+    struct fold_setup setup = {.shards = shards, .folds = 1, .registry = folding->registry, .at_ms = INT64_MIN, .pane_ms = 1000, .outlets = 1,
                                .outlet = {{.context = folding, .put = take, .generation = generation}}};
     cr_assert_eq(fold_new(folding->config, &setup, &folding->fold), 0);
 }
@@ -53,6 +54,7 @@ void folding_begin(struct folding *folding, const char *yaml, int shards)
 void folding_end(struct folding *folding)
 {
     fold_free(folding->fold);
+    key_registry_free(folding->registry);
     batch_free(folding->batch);
     config_free(folding->config);
 }

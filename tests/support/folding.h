@@ -16,6 +16,7 @@ struct shown {
 struct folding {
     struct config *config;
     struct fold *fold;
+    struct key_registry *registry; /* limits.keys, for keys that only a sink knows */
     int shards;
     struct batch *batch; /* what shard 0 has for the next tick */
     int64_t clock_ms, watermark_ms; /* the hands */

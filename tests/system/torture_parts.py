@@ -307,36 +307,28 @@ class Wanted:
                     self.rows[key] = row
 
 
-def topic_rows(kafka, prefix, since_ms):
-    """(row name, end) -> row, put together from the last record of each key of each family's topic; how many records there are, and
-    how many keys nobody has written since `since_ms`. At its end an instance writes all that it knows, so those are what an earlier one
-    said of a moment, and the last one never knew: they are left out."""
-    rows, records, left_over = {}, 0, 0
+def topic_rows(kafka, prefix):
+    """(row name, end) -> row, put together from the last record of each key of each family's topic; and how many records there are."""
+    rows, records = {}, 0
     for family in FAMILIES:
         last = {}
-        for line in kafka.read(prefix + family, "%T\t%k\t%s\n"):
-            at, key, value = line.split(b"\t", 2)
-            last[key] = (int(at), value)
+        for line in kafka.read(prefix + family, "%k\t%s\n"):
+            key, value = line.split(b"\t", 1)
+            last[key] = value
             records += 1
-        for at, value in last.values():
-            if at < since_ms:
-                left_over += 1
-                continue
+        for value in last.values():
             row = json.loads(value)
             whole = rows.setdefault((name(row), row["end"]), {**row, "measures": {}, "metrics": {}})
             whole["measures"].update(row["measures"])
             whole["metrics"].update(row["metrics"])
-    return rows, records, left_over
+    return rows, records
 
 
 def hold_against(wanted, live, what, complete):
-    """live: (text, row). Faults as text, rows compared, and rolling rows left over from an earlier instant: nobody came back to
-    them, as after a restart nobody knows of them. complete(row): whether compute's row has to be among the live ones."""
-    faults, compared, stale, seen = [], 0, 0, set()
+    """live: (text, row). Faults as text, and rows compared: each that has figures has to be compute's, a rolling one at the wanted instant.
+    complete(row): whether compute's row has to be among the live ones."""
+    faults, compared, seen = [], 0, set()
     for text, row in live:
-        if row["window"] not in CALENDAR and row["end"] != wanted.ends[row["window"]]:
-            stale += bool(row["measures"])
-            continue
         compared += 1
         key = name(row)
         seen.add(key)
@@ -345,7 +337,7 @@ def hold_against(wanted, live, what, complete):
     for key, row in wanted.rows.items():
         if complete(row) and key not in seen:
             faults.append("%s: missing: %s" % (what, json.dumps(row)[:600]))
-    return faults, compared, stale
+    return faults, compared
 
 
 def terminated(*_):

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "esteem/err.h"
+#include "esteem/recall.h"
 #include "esteem/redis.h"
 #include "esteem/row.h"
 #include "support/fake_redis.h"
@@ -616,17 +617,81 @@ Test(redis_server, waits_longer_while_rows_fail_though_a_small_write_succeeds)
     cr_expect_str_eq(ask("HGET " KEY " csat_n"), "12");
 }
 
+static struct recall *recall_of_redis(void)
+{
+    struct recall_setup setup = {.folds = 1, .readers = 1};
+    cr_assert_eq(recall_redis_open(config, &setup.reader[0]), 0);
+    return recall_new(&setup);
+}
+
+/* Reads to the end; the one name that there is, or NULL. */
+static struct recalled *only_name(void)
+{
+    struct recall *recall = recall_of_redis();
+    for (int i = 0; i < 5000 && !recall_ended(recall); i++, usleep(1000))
+        (void)recall_step(recall, now_ms += 1);
+    cr_expect(recall_ended(recall));
+    struct recalled *row = recall_take(recall, 0);
+    cr_expect_null(recall_take(recall, 0));
+    recall_free(recall);
+    return row;
+}
+
 /* As the README lists them. */
 Test(redis_server, needs_no_more_rights_than_the_manual_lists)
 {
     (void)ask("ACL SETUSER esteem on >secret ~esteem:* &esteem:* +auth +select +watch +get +set +multi +exec +hset +del +pexpire"
-              " +zadd +zremrangebyscore +publish");
+              " +zadd +zremrangebyscore +publish +scan +hget");
     sink_start(", user: esteem, password: secret");
     until_generation(1);
     put_and_settle(row_of("acme", "billing", 12, 40));
     put_and_settle(row_of("acme", "billing", 0, 40));
     cr_expect_eq(redis_counts(&sink).rows, 2);
     cr_expect_eq(redis_counts(&sink).errors, 0);
+    struct recalled *row = only_name();
+    cr_assert_not_null(row, "and the names can be read back");
+    cr_expect_str_eq(row->key.value[0], "billing");
+    recalled_free(row);
+}
+
+Test(redis_server, ends_recall_with_a_word_where_the_user_may_not_scan)
+{
+    (void)ask("ACL SETUSER esteem on >secret ~esteem:* &esteem:* +@all -scan");
+    sink_start(", user: esteem, password: secret");
+    until_generation(1);
+    put_and_settle(row_of("acme", "billing", 12, 40));
+    cr_expect_null(only_name());
+}
+
+/* More keys than an answer of SCAN has, rows and others; the connection breaks on the way. */
+Test(redis_server, recall_finds_every_row_whatever_happens_to_its_connection)
+{
+    enum { ROWS = 3000 };
+    sink_start("");
+    until_generation(1);
+    for (int i = 0; i < ROWS; i++)
+        (void)ask("HSET esteem:v1:{acme}:queue=q%d:%s start 2026-11-22T14:00:00Z row {}", i, i % 2 ? "hour" : "hour:last");
+    (void)ask("SET esteem:v1:{acme}:queue=x:hour no-row");
+    (void)ask("ZADD esteem:v1:{acme}:scopes 1 all");
+    bool *found = calloc(ROWS, sizeof *found);
+    struct recall *recall = recall_of_redis();
+    int names = 0;
+    for (int i = 0; i < 20000 && !recall_ended(recall); i++) {
+        if (i == 8)
+            (void)ask("CLIENT KILL TYPE normal SKIPME yes");
+        (void)recall_step(recall, now_ms += 10);
+        for (struct recalled *row; (row = recall_take(recall, 0)) != NULL; recalled_free(row)) {
+            int q = atoi(row->key.value[0] + 1);
+            cr_assert(q >= 0 && q < ROWS && row->running == (q % 2 == 1) && row->last == (q % 2 == 0));
+            names += !found[q];
+            found[q] = true;
+        }
+        usleep(200);
+    }
+    cr_expect(recall_ended(recall));
+    cr_expect_eq(names, ROWS);
+    recall_free(recall);
+    free(found);
 }
 
 Test(redis_server, writes_rows_of_a_user_who_may_not_publish)

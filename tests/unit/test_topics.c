@@ -264,6 +264,41 @@ static void in_time_generation(uint64_t generation)
     cr_assert_eq(sink.generation(sink.state), generation);
 }
 
+/* The record that was lost is the one that took the family's figures away. */
+Test(topics, sends_an_emptied_family_again_whose_last_record_was_lost)
+{
+    cr_assert_eq(put(row_of(true, 12, 0)), SINK_TAKEN);
+    settle();
+    rd_kafka_mock_push_request_errors(cluster, PRODUCE, 1, RD_KAFKA_RESP_ERR_POLICY_VIOLATION);
+    cr_assert_eq(put(row_of(true, 0, 0)), SINK_TAKEN);
+    for (int i = 0; i < 10000 && topics_counts(&sink).errors == 0; i++, usleep(1000))
+        sink.step(sink.state, now_ms);
+    now_ms += TOPICS_PAUSE_MS;
+    steps_until_generation(2);
+    cr_assert_eq(put(row_of(true, 0, 0)), SINK_TAKEN);
+    settle();
+    struct seen seen = read_topic("esteem.csat", 2);
+    cr_expect(strstr(seen.value, "\"measures\":{}"), "%s", seen.value);
+    cr_assert_eq(put(row_of(true, 0, 0)), SINK_TAKEN);
+    settle();
+    cr_expect_eq(read_topic("esteem.csat", 2).count, 2, "once is enough");
+}
+
+/* A sink held this row before the start; which families of it, nobody knows. */
+Test(topics, sends_every_family_once_of_a_row_that_was_told_before_the_start)
+{
+    cr_assert_eq(put(row_of(true, 0, 40)), SINK_TAKEN);
+    settle();
+    for (int times = 0; times < 2; times++) {
+        struct row *row = row_of(true, 0, 40);
+        row->restored = true;
+        cr_assert_eq(put(row), SINK_TAKEN);
+        settle();
+        struct seen seen = read_topic("esteem.csat", 1);
+        cr_expect(seen.count == 1 && strstr(seen.value, "\"measures\":{}"), "%d %s", seen.count, seen.value);
+    }
+}
+
 Test(topics_cluster, does_not_send_again_what_is_too_large_for_the_broker)
 {
     given_sink_with("batch.size: 100"); /* the row stands alone */

@@ -1,0 +1,146 @@
+#!/bin/sh
+# Rows that the feed does not make, on the metric topics and in Redis: told by a life that was killed before its checkpoint, or planted as if they
+# had been. After the next start they are empty; those of scopes and windows that are not configured stay as they are. Exit 77: skipped.
+set -eu
+
+repo=$(cd "$(dirname "$0")/../.." && pwd)
+cd "$repo"
+esteem=${ESTEEM:-build/release/esteem}
+port=${KAFKA_PORT:-29881}
+for tool in java mvn redis-server redis-cli kcat jq; do
+    command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
+done
+dir=$(mktemp -d /tmp/esteem-recall.XXXXXX)
+redis_pid= run_pid=
+finish() {
+    code=$?
+    for pid in $run_pid $redis_pid; do kill -9 "$pid" 2>/dev/null || true; done
+    tests/support/kafka.sh stop "$dir/kafka" >/dev/null 2>&1 || true
+    [ $code -eq 0 ] && rm -rf "$dir" || { tail -n 20 "$dir"/run*.log; echo "kept: $dir"; }
+    exit $code
+}
+trap finish EXIT; trap 'exit 1' INT TERM
+passed=0 failed=0
+check() { # WHAT COMMAND...
+    what=$1
+    shift
+    if "$@" >>"$dir/check.log" 2>&1; then passed=$((passed + 1)); echo "ok - $what"; else failed=$((failed + 1)); echo "not ok - $what"; fi
+}
+within() { # SECONDS COMMAND...
+    until=$(($(date +%s) + $1))
+    shift
+    while [ "$(date +%s)" -le $until ]; do
+        "$@" && return 0
+        sleep 0.2
+    done
+    return 1
+}
+redis() { redis-cli -s "$dir/redis.sock" "$@" 2>/dev/null; }
+# The newest record of a key on a topic.
+newest() { kcat -C -b "127.0.0.1:$port" -t "$1" -e -q -f '%k\t%s\n' 2>/dev/null | awk -F '\t' -v key="$2" '$1 == key { row = $2 } END { print row }'; }
+records() { kcat -C -b "127.0.0.1:$port" -t "$1" -e -q -f '%k\n' 2>/dev/null | grep -cxF "$2"; }
+topic_has() { [ "$(newest "$1" "$2" | jq -c .measures)" = "$3" ]; }
+redis_has() { [ "$(redis hget "$1" row | jq -c .measures)" = "$2" ]; }
+plant() { # TOPIC KEY MEASURES
+    printf '%s\t{"v":1,"measures":%s}\n' "$2" "$3" | kcat -P -b "127.0.0.1:$port" -t "$1" -K '\t' -X partitioner=murmur2_random 2>>"$dir/check.log"
+}
+plant_redis() { # KEY START
+    redis hset "$1" start "$2" end 2026-11-22T15:00:00Z offered 7 row '{"v":1,"measures":{"offered":7}}' >/dev/null
+}
+send() { "$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/events.jsonl" 2>>"$dir/replay.log"; }
+contact() { # ID VERSION QUEUE MINUTE
+    echo "{\"id\":\"r$1\",\"type\":\"interaction.completed\",\"tenant\":\"acme\",\"interaction\":\"$1\",\"version\":$2,\"queue\":\"$3\",\"time\":\"2026-11-22T14:$4:00Z\"" \
+         ",\"offered_at\":\"2026-11-22T14:$4:00Z\",\"answered_at\":\"2026-11-22T14:$4:05Z\",\"ended_at\":\"2026-11-22T14:$4:30Z\"}"
+}
+until_end() { # LOG
+    timeout 100 "$esteem" run -c "$dir/esteem.yaml" --until-end >"$dir/$1.log" 2>&1
+}
+
+tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
+tests/support/kafka.sh topic "$dir/kafka" contacts 2 >>"$dir/kafka.log" 2>&1
+tests/support/kafka.sh topic "$dir/kafka" m.service 2 >>"$dir/kafka.log" 2>&1
+redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" --appendonly no --dir "$dir" >"$dir/redis.log" 2>&1 &
+redis_pid=$!
+within 20 redis ping >/dev/null
+cat >"$dir/esteem.yaml" <<YAML
+kafka: {brokers: "127.0.0.1:$port", group: recall$$, topics: [contacts]}
+state: {folder: "$dir/state", every: 1h} # a kill comes before the first checkpoint
+redis: {socket: $dir/redis.sock}
+topics: {prefix: "m.", deadletter: "m.deadletter", every: 1s}
+windows: {rolling: [5m, 1h], calendar: [hour, day]}
+scopes: [[], [queue]]
+time: {mode: replay, idle_after: 1s}
+threads: {shards: 2, folds: 2}
+YAML
+
+# ---- planted: as told by a life that nobody knows of ----
+
+hour=2026-11-22T14:00:00Z
+plant m.service "acme|queue=ghost|hour|$hour" '{"offered":7}'
+plant m.service "acme|queue=ghost|5m" '{"offered":7}'
+plant m.service "a%20b|queue=or|and|day|2026-11-22T00:00:00Z" '{"offered":7}'
+plant m.service "acme|all|hour|2026-11-21T14:00:00Z" '{"offered":7}'
+plant m.service "acme|queue=gone|hour|$hour" '{"offered":7}'
+plant m.service "acme|queue=gone|hour|$hour" '{}'
+plant m.service "acme|agent=ann|hour|$hour" '{"offered":7}'
+plant m.service "acme|planet=mars|hour|$hour" '{"offered":7}'
+plant m.service "acme|queue=ghost|15m" '{"offered":7}'
+plant m.service "acme|queue=ghost|week|2026-11-16T00:00:00Z" '{"offered":7}'
+plant_redis 'esteem:v1:{acme}:queue=ghost:hour' $hour
+plant_redis 'esteem:v1:{acme}:queue=late:hour:last' $hour
+plant_redis 'esteem:v1:{acme}:queue=stale:hour' 2026-11-22T13:00:00Z
+plant_redis 'esteem:v1:{acme}:queue=ghost:1h' $hour
+plant_redis 'esteem:v1:{acme}:agent=ann:hour' $hour
+plant_redis 'esteem:v1:{acme}:queue=ghost:15m' $hour
+{ contact c1 1 billing 01; contact c2 1 billing 20; } >"$dir/events.jsonl"
+send
+check "a run to the feed's end" until_end run1
+check "the feed's own rows are there" topic_has m.service "acme|all|hour|$hour" \
+    "$(newest m.service "acme|queue=billing|hour|$hour" | jq -c .measures)"
+check "with figures" [ "$(newest m.service "acme|queue=billing|hour|$hour" | jq .measures.offered)" = 2 ]
+check "topic: a calendar row that the feed does not make is empty" topic_has m.service "acme|queue=ghost|hour|$hour" '{}'
+check "topic: a rolling one" topic_has m.service "acme|queue=ghost|5m" '{}'
+check "topic: with a tenant and a value that are not plain" topic_has m.service "a%20b|queue=or|and|day|2026-11-22T00:00:00Z" '{}'
+check "topic: of a key that the feed has, another day" topic_has m.service "acme|all|hour|2026-11-21T14:00:00Z" '{}'
+check "topic: one that was empty is not told again" [ "$(records m.service "acme|queue=gone|hour|$hour")" -eq 2 ]
+check "topic: a scope that is not configured stays" topic_has m.service "acme|agent=ann|hour|$hour" '{"offered":7}'
+check "topic: a dimension that does not exist stays" topic_has m.service "acme|planet=mars|hour|$hour" '{"offered":7}'
+check "topic: a window that is not configured stays" topic_has m.service "acme|queue=ghost|15m" '{"offered":7}'
+check "topic: neither a calendar one" topic_has m.service "acme|queue=ghost|week|2026-11-16T00:00:00Z" '{"offered":7}'
+check "Redis: a running hour that the feed does not make is empty" redis_has 'esteem:v1:{acme}:queue=ghost:hour' '{}'
+check "Redis: so is a last one" redis_has 'esteem:v1:{acme}:queue=late:hour:last' '{}'
+check "Redis: and one that stood as running and is over" redis_has 'esteem:v1:{acme}:queue=stale:hour' '{}'
+check "Redis: and a rolling one" redis_has 'esteem:v1:{acme}:queue=ghost:1h' '{}'
+check "Redis: they keep no field of before" [ "$(redis hexists 'esteem:v1:{acme}:queue=ghost:hour' offered)" = 0 ]
+check "Redis: a scope that is not configured stays" redis_has 'esteem:v1:{acme}:agent=ann:hour' '{"offered":7}'
+check "Redis: a window that is not configured stays" redis_has 'esteem:v1:{acme}:queue=ghost:15m' '{"offered":7}'
+check "it is told in the log" grep -q 'recall.done.*the sinks named' "$dir/run1.log"
+
+# ---- told by a life that is killed; a correction takes it back before the next one reads ----
+
+rm -rf "$dir/state"
+{ contact c3 1 wrong 21; contact c4 1 billing 22; } >"$dir/events.jsonl"
+send
+"$esteem" run -c "$dir/esteem.yaml" >"$dir/run2.log" 2>&1 &
+run_pid=$!
+offered() { [ "$(redis hget "$1" row | jq .measures.offered)" = "$2" ]; }
+told() { [ "$(newest m.service "$1" | jq .measures.offered)" = "$2" ]; }
+check "a life tells of it in Redis" within 30 offered 'esteem:v1:{acme}:queue=wrong:hour' 1
+check "and on the topic" within 30 told "acme|queue=wrong|hour|$hour" 1
+check "with its rolling row" within 30 told "acme|queue=wrong|5m" 1
+kill -9 "$run_pid"
+wait "$run_pid" 2>/dev/null || true
+run_pid=
+contact c3 2 right 21 >"$dir/events.jsonl"
+send
+check "the next one reads what was told and what takes it back" until_end run3
+check "no row of it stays on the topic" topic_has m.service "acme|queue=wrong|hour|$hour" '{}'
+check "nor of the day" topic_has m.service "acme|queue=wrong|day|2026-11-22T00:00:00Z" '{}'
+check "nor of a rolling window" topic_has m.service "acme|queue=wrong|5m" '{}'
+check "nor in Redis" redis_has 'esteem:v1:{acme}:queue=wrong:hour' '{}'
+check "nor of the day there" redis_has 'esteem:v1:{acme}:queue=wrong:day' '{}'
+check "nor of a rolling window there" redis_has 'esteem:v1:{acme}:queue=wrong:5m' '{}'
+check "it is where it belongs" offered 'esteem:v1:{acme}:queue=right:hour' 1
+
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]
