@@ -171,6 +171,14 @@ static int check_files(const char *folder, const struct manifest *manifest)
     return result;
 }
 
+/* What an older version did not count comes for the interactions that are kept (ledger.c); what was before them stays away. */
+static void tell_of_upgrade(const uint64_t known[4])
+{
+    if (!(known[MEASURE_active_agents / 64] >> MEASURE_active_agents % 64 & 1))
+        log_warn("restore.agents", "the checkpoint is of a version that did not count distinct agents: active_agents and handling_agents of windows that began"
+                 " before the oldest interaction kept (retention.interaction; retention.ids outside any) are too low");
+}
+
 static int64_t load(struct pipeline *pipeline, const char *folder, uint64_t epoch)
 {
     struct manifest *manifest = malloc(sizeof *manifest);
@@ -183,6 +191,8 @@ static int64_t load(struct pipeline *pipeline, const char *folder, uint64_t epoc
         result = load_folds(pipeline, folder, manifest, known);
     if (result == 0)
         result = load_shards(pipeline, folder, manifest, known);
+    if (result == 0)
+        tell_of_upgrade(known);
     free(manifest);
     return result == 0 ? (int64_t)epoch : result;
 }

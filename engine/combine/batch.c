@@ -99,7 +99,7 @@ static bool get_text(const struct batch *batch, uint32_t *cursor, char **text, c
 static bool get_key(const struct batch *batch, uint32_t *cursor, uint32_t *number, struct scope_key *key, char *text)
 {
     uint64_t value, scope;
-    if (!get_varint(batch, cursor, &value) || !get_varint(batch, cursor, &scope) || scope >> DIMENSION_MAX)
+    if (!get_varint(batch, cursor, &value) || !get_varint(batch, cursor, &scope) || (scope & ~(uint64_t)SCOPE_AGENTS) >> DIMENSION_MAX)
         return false;
     *number = (uint32_t)value;
     *key = (struct scope_key){.scope = (uint32_t)scope};

@@ -121,6 +121,17 @@ static void withhold_employees(struct row_view *view)
             view->measure[i] = view->dense.value[i] = 0;
 }
 
+/* A row of one agent: distinct agents are that one, where there is anything to count by. */
+static void count_own_agent(struct row_view *view)
+{
+    const struct row *row = view->row;
+    bool own = memchr(row->value_dimension, DIMENSION_agent, row->value_count) != NULL;
+    if (!own)
+        return;
+    view->measure[MEASURE_active_agents] = view->measure[MEASURE_uses] > 0;
+    view->measure[MEASURE_handling_agents] = view->measure[MEASURE_handled] > 0;
+}
+
 void row_open(struct row_view *view, const struct row *row, const struct config *config)
 {
     tally_dense_clear(&view->dense);
@@ -131,6 +142,7 @@ void row_open(struct row_view *view, const struct row *row, const struct config 
     view->employees = employees_may_leave(view);
     if (!view->employees)
         withhold_employees(view);
+    count_own_agent(view);
     metric_all(view);
 }
 

@@ -1,6 +1,7 @@
 /* fold_parts: what the files of a fold share, and nobody else. All of it belongs to the fold's thread.
  *
- *   keys       one entry a scope key: its strings, D[w] of the rolling windows (pane.h), which of its rows wait for what outlet
+ *   keys       one entry a scope key: its strings, D[w] of the rolling windows (pane.h), which of its rows wait for what outlet; and one
+ *              for each agent within a key (agents.c), which has windows like any other, and no rows
  *   calendars  (key, window, start) -> integers, revision; cells of one window and end hang in a bucket, so that the clock and
  *              the watermark visit only the windows whose state they change: future -> running -> ended -> final -> gone
  *   queues     an outlet and window: what has changed, oldest first */
@@ -20,6 +21,9 @@
 #define NONE UINT32_MAX
 enum { QUEUE_URGENT = CONFIG_ROLLING_MAX + CALENDAR_COUNT, QUEUES };
 
+/* What distinct agents are counted by: agents.c has the measures. */
+enum distinct { DISTINCT_active, DISTINCT_handling, DISTINCT_COUNT };
+
 struct key {
     uint64_t hash;
     char *text; /* one block: tenant, scope text, values */
@@ -29,10 +33,17 @@ struct key {
     uint32_t last[CALENDAR_COUNT]; /* the newest cell that has ended */
     uint8_t count, dimension[DIMENSION_MAX];
     uint8_t zone;
+    uint32_t within;                       /* an agent's key: the key that it lies within; NONE: it is none */
+    int64_t (*held)[DISTINCT_COUNT];       /* an agent's key, instead of D[w]: what each rolling window holds of it */
     uint8_t waits[CONFIG_ROLLING_MAX];     /* bit: outlet whose queue holds this window */
     uint8_t published[CONFIG_ROLLING_MAX]; /* bit: outlet that has had a row that was not empty */
     struct tally difference[];             /* D[w]; rolling_count of them */
 };
+
+static inline bool key_is_agent(const struct key *key)
+{
+    return key->within != NONE;
+}
 
 enum phase { PHASE_FUTURE, PHASE_RUNNING, PHASE_ENDED, PHASE_FINAL };
 
@@ -95,7 +106,7 @@ struct fold {
     struct zone zone[ZONES_MAX];
     int zones;
     struct key **key;
-    uint32_t keys, key_room, *key_slot, key_slots;
+    uint32_t keys, key_room, *key_slot, key_slots, agent_keys; /* agent_keys: of which are an agent's within another */
     struct cell *cell;
     uint32_t cells_made, cell_room, cell_free, *cell_slot, cell_slots;
     uint64_t cells;
@@ -130,7 +141,16 @@ void fold_advance(struct fold *fold); /* the rolling windows move to now_ms */
 /* ---- keys.c ---- */
 
 uint32_t fold_key(struct fold *fold, const struct scope_key *text); /* makes it when it is new */
+/* A rolling window of it holds nothing: it is to be filled anew. */
+void key_empty(struct fold *fold, struct key *key, int window);
 void keys_close(struct fold *fold);
+
+/* ---- agents.c: distinct agents ---- */
+
+/* An agent's key is given (sign 1), or loses, `sum` in the rolling windows that `windows` has a bit for: tells the key that it lies within. */
+void agents_rolling(struct fold *fold, uint32_t k, uint32_t windows, const struct tally *sum, int sign);
+/* An agent's cell is about to be given `sum`: the same. */
+void agents_calendar(struct fold *fold, uint32_t c, const struct tally *sum);
 
 /* ---- cells.c: calendar windows ---- */
 
@@ -141,6 +161,8 @@ uint32_t cells_at(const struct fold *fold, uint32_t key, int window, int64_t sta
 void cells_forget(struct fold *fold, uint32_t c);
 /* A cell that is not there yet. */
 uint32_t cell_new(struct fold *fold, uint32_t key, int window, int64_t start_ms, int64_t end_ms);
+/* Adds runs to a cell, to be told by its row. */
+void cell_add(struct fold *fold, uint32_t c, const uint8_t *runs, uint32_t length);
 /* Brings every cell into the phase that the clock and the watermark say. Returns cells moved. */
 int cells_advance(struct fold *fold);
 void cells_close(struct fold *fold);

@@ -35,7 +35,7 @@ static uint32_t queue_take(struct queue *queue)
 void outlets_rolling_changed(struct fold *fold, uint32_t k, int window)
 {
     struct key *key = fold->key[k];
-    for (int o = 0; o < fold->setup.outlets; o++)
+    for (int o = 0; o < fold->setup.outlets && !key_is_agent(key); o++)
         if (!(key->waits[window] >> o & 1)) {
             key->waits[window] |= (uint8_t)(1u << o);
             queue_put(&fold->queue[o][window], k);
@@ -45,7 +45,7 @@ void outlets_rolling_changed(struct fold *fold, uint32_t k, int window)
 void outlets_calendar_changed(struct fold *fold, uint32_t c, bool urgent)
 {
     struct cell *cell = &fold->cell[c];
-    for (int o = 0; o < fold->setup.outlets; o++) {
+    for (int o = 0; o < fold->setup.outlets && !key_is_agent(fold->key[cell->key]); o++) {
         uint8_t *waits = urgent ? &cell->urgent : &cell->waits;
         if (*waits >> o & 1)
             continue;
@@ -252,7 +252,7 @@ void outlets_again(struct fold *fold, int outlet)
 {
     uint8_t bit = (uint8_t)(1u << outlet);
     for (uint32_t k = 0; k < fold->keys; k++)
-        for (int w = 0; w < fold->rolling_count; w++)
+        for (int w = 0; w < fold->rolling_count && !key_is_agent(fold->key[k]); w++)
             if (!(fold->key[k]->waits[w] & bit)) {
                 fold->key[k]->waits[w] |= bit;
                 queue_put(&fold->queue[outlet][w], k);
@@ -260,7 +260,7 @@ void outlets_again(struct fold *fold, int outlet)
     for (uint32_t c = 0; c < fold->cells_made; c++) {
         struct cell *cell = &fold->cell[c];
         cell->published &= (uint8_t)~bit; /* also of one that waits: a change that came to nothing must not hold it back */
-        if (!cell->used || cell->waits & bit)
+        if (!cell->used || cell->waits & bit || key_is_agent(fold->key[cell->key]))
             continue;
         cell->waits |= bit;
         queue_put(&fold->queue[outlet][CONFIG_ROLLING_MAX + cell->window], c);

@@ -88,6 +88,10 @@ static void fill(void *context, uint32_t k, uint32_t windows, const struct tally
 {
     struct fold *fold = context;
     int before = 0;
+    if (key_is_agent(fold->key[k])) {
+        agents_rolling(fold, k, windows, sum, 1);
+        return;
+    }
     for (int w = 0; w < fold->rolling_count; w++) {
         int now = windows >> w & 1;
         if (now != before)
@@ -138,10 +142,9 @@ static void flush_calendar(struct fold *fold)
             fold->counts.beyond_correction += cells;
             continue;
         }
-        cell_keep_for_checkpoint(fold, c);
-        tally_add(&fold->cell[c].tally, &fold->slab, &fold->dense, sum.bytes, sum.length);
-        fold->cell[c].changed = true;
-        outlets_calendar_changed(fold, c, false);
+        if (key_is_agent(fold->key[group->key]))
+            agents_calendar(fold, c, &sum);
+        cell_add(fold, c, sum.bytes, sum.length);
     }
     tally_free(&sum, &fold->slab);
 }
@@ -228,6 +231,10 @@ static void cross(void *context, uint32_t k, int window, const struct tally *tal
 {
     struct fold *fold = context;
     struct key *key = fold->key[k];
+    if (key_is_agent(key)) {
+        agents_rolling(fold, k, 1u << window, tally, sign);
+        return;
+    }
     tally_merge(&key->difference[window], &fold->slab, &fold->dense, tally, sign);
     if (window + 1 < fold->rolling_count)
         tally_merge(&key->difference[window + 1], &fold->slab, &fold->dense, tally, -sign);
@@ -244,7 +251,7 @@ static void rewind_rolling(struct fold *fold, int64_t now_ms)
 {
     for (uint32_t k = 0; k < fold->keys; k++)
         for (int w = 0; w < fold->rolling_count; w++) {
-            tally_free(&fold->key[k]->difference[w], &fold->slab);
+            key_empty(fold, fold->key[k], w);
             outlets_rolling_changed(fold, k, w);
         }
     pane_lift(fold->ladder);
@@ -312,14 +319,14 @@ void fold_rows(struct fold *fold, fold_each *each, void *context)
 {
     for (uint32_t c = 0; c < fold->cells_made; c++) {
         struct cell *cell = &fold->cell[c];
-        if (!cell->used || tally_is_zero(&cell->tally, &fold->slab, &fold->dense))
+        if (!cell->used || key_is_agent(fold->key[cell->key]) || tally_is_zero(&cell->tally, &fold->slab, &fold->dense))
             continue;
         cell->final = true;
         cell->revision = 1;
         each(context, fold_calendar_row(fold, c));
     }
     for (uint32_t k = 0; k < fold->keys; k++)
-        for (int w = 0; w < fold->rolling_count; w++) {
+        for (int w = 0; w < fold->rolling_count && !key_is_agent(fold->key[k]); w++) {
             bool empty;
             struct row *row = fold_rolling_row(fold, k, w, &empty);
             if (empty)
@@ -333,7 +340,8 @@ struct fold_counts fold_counts(const struct fold *fold)
 {
     struct fold_counts counts = fold->counts;
     struct pane_counts panes = pane_counts(fold->ladder);
-    counts.keys = fold->keys;
+    counts.keys = fold->keys - fold->agent_keys;
+    counts.agent_keys = fold->agent_keys;
     counts.panes = panes.panes;
     counts.calendar_windows = fold->cells;
     counts.bytes = panes.bytes + fold->slab.used + fold->cells * sizeof(struct cell) +

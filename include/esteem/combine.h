@@ -22,12 +22,13 @@ void combine_free(struct combine *combine);
 /* Makes a list of scopes known; returns its number, to be handed back with each contribution. */
 uint32_t combine_scopes(struct combine *combine, const struct config *config);
 
-/* The same from masks of dimensions, as a checkpoint has them; and back: returns how many there are in list `scopes`. */
+/* The same from masks of dimensions (and SCOPE_AGENTS), as a checkpoint has them; and back: returns how many there are in list `scopes`. */
 uint32_t combine_scopes_of(struct combine *combine, const uint32_t *masks, int count);
 int combine_scopes_read(const struct combine *combine, uint32_t scopes, uint32_t *masks);
 
+/* Adds one run to each scope whose dimensions it has. */
 void combine_add(struct combine *combine, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms,
-                 const uint8_t *runs, uint32_t length);
+                 const uint8_t *run, uint32_t length);
 
 uint32_t combine_cells(const struct combine *combine);
 

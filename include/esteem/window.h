@@ -76,7 +76,8 @@ void fold_load_end(struct fold_load *load);
 void fold_restored(struct fold *fold);
 
 struct fold_counts {
-    uint64_t keys, panes, calendar_windows, bytes, rows, beyond_correction, saturated;
+    uint64_t keys, agent_keys, panes, calendar_windows, bytes, rows, beyond_correction, saturated;
+    /* agent_keys: what distinct agents are counted by, an agent within a key; not among `keys` */
     uint64_t untold;      /* calendar windows that were let go before every outlet had them, for want of memory */
     uint64_t slack_bytes; /* taken from the system, free */
     int64_t watermark_ms;

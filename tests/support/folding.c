@@ -28,7 +28,9 @@ static bool take(void *context, struct row *row)
                             .partial = row->partial, .rolling = row->rolling, .last = row->last, .running = row->running,
                             .inexact = row->inexact, .times = times,
                             .offered = figure_in(row->runs, row->runs_length, MEASURE_offered),
-                            .handled = figure_in(row->runs, row->runs_length, MEASURE_handled)};
+                            .handled = figure_in(row->runs, row->runs_length, MEASURE_handled),
+                            .active = figure_in(row->runs, row->runs_length, MEASURE_active_agents),
+                            .handling = figure_in(row->runs, row->runs_length, MEASURE_handling_agents)};
     (void)snprintf(shown->window, sizeof shown->window, "%s", row->window_name);
     (void)snprintf(shown->scope, sizeof shown->scope, "%s", row->scope);
     (void)snprintf(shown->tenant, sizeof shown->tenant, "%s", row->tenant);
@@ -57,7 +59,8 @@ void folding_end(struct folding *folding)
     config_free(folding->config);
 }
 
-void folding_feed(struct folding *folding, const char *queue, int64_t at_ms, int64_t n)
+/* `agent` NULL: the queue's own key. */
+static void feed(struct folding *folding, const char *queue, const char *agent, enum measure measure, int64_t at_ms, int64_t n)
 {
     static char named[256][64];
     static uint32_t count;
@@ -67,15 +70,32 @@ void folding_feed(struct folding *folding, const char *queue, int64_t at_ms, int
         key.dimension[0] = DIMENSION_queue;
         key.value[key.count++] = queue;
     }
+    if (agent) {
+        key.scope |= SCOPE_AGENTS;
+        key.value[key.count++] = agent;
+    }
+    char name[64];
+    (void)snprintf(name, sizeof name, "%s/%s", queue ? queue : "", agent ? agent : "");
     uint32_t number = 0;
-    while (number < count && strcmp(named[number], queue ? queue : "") != 0)
+    while (number < count && strcmp(named[number], name) != 0)
         number++;
     if (number == count) {
-        (void)snprintf(named[count++], sizeof named[0], "%s", queue ? queue : "");
+        memcpy(named[count++], name, sizeof name);
         batch_put_key(folding->batch, number, &key);
     }
-    const struct tally_run *run = run_of(MEASURE_offered, n);
+    const struct tally_run *run = run_of(measure, n);
     batch_put_cell(folding->batch, number, at_ms / 1000, run->bytes, run->length);
+}
+
+void folding_feed(struct folding *folding, const char *queue, int64_t at_ms, int64_t n)
+{
+    feed(folding, queue, NULL, MEASURE_offered, at_ms, n);
+}
+
+void folding_feed_agent(struct folding *folding, const char *queue, const char *agent, enum measure measure, int64_t at_ms, int64_t n)
+{
+    feed(folding, queue, NULL, measure, at_ms, n);
+    feed(folding, queue, agent, measure, at_ms, n);
 }
 
 void folding_tick(struct folding *folding, int64_t clock_ms)

@@ -17,7 +17,7 @@
 #include "support/settings.h"
 
 #define T INT64_C(1795356000000) /* 2026-11-22T14:00:00Z */
-enum { PARTITIONS = 6, SHARDS = 4 };
+enum { PARTITIONS = 6, SHARDS = 4, OLD_SEED = 31 /* the feed of tests/state/1, which stays what it was */ };
 
 /* ---- a topic in memory, read as Kafka's is ---- */
 
@@ -130,6 +130,8 @@ static void make_feed(uint64_t seed, int contacts)
             say(ANY, "{\"id\":\"e%d\",\"type\":\"opportunity.detected\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\"}", id++, t + 50000, c);
         if (chance_below(&chance, 40) == 0)
             say(ANY, "{\"id\":\"r%d\",\"type\":\"agent.enrolled\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"agent\":\"a%" PRId64 "\",\"team\":\"t%" PRId64 "\"}", c, t - chance_below(&chance, 600000), agent, chance_below(&chance, 3));
+        if (seed != OLD_SEED && c % 3 == 0) /* uses, by somebody else in some: distinct agents */
+            say(ANY, "{\"id\":\"u%d\",\"type\":\"program.used\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\"%s}", c, t + 55000, c, c % 2 ? "" : ",\"agent\":\"a12\"");
         if (chance_below(&chance, 60) == 0)
             say(ANY, "{\"id\":\"x%d\",\"type\":\"no.such\"}", c);
     }
@@ -528,7 +530,7 @@ Test(checkpoint, scopes_and_windows_may_change_at_a_restart)
 
 /* ---- a format of the past ---- */
 
-#define OLD_FEED 31, 300
+#define OLD_FEED OLD_SEED, 300
 
 /* Made by this test program with ESTEEM_MAKE_STATE=FOLDER, once a version of the format; newer versions read it for good. */
 Test(checkpoint, a_folder_of_the_first_version_is_read)

@@ -313,6 +313,74 @@ Test(fold, finish_makes_calendar_windows_final)
     cr_expect(folding_row(f, "hour", "all", t0)->final);
 }
 
+/* ---- distinct agents ---- */
+
+static int64_t active(const char *window, const char *scope, int64_t start_ms)
+{
+    const struct shown *row = folding_row(f, window, scope, start_ms);
+    return row ? row->active : -1;
+}
+
+Test(fold, an_agent_counts_once_in_every_window_that_holds_a_use)
+{
+    begin(plain);
+    folding_feed_agent(f, "billing", "ann", MEASURE_uses, t0, 1);
+    folding_feed_agent(f, "billing", "ann", MEASURE_uses, t0 + 30 * S, 1);
+    folding_feed_agent(f, "billing", "bob", MEASURE_uses, t0 + 30 * S, 3);
+    folding_feed_agent(f, "billing", "cyd", MEASURE_handled, t0 + 30 * S, 1);
+    folding_tick(f, t0 + 31 * S);
+    cr_expect_eq(active("1m", "queue=billing", -1), 2);
+    cr_expect_eq(active("hour", "queue=billing", t0), 2);
+    cr_expect_eq(folding_row(f, "5m", "queue=billing", -1)->handling, 1);
+    cr_expect_eq(fold_counts(f->fold).keys, 1);
+    cr_expect_eq(fold_counts(f->fold).agent_keys, 3);
+    folding_tick(f, t0 + 61 * S); /* ann's first use has left the minute, not her second */
+    cr_expect_eq(active("1m", "queue=billing", -1), 2);
+    folding_tick(f, t0 + 91 * S);
+    cr_expect_eq(active("1m", "queue=billing", -1), 0);
+    cr_expect_eq(active("5m", "queue=billing", -1), 2);
+    folding_tick(f, t0 + 6 * MIN);
+    cr_expect_eq(active("5m", "queue=billing", -1), 0);
+    cr_expect_eq(active("hour", "queue=billing", t0), 2);
+    for (int i = 0; i < f->count; i++)
+        cr_expect_str_eq(f->shown[i].scope, "queue=billing"); /* an agent within a key has no row */
+}
+
+Test(fold, an_agent_whose_last_use_is_taken_back_counts_no_longer)
+{
+    begin(plain);
+    f->watermark_ms = t0;
+    folding_feed_agent(f, NULL, "ann", MEASURE_uses, t0, 2);
+    folding_feed_agent(f, NULL, "bob", MEASURE_uses, t0, 1);
+    folding_tick(f, t0 + 500);
+    f->watermark_ms = t0 + 2 * H;
+    folding_tick(f, t0 + MIN / 2);
+    cr_expect(active("hour", "all", t0) == 2 && folding_row(f, "hour", "all", t0)->revision == 1);
+    folding_feed_agent(f, NULL, "ann", MEASURE_uses, t0, -1);
+    folding_tick(f, t0 + MIN);
+    cr_expect(active("hour", "all", t0) == 2 && active("5m", "all", -1) == 2);
+    folding_feed_agent(f, NULL, "ann", MEASURE_uses, t0, -1);
+    folding_feed_agent(f, NULL, "cyd", MEASURE_uses, t0, 1); /* it was cyd: the uses are as many as before */
+    folding_tick(f, t0 + 2 * MIN);
+    cr_expect(active("hour", "all", t0) == 2 && folding_row(f, "hour", "all", t0)->revision == 2);
+    folding_feed_agent(f, NULL, "cyd", MEASURE_uses, t0, -1);
+    folding_tick(f, t0 + 3 * MIN);
+    cr_expect(active("hour", "all", t0) == 1 && active("5m", "all", -1) == 1 && folding_row(f, "hour", "all", t0)->revision == 3);
+}
+
+Test(fold, agents_of_before_are_counted_anew_when_the_clock_is_set_right)
+{
+    begin(plain);
+    folding_feed_agent(f, "billing", "ann", MEASURE_uses, t0, 1);
+    folding_tick(f, t0 + 10 * S);
+    cr_expect_eq(active("5m", "queue=billing", -1), 1);
+    folding_tick(f, t0 + 4 * MIN); /* the clock was ahead */
+    cr_expect(active("1m", "queue=billing", -1) == 0 && active("5m", "queue=billing", -1) == 1);
+    folding_tick(f, t0 + 20 * S);
+    fold_flush(f->fold, false);
+    cr_expect(active("1m", "queue=billing", -1) == 1 && active("5m", "queue=billing", -1) == 1);
+}
+
 Test(fold, publishes_no_more_rows_a_second_than_it_may)
 {
     begin("windows: {rolling: [1m], calendar: []}\nscopes: [[queue]]\npublish: {rows_per_second: 50}\n");
