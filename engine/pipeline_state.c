@@ -162,6 +162,16 @@ static int load_shards(struct pipeline *pipeline, const char *folder, const stru
     return result;
 }
 
+/* The folds' roster is that of the shards. */
+static void tell_folds(struct pipeline *pipeline)
+{
+    struct batch *batch = batch_new(0);
+    shard_roster(pipeline->shard[0].shard, batch);
+    for (int f = 0; f < pipeline->setup.folds; f++)
+        fold_apply(pipeline->fold[f].fold, batch);
+    batch_free(batch);
+}
+
 static int check_files(const char *folder, const struct manifest *manifest)
 {
     int result = 0;
@@ -191,8 +201,10 @@ static int64_t load(struct pipeline *pipeline, const char *folder, uint64_t epoc
         result = load_folds(pipeline, folder, manifest, known);
     if (result == 0)
         result = load_shards(pipeline, folder, manifest, known);
-    if (result == 0)
+    if (result == 0) {
         tell_of_upgrade(known);
+        tell_folds(pipeline);
+    }
     free(manifest);
     return result == 0 ? (int64_t)epoch : result;
 }

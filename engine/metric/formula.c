@@ -255,7 +255,8 @@ static const struct {
     {MEASURE_save_offers, 5}, {MEASURE_save_accepted, 3}, {MEASURE_offer_value, 3000}, {MEASURE_customers_kept, 9},
     {MEASURE_customers_lost, 1}, {MEASURE_leg_offered, 12}, {MEASURE_leg_answered, 9}, {MEASURE_leg_wait_ms, 180000},
     {MEASURE_leg_in_sl, 7}, {MEASURE_leg_abandoned, 3}, {MEASURE_first_response_n, 4}, {MEASURE_first_response_ms, 120000},
-    {MEASURE_response_n, 10}, {MEASURE_response_ms, 250000},
+    {MEASURE_response_n, 10}, {MEASURE_response_ms, 250000}, {MEASURE_active_agents, 2}, {MEASURE_handling_agents, 3},
+    {MEASURE_eligible_agents, 5}, {MEASURE_agents_left, 1},
 };
 /* Durations of the answered contacts' waits and of the segments, s; their sums are above. */
 static const int16_t example_wait_s[] = {4, 6, 9, 11, 14, 18, 36, 50}, example_handle_s[] = {95, 130, 160, 180, 205, 240, 270, 300, 370, 460};

@@ -143,13 +143,14 @@ void row_open(struct row_view *view, const struct row *row, const struct config 
     if (!view->employees)
         withhold_employees(view);
     count_own_agent(view);
+    view->measure[MEASURE_eligible_agents] = row_has(view, FAMILY_ALL) ? row->eligible : 0;
     metric_all(view);
 }
 
 bool row_has(const struct row_view *view, unsigned families)
 {
     for (int i = 0; i < MEASURE_COUNT; i++)
-        if (view->measure[i] && measure_families[i] & families)
+        if (view->measure[i] && measure_families[i] & families && i != MEASURE_eligible_agents)
             return true;
     return false;
 }

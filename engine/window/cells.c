@@ -156,12 +156,18 @@ uint32_t cells_find(struct fold *fold, uint32_t k, int window, int64_t start_ms,
     return cell_new(fold, k, window, start_ms, end_ms);
 }
 
+void cell_changed(struct fold *fold, uint32_t c)
+{
+    cell_keep_for_checkpoint(fold, c);
+    fold->cell[c].changed = true;
+    outlets_calendar_changed(fold, c, false);
+}
+
 void cell_add(struct fold *fold, uint32_t c, const uint8_t *runs, uint32_t length)
 {
     cell_keep_for_checkpoint(fold, c);
     tally_add(&fold->cell[c].tally, &fold->slab, &fold->dense, runs, length);
-    fold->cell[c].changed = true;
-    outlets_calendar_changed(fold, c, false);
+    cell_changed(fold, c);
 }
 
 /* A window has ended that had figures: the running one begins, empty so far, so that nobody takes the old row for the present. */

@@ -34,6 +34,7 @@ struct key {
     uint8_t count, dimension[DIMENSION_MAX];
     uint8_t zone;
     uint32_t within;                       /* an agent's key: the key that it lies within; NONE: it is none */
+    int64_t headcount_ms;                  /* eligible agents have changed from this time on; INT64_MAX: they have not */
     int64_t (*held)[DISTINCT_COUNT];       /* an agent's key, instead of D[w]: what each rolling window holds of it */
     uint8_t waits[CONFIG_ROLLING_MAX];     /* bit: outlet whose queue holds this window */
     uint8_t published[CONFIG_ROLLING_MAX]; /* bit: outlet that has had a row that was not empty */
@@ -102,6 +103,7 @@ struct fold {
     struct fold_setup setup;
     int rolling_count;
     struct pane_ladder *ladder;
+    struct headcount *head;
     struct shard_clock *shard;
     struct zone zone[ZONES_MAX];
     int zones;
@@ -141,6 +143,7 @@ void fold_advance(struct fold *fold); /* the rolling windows move to now_ms */
 /* ---- keys.c ---- */
 
 uint32_t fold_key(struct fold *fold, const struct scope_key *text); /* makes it when it is new */
+uint32_t fold_key_find(const struct fold *fold, const struct scope_key *text); /* NONE: there is none */
 /* A rolling window of it holds nothing: it is to be filled anew. */
 void key_empty(struct fold *fold, struct key *key, int window);
 void keys_close(struct fold *fold);
@@ -151,6 +154,18 @@ void keys_close(struct fold *fold);
 void agents_rolling(struct fold *fold, uint32_t k, uint32_t windows, const struct tally *sum, int sign);
 /* An agent's cell is about to be given `sum`: the same. */
 void agents_calendar(struct fold *fold, uint32_t c, const struct tally *sum);
+
+/* ---- headcount.c: eligible agents ---- */
+
+struct headcount *headcount_new(void);
+void headcount_free(struct headcount *head);
+/* Takes a change of the roster; keys whose figure it changes are told again by headcount_step. */
+void headcount_change(struct fold *fold, const struct batch_roster *change);
+/* Agents eligible in the key at a window's end; 0 for keys of other dimensions than site, team and agent. */
+int64_t headcount_at(struct fold *fold, const struct key *key, int64_t end_ms);
+/* The end of a rolling window has moved: keys whose figure is another one now are published. */
+void headcount_pass(struct fold *fold, int window, int64_t from_ms, int64_t to_ms);
+void headcount_step(struct fold *fold);
 
 /* ---- cells.c: calendar windows ---- */
 
@@ -163,6 +178,8 @@ void cells_forget(struct fold *fold, uint32_t c);
 uint32_t cell_new(struct fold *fold, uint32_t key, int window, int64_t start_ms, int64_t end_ms);
 /* Adds runs to a cell, to be told by its row. */
 void cell_add(struct fold *fold, uint32_t c, const uint8_t *runs, uint32_t length);
+/* Its row says something else now. */
+void cell_changed(struct fold *fold, uint32_t c);
 /* Brings every cell into the phase that the clock and the watermark say. Returns cells moved. */
 int cells_advance(struct fold *fold);
 void cells_close(struct fold *fold);

@@ -53,6 +53,7 @@ static struct key *key_new(struct fold *fold, const struct scope_key *text, uint
         size += strlen(text->value[v]) + 1;
     struct key *key = fold_must(calloc(1, sizeof *key + (size_t)fold->rolling_count * each));
     key->within = within;
+    key->headcount_ms = INT64_MAX;
     key->held = within == NONE ? NULL : (void *)(key + 1);
     char *at = key->text = fold_must(malloc(size));
     key->tenant = put_text(&at, text->tenant);
@@ -78,6 +79,11 @@ static void key_slots_grow(struct fold *fold)
             i = (i + 1) & (fold->key_slots - 1);
         fold->key_slot[i] = k;
     }
+}
+
+uint32_t fold_key_find(const struct fold *fold, const struct scope_key *text)
+{
+    return fold->key_slot[key_slot(fold, key_hash(text), text)];
 }
 
 uint32_t fold_key(struct fold *fold, const struct scope_key *text)

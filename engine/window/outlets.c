@@ -86,9 +86,16 @@ struct row *fold_rolling_row(struct fold *fold, uint32_t k, int window, bool *em
     head.partial = !fold->setup.batch;
     head.window = (uint8_t)window;
     head.window_name = fold->config->rolling[window].name;
+    head.eligible = *empty ? 0 : headcount_at(fold, key, edges->right_ms);
     struct row *row = row_new(&head, sum.bytes, sum.length);
     tally_free(&sum, &fold->slab);
     return row;
+}
+
+/* They make no row of their own. */
+static int64_t eligible_at_end(struct fold *fold, const struct cell *cell)
+{
+    return cell->tally.length ? headcount_at(fold, fold->key[cell->key], cell->end_ms) : 0;
 }
 
 struct row *fold_calendar_row(struct fold *fold, uint32_t c)
@@ -105,6 +112,7 @@ struct row *fold_calendar_row(struct fold *fold, uint32_t c)
     head.last = key->last[cell->window] == c;
     head.window = cell->window;
     head.window_name = calendar_names[cell->window];
+    head.eligible = eligible_at_end(fold, cell);
     return row_new(&head, cell->tally.bytes, cell->tally.length);
 }
 
@@ -115,7 +123,7 @@ static bool revise(struct fold *fold, struct cell *cell)
         return true;
     cell_keep_for_checkpoint(fold, (uint32_t)(cell - fold->cell));
     tally_settle(&cell->tally, &fold->slab, &fold->dense);
-    uint64_t hash = XXH3_64bits(cell->tally.bytes, cell->tally.length);
+    uint64_t hash = XXH3_64bits_withSeed(cell->tally.bytes, cell->tally.length, (uint64_t)eligible_at_end(fold, cell));
     cell->changed = false;
     if (cell->revision && hash == cell->final_hash)
         return false;

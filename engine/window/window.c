@@ -17,6 +17,7 @@ int fold_new(const struct config *config, const struct fold_setup *setup, struct
     fold->ladder = pane_ladder_new(config->rolling, fold->rolling_count, !setup->batch);
     if (setup->batch && fold->rolling_count)
         pane_ladder_fix(fold->ladder, setup->at_ms);
+    fold->head = headcount_new();
     fold->shard = fold_must(calloc((size_t)setup->shards, sizeof *fold->shard));
     for (int i = 0; i < setup->shards; i++)
         fold->shard[i].watermark_ms = fold->shard[i].newest_ms = INT64_MIN;
@@ -45,6 +46,7 @@ void fold_free(struct fold *fold)
     free(fold->gone);
     track_close(&fold->track);
     pane_ladder_free(fold->ladder);
+    headcount_free(fold->head);
     slab_close(&fold->slab);
     free(fold);
 }
@@ -211,6 +213,8 @@ void fold_apply(struct fold *fold, struct batch *batch)
         ensure(item != BATCH_BROKEN, "a batch is well-formed");
         if (item == BATCH_KEY)
             apply_key(fold, shard, number, &key);
+        else if (item == BATCH_ROSTER)
+            headcount_change(fold, &batch->roster);
         else
             apply_cell(fold, shard, &cell);
     }
@@ -243,7 +247,12 @@ static void cross(void *context, uint32_t k, int window, const struct tally *tal
 
 void fold_advance(struct fold *fold)
 {
+    int64_t right_ms[CONFIG_ROLLING_MAX];
+    for (int w = 0; w < fold->rolling_count; w++)
+        right_ms[w] = pane_edges(fold->ladder, w)->right_ms;
     pane_advance(fold->ladder, fold->now_ms, cross, fill, fold);
+    for (int w = 0; w < fold->rolling_count; w++)
+        headcount_pass(fold, w, right_ms[w], pane_edges(fold->ladder, w)->right_ms);
 }
 
 /* The clock had been ahead, and was set right: the rolling windows are put where they belong, from the panes that are left. */
@@ -297,6 +306,7 @@ int fold_step(struct fold *fold, int64_t clock_ms)
         if (fold->now_ms != was_now || fold->watermark_ms != was_watermark || fold->finished)
             moved = cells_advance(fold);
     }
+    headcount_step(fold);
     for (int o = 0; o < fold->setup.outlets; o++) {
         uint64_t generation = fold->setup.outlet[o].generation(fold->setup.outlet[o].context);
         if (generation != fold->generation[o]) {

@@ -17,7 +17,8 @@ struct scope_key {
 
 /* A bit beyond the dimensions. In a list of scopes: the scope's distinct agents are counted. In a key: it is that of one agent within the key of
  * the other dimensions, and the agent is its last value; it holds what says whether that agent counts, and has no row of its own. */
-#define SCOPE_AGENTS (UINT32_C(1) << 31)
+#define SCOPE_AGENTS_BIT 31
+#define SCOPE_AGENTS (UINT32_C(1) << SCOPE_AGENTS_BIT)
 
 /* The key that an agent's key lies within; any other key is itself. */
 static inline struct scope_key key_within(const struct scope_key *key)

@@ -381,6 +381,49 @@ Test(checkpoint, threads_may_be_more_or_fewer_after_a_kill)
     }
 }
 
+static void count_eligible(void *context, struct row *row)
+{
+    *(int *)context += row->eligible > 0;
+    row_free(row);
+}
+
+/* Figures of final rows come from the checkpoint alone, eligible agents too: told again, they are what they were, to the revision. */
+Test(checkpoint, a_restart_says_the_same_of_windows_that_are_final)
+{
+    make_feed(51, 3000);
+    struct engine engine = {0};
+    store_init(&store);
+    engine_start(&engine, SETTINGS, 2, 1, folder, 3);
+    while (!engine_read_all(&engine))
+        engine_steps(&engine, 1);
+    engine_steps(&engine, 7000); /* 70 s: every row has gone out at its pace */
+    engine_kill(&engine);
+    struct row_store before = store;
+    store_init(&store);
+    cr_expect_gt(engine_start(&engine, SETTINGS, 2, 2, folder, 4), 0);
+    engine_steps(&engine, 300);
+    int finals = 0, eligible = 0;
+    for (uint32_t i = 0; i < before.count; i++) {
+        const char *now = NULL, *was = before.row[i].json;
+        if (strstr(was, "\"final\":true") == NULL || empty(was))
+            continue;
+        for (uint32_t j = 0; j < store.count && now == NULL; j++)
+            now = strcmp(store.row[j].key, before.row[i].key) == 0 ? store.row[j].json : NULL;
+        cr_expect(now && strcmp(now, was) == 0, "%s\n  was %.400s\n  is  %.400s", before.row[i].key, was, now ? now : "none");
+        finals++;
+        eligible += strstr(was, "eligible_agents") != NULL;
+    }
+    cr_expect(finals > 20 && eligible > 5, "%d final rows, %d with eligible agents", finals, eligible);
+    engine_kill(&engine);
+    engine_start(&engine, SETTINGS, 2, 1, folder, 5);
+    int at_once = 0;
+    pipeline_rows(engine.pipeline, count_eligible, &at_once); /* before anybody takes a step: folds may be faster than shards */
+    cr_expect_geq(at_once, eligible);
+    engine_kill(&engine);
+    store_close(&before);
+    store_close(&store);
+}
+
 /* ---- disks ---- */
 
 static int64_t disk_room; /* bytes that may still be written; below 0: no bound */
