@@ -56,6 +56,7 @@ struct pipeline_counts pipeline_counts(struct pipeline *pipeline)
             fold_agent_post_counts(agent);
         pthread_mutex_lock(&agent->counts_lock);
         sum.folds.keys += agent->counts.keys;
+        sum.folds.agent_keys += agent->counts.agent_keys;
         sum.folds.panes += agent->counts.panes;
         sum.folds.calendar_windows += agent->counts.calendar_windows;
         sum.folds.bytes += agent->counts.bytes;
@@ -108,9 +109,10 @@ void pipeline_summary(const struct pipeline_counts *counts, const struct config 
         if (bounds[i].count)
             fprintf(out, "%llu %s\n", (unsigned long long)bounds[i].count, bounds[i].what);
     uint64_t records = shards->ledger.records, keys = counts->folds.keys;
-    fprintf(out, "%llu interactions kept, %llu bytes each; %llu scope keys, %llu bytes each; %llu panes, %llu calendar windows\n",
+    fprintf(out, "%llu interactions kept, %llu bytes each; %llu scope keys, %llu bytes each, %llu agents in them; %llu panes, %llu calendar windows\n",
             (unsigned long long)records,
             (unsigned long long)(records ? (shards->ledger.fact_bytes + shards->ledger.index_bytes) / records : 0),
             (unsigned long long)keys, (unsigned long long)(keys ? counts->folds.bytes / keys : 0),
+            (unsigned long long)counts->folds.agent_keys,
             (unsigned long long)counts->folds.panes, (unsigned long long)counts->folds.calendar_windows);
 }

@@ -162,6 +162,16 @@ static int load_shards(struct pipeline *pipeline, const char *folder, const stru
     return result;
 }
 
+/* The folds' roster is that of the shards. */
+static void tell_folds(struct pipeline *pipeline)
+{
+    struct batch *batch = batch_new(0);
+    shard_roster(pipeline->shard[0].shard, batch);
+    for (int f = 0; f < pipeline->setup.folds; f++)
+        fold_apply(pipeline->fold[f].fold, batch);
+    batch_free(batch);
+}
+
 static int check_files(const char *folder, const struct manifest *manifest)
 {
     int result = 0;
@@ -169,6 +179,14 @@ static int check_files(const char *folder, const struct manifest *manifest)
         for (int f = 0; f < manifest->slice[s].files && result == 0; f++)
             result = state_file_check(folder, &manifest->slice[s].file[f]);
     return result;
+}
+
+/* What an older version did not count comes for the interactions that are kept (ledger.c); what was before them stays away. */
+static void tell_of_upgrade(const uint64_t known[4])
+{
+    if (!(known[MEASURE_active_agents / 64] >> MEASURE_active_agents % 64 & 1))
+        log_warn("restore.agents", "the checkpoint is of a version that did not count distinct agents: active_agents and handling_agents of windows that began"
+                 " before the oldest interaction kept (retention.interaction; retention.ids outside any) are too low");
 }
 
 static int64_t load(struct pipeline *pipeline, const char *folder, uint64_t epoch)
@@ -183,8 +201,11 @@ static int64_t load(struct pipeline *pipeline, const char *folder, uint64_t epoc
         result = load_folds(pipeline, folder, manifest, known);
     if (result == 0)
         result = load_shards(pipeline, folder, manifest, known);
-    if (result == 0)
+    if (result == 0) {
         pipeline->told_since_ms = manifest->told_since_ms;
+        tell_of_upgrade(known);
+        tell_folds(pipeline);
+    }
     free(manifest);
     return result == 0 ? (int64_t)epoch : result;
 }

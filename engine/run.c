@@ -390,10 +390,10 @@ static void status(struct run *run)
     char watermark[TIME_TEXT_MAX] = "none";
     if (counts.folds.watermark_ms != INT64_MIN && counts.folds.watermark_ms != INT64_MAX)
         event_time_format(counts.folds.watermark_ms, watermark);
-    log_info("status", "applied=%llu duplicates=%llu refused=%llu interactions=%llu keys=%llu rows=%llu watermark=%s",
+    log_info("status", "applied=%llu duplicates=%llu refused=%llu interactions=%llu keys=%llu agent_keys=%llu rows=%llu watermark=%s",
              (unsigned long long)counts.shards.applied, (unsigned long long)counts.shards.duplicates,
              (unsigned long long)counts.shards.refused, (unsigned long long)counts.shards.ledger.records,
-             (unsigned long long)counts.folds.keys, (unsigned long long)counts.folds.rows, watermark);
+             (unsigned long long)counts.folds.keys, (unsigned long long)counts.folds.agent_keys, (unsigned long long)counts.folds.rows, watermark);
     if (!run->recalled)
         log_info("status.recall", "names=%llu emptied=%llu refused=%llu", (unsigned long long)recall_names(run->recall),
                  (unsigned long long)counts.folds.recall_emptied, (unsigned long long)counts.folds.recall_refused);

@@ -9,6 +9,7 @@
 #include "esteem/command.h"
 #include "esteem/err.h"
 #include "esteem/intern.h"
+#include "esteem/key.h"
 #include "esteem/ledger.h"
 #include "esteem/manifest.h"
 #include "esteem/measure.h"
@@ -24,12 +25,12 @@ static const char help[] =
     "\n"
     "  --epoch N  that checkpoint instead of the newest\n";
 
-enum { MEASURE_NAMES = HISTOGRAM_FIRST_ID };
+enum { MEASURE_NAMES = HISTOGRAM_FIRST_ID, ITEMS_AGENT_KEYS = SLICE_KINDS /* of the keys, an agent's within another */, ITEMS };
 
 /* What a slice has said so far: the names behind its numbers. */
 struct reading {
     FILE *out; /* NULL: nothing is printed */
-    uint64_t items[SLICE_KINDS];
+    uint64_t items[ITEMS];
     struct intern strings;
     char *name[4][SLICE_NAMES_MAX]; /* by enum table */
     char **key; /* by number: the scope key's text */
@@ -137,6 +138,12 @@ static void read_key(struct reading *reading, struct slice_item *item)
             first = 0;
         }
     putc('}', out);
+    if (mask & SCOPE_AGENTS) {
+        fputs(",\"agent_in_it\":", out);
+        put_text(out, slice_get_text(item, &length));
+        reading->items[SLICE_KEY]--;
+        reading->items[ITEMS_AGENT_KEYS]++;
+    }
     fclose(out);
     if (reading->keys == reading->key_room) {
         reading->key_room = reading->key_room ? reading->key_room * 2 : 256;
@@ -287,7 +294,7 @@ static int read_checkpoint(const char *folder, const struct manifest *manifest, 
             if (result == 0)
                 result = state_file_read(folder, &manifest->slice[s].file[f], each_item, reading);
         }
-        for (int k = 0; k < SLICE_KINDS; k++)
+        for (int k = 0; k < ITEMS; k++)
             items[k] += reading->items[k];
         reading_close(reading);
         free(reading);
@@ -329,7 +336,7 @@ static int survey(const char *folder, uint64_t only, bool deep)
         code = only ? EXIT_FAILED : code;
     }
     for (int i = 0; i < count; i++) {
-        uint64_t items[SLICE_KINDS] = {0};
+        uint64_t items[ITEMS] = {0};
         if (only && epochs[i] != only)
             continue;
         int result = manifest_read(folder, epochs[i], manifest);
@@ -342,9 +349,9 @@ static int survey(const char *folder, uint64_t only, bool deep)
             snprintf(what, sizeof what, "epoch %" PRIu64 " is not whole", epochs[i]);
             code = report(what);
         } else if (deep || i == 0 || only) {
-            printf("  whole: %" PRIu64 " partitions, %" PRIu64 " interactions written (%" PRIu64 " taken out), %" PRIu64 " strings, %" PRIu64 " keys, %" PRIu64
+            printf("  whole: %" PRIu64 " partitions, %" PRIu64 " interactions written (%" PRIu64 " taken out), %" PRIu64 " strings, %" PRIu64 " keys, %" PRIu64 " agents in them, %" PRIu64
                    " panes (%" PRIu64 " taken out), %" PRIu64 " calendar windows\n", items[SLICE_INPUT], items[SLICE_RECORD], items[SLICE_RECORD_GONE],
-                   items[SLICE_STRING], items[SLICE_KEY], items[SLICE_PANE], items[SLICE_PANE_GONE], items[SLICE_CELL]);
+                   items[SLICE_STRING], items[SLICE_KEY], items[ITEMS_AGENT_KEYS], items[SLICE_PANE], items[SLICE_PANE_GONE], items[SLICE_CELL]);
         }
     }
     free(manifest);
@@ -353,7 +360,7 @@ static int survey(const char *folder, uint64_t only, bool deep)
 
 static int export(const char *folder, uint64_t epoch)
 {
-    uint64_t epochs[STATE_GENERATIONS_MAX], items[SLICE_KINDS] = {0};
+    uint64_t epochs[STATE_GENERATIONS_MAX], items[ITEMS] = {0};
     int count = manifest_list(folder, epochs);
     if (count < 0)
         return report("");

@@ -4,18 +4,18 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-base="clock command config disk err event intern log measure memory ring slab slice span tally track varint"
+base="clock command config disk err event intern log measure memory ring roster slab slice span tally track varint"
 allowed() {
     case $1 in
-        engine/base/*) echo "clock disk err event intern log measure memory ring slab slice span tally track varint" ;;
+        engine/base/*) echo "clock disk err event intern log measure memory ring roster slab slice span tally track varint" ;;
         engine/control/schema*) echo "$base schema formula metric row redis" ;; # pages made of everybody's tables
         engine/control/*) echo "$base calendar" ;;                              # checks that a zone can be read
         engine/decode/*) echo "$base mapping" ;;
-        engine/ledger/*) echo "$base fact roster derive ledger book visit shift" ;;
+        engine/ledger/*) echo "$base fact derive ledger book visit shift" ;;
         engine/combine/*) echo "$base key batch combine derive" ;;              # takes what derive yields
         engine/window/*) echo "$base calendar pane window batch key row metric recall" ;;  # makes rows
         engine/metric/*) echo "$base formula metric row" ;;
-        engine/shard/*) echo "$base source mapping fact roster derive ledger book visit shift key batch combine shard" ;; # joins source to combine
+        engine/shard/*) echo "$base source mapping fact derive ledger book visit shift key batch combine shard" ;; # joins source to combine
         engine/source/replay.c) echo any ;;                                      # a command
         engine/source/*) echo "$base source file kafka replay" ;;
         engine/state/*) echo "$base manifest checkpoint" ;;                      # bytes alone: what they mean is known to who wrote them
@@ -43,7 +43,7 @@ done
 [ $failed = 0 ] && echo "ok - every stage includes base, event.h and its own headers alone"
 
 # Headers: nothing of a stage may depend on a later one. Order of the stages, a header may include those of its line or above.
-order="err clock disk memory measure slab slice track ring log intern event tally span config manifest checkpoint:fact source mapping file:roster derive calendar key:ledger book batch pane metric recall:visit shift:combine row:shard window sink:kafka publisher redis:pipeline"
+order="err clock disk memory measure slab slice track ring log intern roster event tally span config manifest checkpoint:fact source mapping file:derive calendar key:ledger book batch pane metric recall:visit shift:combine row:shard window sink:kafka publisher redis:pipeline"
 rank() { local n=0 line; IFS=: read -ra lines <<<"$order"; for line in "${lines[@]}"; do n=$((n + 1)); case " $line " in *" $1 "*) echo $n; return ;; esac; done; echo 99; }
 failed=0
 for file in include/esteem/*.h; do

@@ -58,6 +58,20 @@ void batch_put_key(struct batch *batch, uint32_t number, const struct scope_key 
     batch->length = (uint32_t)(at - batch->bytes);
 }
 
+void batch_put_roster(struct batch *batch, const struct batch_roster *change)
+{
+    uint8_t *at = reserve(batch, BATCH_KEY_TEXT_MAX + 32);
+    *at++ = 'r';
+    at = varint_put(at, zigzag(change->time_ms));
+    *at++ = change->enrolled;
+    at = varint_put(at, change->id_hash);
+    at = put_text(at, change->tenant);
+    at = put_text(at, change->agent);
+    at = put_text(at, change->team);
+    at = put_text(at, change->site);
+    batch->length = (uint32_t)(at - batch->bytes);
+}
+
 void batch_put_cell(struct batch *batch, uint32_t number, int64_t pane, bool spans, const uint8_t *runs, uint32_t length)
 {
     uint8_t *at = reserve(batch, length + 32);
@@ -99,7 +113,7 @@ static bool get_text(const struct batch *batch, uint32_t *cursor, char **text, c
 static bool get_key(const struct batch *batch, uint32_t *cursor, uint32_t *number, struct scope_key *key, char *text)
 {
     uint64_t value, scope;
-    if (!get_varint(batch, cursor, &value) || !get_varint(batch, cursor, &scope) || scope >> DIMENSION_MAX)
+    if (!get_varint(batch, cursor, &value) || !get_varint(batch, cursor, &scope) || (scope & ~(uint64_t)SCOPE_AGENTS) >> DIMENSION_MAX)
         return false;
     *number = (uint32_t)value;
     *key = (struct scope_key){.scope = (uint32_t)scope};
@@ -125,6 +139,18 @@ static bool get_cell(struct batch *batch, uint32_t *cursor, bool spans, struct b
     return true;
 }
 
+static bool get_roster(struct batch *batch, uint32_t *cursor, char *text)
+{
+    struct batch_roster *change = &batch->roster;
+    uint64_t time, flags;
+    if (!get_varint(batch, cursor, &time) || !get_varint(batch, cursor, &flags) || !get_varint(batch, cursor, &change->id_hash))
+        return false;
+    change->time_ms = unzigzag(time);
+    change->enrolled = flags & 1;
+    return get_text(batch, cursor, &text, &change->tenant) && get_text(batch, cursor, &text, &change->agent) &&
+           get_text(batch, cursor, &text, &change->team) && get_text(batch, cursor, &text, &change->site);
+}
+
 enum batch_item batch_next(struct batch *batch, uint32_t *cursor, uint32_t *number, struct scope_key *key, char *text,
                            struct batch_cell *cell)
 {
@@ -135,6 +161,8 @@ enum batch_item batch_next(struct batch *batch, uint32_t *cursor, uint32_t *numb
     switch (batch->bytes[(*cursor)++]) {
     case 'k':
         return get_key(batch, cursor, number, key, text) ? BATCH_KEY : BATCH_BROKEN;
+    case 'r':
+        return get_roster(batch, cursor, text) ? BATCH_ROSTER : BATCH_BROKEN;
     case 'c':
         return get_cell(batch, cursor, false, cell) ? BATCH_CELL : BATCH_BROKEN;
     case 's':

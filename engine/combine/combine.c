@@ -4,7 +4,10 @@
  *   keys:   scope key -> its number on this shard, its fold; named to the fold with its first cell
  *   cells:  (key number, pane) -> a tally
  *
- * A tuple is met again with nearly every contact of the same agent and queue, so the keys of six scopes cost one look-up. */
+ * A tuple is met again with nearly every contact of the same agent and queue, so the keys of six scopes cost one look-up.
+ *
+ * Distinct agents: a scope without the dimension agent has, within each key, a key for each agent (SCOPE_AGENTS). What says whether an agent counts,
+ * `uses` and `handled`, goes there too; the fold sees when it becomes more than 0, and when it is taken back. */
 #include "esteem/combine.h"
 
 #include <stdlib.h>
@@ -13,6 +16,7 @@
 
 #include "esteem/err.h"
 #include "esteem/slab.h"
+#include "esteem/varint.h"
 
 enum { SCOPE_LISTS_MAX = 256, TUPLES_MOST = 1 << 17, TUPLES_FIRST = 1024, CELLS_FIRST = 4096 };
 #define NONE UINT32_MAX
@@ -20,7 +24,8 @@ enum { SCOPE_LISTS_MAX = 256, TUPLES_MOST = 1 << 17, TUPLES_FIRST = 1024, CELLS_
 struct tuple {
     uint32_t tenant, scopes; /* scopes NONE: an empty slot */
     struct dims dims;
-    uint32_t key[CONFIG_SCOPE_MAX]; /* NONE: the tuple lacks a dimension of that scope */
+    uint32_t key[CONFIG_SCOPE_MAX];   /* NONE: the tuple lacks a dimension of that scope */
+    uint32_t agent[CONFIG_SCOPE_MAX]; /* of its agent within that key; NONE: it names none, or the scope does */
 };
 
 struct key {
@@ -111,7 +116,7 @@ uint32_t combine_scopes_of(struct combine *combine, const uint32_t *masks, int c
     combine->list[n].used = 0;
     for (int s = 0; s < count; s++) {
         combine->list[n].scope[s] = masks[s];
-        combine->list[n].used |= masks[s];
+        combine->list[n].used |= masks[s] & SCOPE_AGENTS ? (masks[s] & ~SCOPE_AGENTS) | 1u << DIMENSION_agent : masks[s];
     }
     combine->lists++;
     return n;
@@ -121,7 +126,7 @@ uint32_t combine_scopes(struct combine *combine, const struct config *config)
 {
     uint32_t masks[CONFIG_SCOPE_MAX];
     for (int s = 0; s < config->scope_count; s++)
-        masks[s] = config->scope[s].dimensions;
+        masks[s] = config->scope[s].dimensions | (config->scope[s].dimensions >> DIMENSION_agent & 1 ? 0 : SCOPE_AGENTS);
     return combine_scopes_of(combine, masks, config->scope_count);
 }
 
@@ -178,9 +183,10 @@ static uint32_t key_number(struct combine *combine, struct key key)
     if (combine->key_slot[slot] != NONE)
         return combine->key_slot[slot];
     struct scope_key text = key_text(combine, &key);
-    bool other = key.scope && key.value[0] == 0;
+    int from = key.scope & SCOPE_AGENTS ? text.count - 1 : 0; /* where an agent is one too many, the key that it is within stays */
+    bool other = key.scope && key.value[from] == 0;
     if (!other && !key_registry_admit(combine->registry, &text)) {
-        memset(key.value, 0, sizeof key.value); /* __other__: value 0 of every dimension */
+        memset(key.value + from, 0, sizeof key.value - (size_t)from * sizeof *key.value); /* __other__: value 0 of every dimension */
         return key_number(combine, key);
     }
     if (combine->keys * 2 >= combine->key_slots) {
@@ -196,6 +202,15 @@ static uint32_t key_number(struct combine *combine, struct key key)
     combine->key[combine->keys] = key;
     combine->key_slot[slot] = combine->keys;
     return combine->keys++;
+}
+
+static uint32_t agent_number(struct combine *combine, uint32_t within, uint32_t agent)
+{
+    struct key key = combine->key[within];
+    key.value[__builtin_popcount(key.scope)] = agent;
+    key.scope |= SCOPE_AGENTS;
+    key.named = false;
+    return key_number(combine, key);
 }
 
 /* ---- tuples ---- */
@@ -234,8 +249,10 @@ static void tuples_forget(struct combine *combine)
 
 static void tuple_fill(struct combine *combine, struct tuple *tuple)
 {
+    uint32_t agent = tuple->dims.id[DIMENSION_agent];
     for (int s = 0; s < combine->list[tuple->scopes].count; s++) {
-        struct key key = {.tenant = tuple->tenant, .scope = combine->list[tuple->scopes].scope[s]};
+        uint32_t scope = combine->list[tuple->scopes].scope[s];
+        struct key key = {.tenant = tuple->tenant, .scope = scope & ~SCOPE_AGENTS};
         int count = 0;
         bool whole = true;
         for (uint32_t left = key.scope; left; left &= left - 1) {
@@ -243,6 +260,7 @@ static void tuple_fill(struct combine *combine, struct tuple *tuple)
             whole &= key.value[count++] != 0;
         }
         tuple->key[s] = whole ? key_number(combine, key) : NONE;
+        tuple->agent[s] = whole && agent && scope & SCOPE_AGENTS ? agent_number(combine, tuple->key[s], agent) : NONE;
     }
 }
 
@@ -319,6 +337,38 @@ static struct cell *cell_of(struct combine *combine, uint32_t key, int64_t pane)
     return &combine->cell[combine->cells++];
 }
 
+_Static_assert(MEASURE_handled < MEASURE_uses, "a run has ascending ids");
+
+/* Of runs, what distinct agents are counted by. False: nothing. */
+static bool pick_distinct(const uint8_t *at, uint32_t length, struct tally_run *picked)
+{
+    int64_t handled = 0, uses = 0;
+    for (const uint8_t *end = at + length; at < end; at++) {
+        uint64_t next = 0; /* the id + 1 */
+        for (uint64_t step, value; *at;) {
+            at = varint_get(at, &step);
+            at = varint_get(at, &value);
+            next += step;
+            handled += next == MEASURE_handled + 1 ? unzigzag(value) : 0;
+            uses += next == MEASURE_uses + 1 ? unzigzag(value) : 0;
+        }
+    }
+    tally_run_begin(picked);
+    tally_run_put(picked, MEASURE_handled, handled);
+    tally_run_put(picked, MEASURE_uses, uses);
+    tally_run_end(picked);
+    return !tally_run_empty(picked);
+}
+
+static void add_to(struct combine *combine, uint32_t key, int64_t pane, bool spans, const uint8_t *runs, uint32_t length)
+{
+    if (key == NONE)
+        return;
+    struct cell *cell = cell_of(combine, key, pane);
+    tally_add(&cell->tally, &combine->slab, &combine->dense, runs, length);
+    cell->spans |= spans;
+}
+
 void combine_add(struct combine *combine, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, bool spans,
                  const uint8_t *runs, uint32_t length)
 {
@@ -326,11 +376,12 @@ void combine_add(struct combine *combine, uint32_t tenant, uint32_t scopes, cons
     int64_t from_ms = anchor_ms - combine->pane_from_ms;
     int64_t pane = from_ms / combine->pane_ms - (from_ms % combine->pane_ms < 0);
     for (int s = 0; s < combine->list[scopes].count; s++)
-        if (tuple->key[s] != NONE) {
-            struct cell *cell = cell_of(combine, tuple->key[s], pane);
-            tally_add(&cell->tally, &combine->slab, &combine->dense, runs, length);
-            cell->spans |= spans;
-        }
+        add_to(combine, tuple->key[s], pane, spans, runs, length);
+    struct tally_run picked;
+    if (dims->id[DIMENSION_agent] == 0 || !pick_distinct(runs, length, &picked))
+        return;
+    for (int s = 0; s < combine->list[scopes].count; s++)
+        add_to(combine, tuple->agent[s], pane, false, picked.bytes, picked.length);
 }
 
 uint32_t combine_cells(const struct combine *combine)

@@ -17,7 +17,8 @@ uint64_t key_hash(const struct scope_key *key)
 
 uint32_t key_fold(const struct scope_key *key, int folds)
 {
-    return (uint32_t)(key_hash(key) >> 32) % (uint32_t)folds;
+    struct scope_key within = key_within(key);
+    return (uint32_t)(key_hash(&within) >> 32) % (uint32_t)folds;
 }
 
 enum { SCOPES_MAX = 256 };
@@ -116,7 +117,7 @@ int key_registry_admit(struct key_registry *registry, const struct scope_key *ke
 void key_registry_restore(struct key_registry *registry, const struct scope_key *key)
 {
     bool other = key->count > 0;
-    for (int v = 0; v < key->count; v++)
+    for (int v = key->scope & SCOPE_AGENTS ? key->count - 1 : 0; v < key->count; v++)
         other &= strcmp(key->value[v], KEY_OTHER) == 0;
     if (registry && !other)
         (void)admit(registry, key, 1);

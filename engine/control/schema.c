@@ -402,6 +402,7 @@ void schema_row(FILE *out)
     told(&page, "low", "95 % interval", "'type': 'number'");
     told(&page, "high", "95 % interval", "'type': 'number'");
     told(&page, "moe", "margin of error, 95 %", "'type': 'number'");
+    told(&page, "band", "where it lies, of a metric with bands", "'enum': ['low', 'middle', 'high']");
     told(&page, "small", "n is below metrics.min_n", "'const': true");
     end(&page, '}');
     end(&page, '}');

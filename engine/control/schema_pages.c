@@ -189,6 +189,7 @@ static void redis_fields(FILE *out)
           "| METRIC | its value (see metrics.md); absent without a denominator |\n"
           "| METRIC`_n` | how many figures it rests on |\n"
           "| METRIC`_low`, METRIC`_high`, METRIC`_moe` | 95 % interval; margin of error: where the metric has one |\n"
+          "| METRIC`_band` | `low`, `middle` or `high`: where the metric has bands |\n"
           "| METRIC`_small` | `true` where n is below `metrics.min_n`; else absent |\n"
           "| `row` | the whole row as JSON, with all measures (row.schema.json) |\n\n", out);
 }

@@ -257,6 +257,8 @@ static const struct {
     {MEASURE_leg_in_sl, 7}, {MEASURE_leg_abandoned, 3}, {MEASURE_first_response_n, 4}, {MEASURE_first_response_ms, 120000},
     {MEASURE_response_n, 10}, {MEASURE_response_ms, 250000}, {MEASURE_fcr_known, 8}, {MEASURE_fcr, 6}, {MEASURE_ready_ms, 3000000},
     {MEASURE_busy_ms, 5000000}, {MEASURE_wrap_state_ms, 1000000}, {MEASURE_segment_ms, 2400000}, {MEASURE_engaged_ms, 1500000},
+    {MEASURE_active_agents, 2}, {MEASURE_handling_agents, 3},
+    {MEASURE_eligible_agents, 5}, {MEASURE_agents_left, 1},
 };
 /* Durations of the answered contacts' waits and of the segments, s; their sums are above. */
 static const int16_t example_wait_s[] = {4, 6, 9, 11, 14, 18, 36, 50}, example_handle_s[] = {95, 130, 160, 180, 205, 240, 270, 300, 370, 460};

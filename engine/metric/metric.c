@@ -28,6 +28,7 @@
 #define per_concurrency(a, b, segments, engaged) (a) / (b) * (engaged) / (segments)
 #define correlation(n, x, y, xx, yy, xy) (n * xy - x * y) / sqrt((n * xx - x * x) * (n * yy - y * y))
 #define percentile(histogram, share) share percent rank of histogram
+#define banded(value, low, high) value
 #define service_level(view) 100 * answered_in_sl / (wait_n + abandoned) by service_level.abandons
 #define HISTOGRAM_wait wait
 #define HISTOGRAM_handle handle
@@ -62,6 +63,7 @@ const struct service_level_info service_level_infos[SERVICE_LEVEL_POLICIES] = {
 #undef per_concurrency
 #undef correlation
 #undef percentile
+#undef banded
 #undef service_level
 #undef HISTOGRAM_wait
 #undef HISTOGRAM_handle
@@ -80,6 +82,12 @@ struct metric_value metric_percent(int64_t a, int64_t b)
     if (b <= 0)
         return (struct metric_value){0};
     return (struct metric_value){.present = true, .value = 100.0 * (double)a / (double)b, .n = b};
+}
+
+struct metric_value metric_banded(struct metric_value value, double low, double high)
+{
+    value.band = !value.present ? NULL : value.value < low ? "low" : value.value < high ? "middle" : "high";
+    return value;
 }
 
 /* a times a rate of the configuration; rests on the column's n. */
@@ -161,6 +169,7 @@ static struct metric_value finished(struct metric_value value, int64_t column_n,
 #define lift_ratio metric_share_ratio
 #define correlation metric_correlation
 #define percentile(histogram, share) percentile_of(view, histogram, share)
+#define banded metric_banded
 
 void metric_all(struct row_view *view)
 {

@@ -149,6 +149,17 @@ static void withhold_employees(struct row_view *view)
             view->measure[i] = view->dense.value[i] = 0;
 }
 
+/* A row of one agent: distinct agents are that one, where there is anything to count by. */
+static void count_own_agent(struct row_view *view)
+{
+    const struct row *row = view->row;
+    bool own = memchr(row->value_dimension, DIMENSION_agent, row->value_count) != NULL;
+    if (!own)
+        return;
+    view->measure[MEASURE_active_agents] = view->measure[MEASURE_uses] > 0;
+    view->measure[MEASURE_handling_agents] = view->measure[MEASURE_handled] > 0;
+}
+
 void row_open(struct row_view *view, const struct row *row, const struct config *config)
 {
     tally_dense_clear(&view->dense);
@@ -159,13 +170,15 @@ void row_open(struct row_view *view, const struct row *row, const struct config 
     view->employees = employees_may_leave(view);
     if (!view->employees)
         withhold_employees(view);
+    count_own_agent(view);
+    view->measure[MEASURE_eligible_agents] = row_has(view, FAMILY_ALL) ? row->eligible : 0;
     metric_all(view);
 }
 
 bool row_has(const struct row_view *view, unsigned families)
 {
     for (int i = 0; i < MEASURE_COUNT; i++)
-        if (view->measure[i] && measure_families[i] & families)
+        if (view->measure[i] && measure_families[i] & families && i != MEASURE_eligible_agents)
             return true;
     return false;
 }

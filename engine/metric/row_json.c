@@ -245,6 +245,10 @@ static void json_metric(struct json *json, const struct metric_value *metric)
         json_raw(json, ",\"moe\":");
         json_number(json, metric->moe);
     }
+    if (metric->band) {
+        json_raw(json, ",\"band\":");
+        json_text(json, metric->band);
+    }
     json_raw(json, metric->small ? ",\"small\":true}" : "}");
 }
 

@@ -1,6 +1,6 @@
 /* redis_fields: what a row and the catalogue look like as hashes. A row's fields are its head (start, end, revision, final,
- * partial, config), `row` (its JSON), and for each metric that is present its value, `_n`, `_low` and `_high`, `_moe`, and `_small`
- * where it is small. */
+ * partial, config), `row` (its JSON), and for each metric that is present its value, `_n`, `_low` and `_high`, `_moe`, `_band`, and
+ * `_small` where it is small. */
 #include <string.h>
 
 #include "esteem/err.h"
@@ -12,9 +12,9 @@ enum { FIELDS_FIXED = 7 }; /* start end revision final partial config row */
 
 /* ---- a row ---- */
 
-static const char *const metric_fields[METRIC_COUNT][6] = {
+static const char *const metric_fields[METRIC_COUNT][7] = {
 #define METRIC(name, family, unit, direction, n, formula, meaning, source) \
-    {#name, #name "_n", #name "_low", #name "_high", #name "_moe", #name "_small"},
+    {#name, #name "_n", #name "_low", #name "_high", #name "_moe", #name "_small", #name "_band"},
 #include "esteem/metrics.def"
 };
 
@@ -47,7 +47,7 @@ static int field_count(const struct row_view *view)
     int fields = FIELDS_FIXED + view->row->inexact;
     for (int i = 0; i < METRIC_COUNT; i++) {
         const struct metric_value *metric = &view->metric[i];
-        fields += metric->present ? 2 + 2 * metric->interval + metric->margin + metric->small : 0;
+        fields += metric->present ? 2 + 2 * metric->interval + metric->margin + metric->small + (metric->band != NULL) : 0;
     }
     return fields;
 }
@@ -79,6 +79,8 @@ static void put_metric(struct redis_link *link, const struct metric_value *metri
         put_number(link, field[4], metric->moe);
     if (metric->small)
         put_text(link, field[5], "true");
+    if (metric->band)
+        put_text(link, field[6], metric->band);
 }
 
 struct redis_expected *redis_put_hset(struct redis_link *link, const char *key, size_t key_length, const struct row_view *view,

@@ -35,7 +35,10 @@ static void emit_span(void *context, uint32_t tenant, uint8_t scopes, const stru
 static int scopes_of(void *context, uint8_t scopes, uint32_t *masks)
 {
     struct shard *shard = context;
-    return combine_scopes_read(shard->combine, scopes, masks);
+    int count = combine_scopes_read(shard->combine, scopes, masks);
+    for (int s = 0; s < count; s++)
+        masks[s] &= ~SCOPE_AGENTS; /* whose figures have no length */
+    return count;
 }
 
 static uint8_t scopes_with(void *context, uint32_t mask)

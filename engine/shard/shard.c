@@ -262,11 +262,44 @@ static void read_clocks(struct shard *shard)
 
 /* ---- the tick ---- */
 
+/* Every shard has the roster whole; the first one tells the folds. */
+struct telling {
+    struct shard *shard;
+    struct batch **batch;
+    int batches;
+};
+
+static void tell_change(void *context, uint32_t tenant, uint32_t agent, const struct roster_entry *entry)
+{
+    struct telling *telling = context;
+    const struct intern *strings = &telling->shard->strings;
+    struct batch_roster change = {.time_ms = entry->time_ms, .id_hash = entry->id_hash, .enrolled = entry->enrolled,
+                                  .tenant = intern_text(strings, tenant), .agent = intern_text(strings, agent),
+                                  .team = entry->team ? intern_text(strings, entry->team) : "", .site = entry->site ? intern_text(strings, entry->site) : ""};
+    for (int i = 0; i < telling->batches; i++)
+        batch_put_roster(telling->batch[i], &change);
+}
+
+static void tell_roster(struct shard *shard, struct batch **batch, int batches)
+{
+    struct telling telling = {shard, batch, batches};
+    if (shard->setup.index == 0 && shard->roster_told != roster_sequence(shard->roster))
+        roster_since(shard->roster, shard->roster_told, tell_change, &telling);
+    shard->roster_told = roster_sequence(shard->roster);
+}
+
+void shard_roster(struct shard *shard, struct batch *batch)
+{
+    shard->roster_told = 0;
+    tell_roster(shard, &batch, 1);
+}
+
 void shard_post_batches(struct shard *shard, bool drained, uint64_t barrier)
 {
     struct batch *batch[SHARD_MAX];
     for (int f = 0; f < shard->setup.folds; f++)
         batch[f] = batch_new(shard->setup.index);
+    tell_roster(shard, batch, shard->setup.folds);
     combine_flush(shard->combine, batch);
     bool idle = atomic_load_explicit(&shard->setup.clocks->idle[shard->setup.index], memory_order_relaxed);
     for (int f = 0; f < shard->setup.folds; f++) {
@@ -472,8 +505,9 @@ void shard_stop_reading(struct shard *shard)
 
 bool shard_empty(const struct shard *shard)
 {
-    return shard->outbox_count == 0 && !shard->barrier && (shard->setup.batch || !ledger_follows_roster(shard->ledger)) && ledger_touched(shard->ledger) == 0 && combine_cells(shard->combine) == 0 && relay_empty(&shard->relay) && shard->held == NULL &&
-           !shard->stuck;
+    bool roster = shard->setup.index == 0 && shard->roster_told != roster_sequence(shard->roster);
+    return shard->outbox_count == 0 && !shard->barrier && (shard->setup.batch || !ledger_follows_roster(shard->ledger)) &&
+           ledger_touched(shard->ledger) == 0 && combine_cells(shard->combine) == 0 && relay_empty(&shard->relay) && shard->held == NULL && !shard->stuck && !roster;
 }
 
 bool shard_idle(const struct shard *shard)

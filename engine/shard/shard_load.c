@@ -198,14 +198,14 @@ static bool get_dims(struct shard_load *load, struct slice_item *item, struct di
     return !item->bad;
 }
 
-/* The mask in our dimensions. */
+/* The mask in our dimensions. One of before there were distinct agents lacks SCOPE_AGENTS: nothing has to be taken back from theirs. */
 static uint32_t scope_mask(const struct shard_load *load, uint64_t theirs)
 {
     uint32_t mask = 0;
     for (int i = 0; i < DIMENSION_MAX; i++)
         if (theirs >> i & 1 && load->dimension[i] != DIMENSION_GONE)
             mask |= 1u << load->dimension[i];
-    return mask;
+    return mask | (uint32_t)(theirs & SCOPE_AGENTS);
 }
 
 static bool configured(const struct config *config, uint32_t mask)
@@ -223,7 +223,7 @@ static bool get_scopes(struct shard_load *load, struct slice_item *item, uint32_
     *count = 0;
     for (uint64_t s = 0; s < scopes && s < CONFIG_SCOPE_MAX; s++) {
         uint32_t mask = scope_mask(load, slice_get(item));
-        if (configured(load->shard[0]->config, mask))
+        if (configured(load->shard[0]->config, mask & ~SCOPE_AGENTS))
             masks[(*count)++] = mask;
     }
     return !item->bad && scopes <= CONFIG_SCOPE_MAX;

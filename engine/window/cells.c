@@ -49,11 +49,13 @@ static void cell_slot_remove(struct fold *fold, const struct cell *cell)
 
 /* ---- phases ---- */
 
-/* What a cell's bucket going into a phase means for the cell. */
+/* What a cell's bucket going into a phase means for the cell; nothing for an agent's within a key, which has no row. */
 static void cell_phase(struct fold *fold, uint32_t c, enum phase phase)
 {
     struct cell *cell = &fold->cell[c];
     struct key *key = fold->key[cell->key];
+    if (key_is_agent(key))
+        return;
     uint32_t last = key->last[cell->window];
     bool past = cell->end_ms <= fold->now_ms; /* else the feed is over before the window is: it still is the one that runs */
     if (phase == PHASE_ENDED && past && (last == NONE || fold->cell[last].start_ms < cell->start_ms))
@@ -154,12 +156,26 @@ uint32_t cells_find(struct fold *fold, uint32_t k, int window, int64_t start_ms,
     return cell_new(fold, k, window, start_ms, end_ms);
 }
 
+void cell_changed(struct fold *fold, uint32_t c)
+{
+    cell_keep_for_checkpoint(fold, c);
+    fold->cell[c].changed = true;
+    outlets_calendar_changed(fold, c, false);
+}
+
+void cell_add(struct fold *fold, uint32_t c, const uint8_t *runs, uint32_t length)
+{
+    cell_keep_for_checkpoint(fold, c);
+    tally_add(&fold->cell[c].tally, &fold->slab, &fold->dense, runs, length);
+    cell_changed(fold, c);
+}
+
 /* A window has ended that had figures: the running one begins, empty so far, so that nobody takes the old row for the present. */
 static void begin_next(struct fold *fold, uint32_t c)
 {
     struct cell cell = fold->cell[c];
     int64_t start_ms, end_ms;
-    if (cell.end_ms > fold->now_ms || tally_is_zero(&fold->cell[c].tally, &fold->slab, &fold->dense))
+    if (cell.end_ms > fold->now_ms || key_is_agent(fold->key[cell.key]) || tally_is_zero(&fold->cell[c].tally, &fold->slab, &fold->dense))
         return;
     calendar_bounds(fold->zone[fold->key[cell.key]->zone].calendar, (enum calendar_window)cell.window, fold->now_ms, &start_ms, &end_ms);
     uint32_t next = fold->cell_slot[cell_slot(fold, cell.key, cell.window, start_ms)];

@@ -1,6 +1,7 @@
 /* fold_parts: what the files of a fold share, and nobody else. All of it belongs to the fold's thread.
  *
- *   keys       one entry a scope key: its strings, D[w] of the rolling windows (pane.h), which of its rows wait for what outlet
+ *   keys       one entry a scope key: its strings, D[w] of the rolling windows (pane.h), which of its rows wait for what outlet; and one
+ *              for each agent within a key (agents.c), which has windows like any other, and no rows
  *   calendars  (key, window, start) -> integers, revision; cells of one window and end hang in a bucket, so that the clock and
  *              the watermark visit only the windows whose state they change: future -> running -> ended -> final -> gone
  *   queues     an outlet and window: what has changed, oldest first */
@@ -22,6 +23,9 @@
 #define NONE UINT32_MAX
 enum { QUEUE_URGENT = CONFIG_ROLLING_MAX + CALENDAR_COUNT, QUEUES };
 
+/* What distinct agents are counted by: agents.c has the measures. */
+enum distinct { DISTINCT_active, DISTINCT_handling, DISTINCT_COUNT };
+
 struct key {
     uint64_t hash;
     char *text; /* one block: tenant, scope text, values */
@@ -33,6 +37,9 @@ struct key {
     uint8_t zone;
     uint16_t moving;                       /* bit: window whose row is another with each slide, because a span is open */
     struct tally before;                   /* spans open at each window's left edge: id window * SPAN_COUNT + span */
+    uint32_t within;                       /* an agent's key: the key that it lies within; NONE: it is none */
+    int64_t headcount_ms;                  /* eligible agents have changed from this time on; INT64_MAX: they have not */
+    int64_t (*held)[DISTINCT_COUNT];       /* an agent's key, instead of D[w]: what each rolling window holds of it */
     uint8_t waits[CONFIG_ROLLING_MAX];     /* bit: outlet whose queue holds this window */
     uint8_t published[CONFIG_ROLLING_MAX]; /* bit: the last row that the outlet has had was not empty */
     uint8_t told[CONFIG_ROLLING_MAX];      /* bit: the outlet may hold a row that is not empty, if it has lost the last one */
@@ -40,6 +47,11 @@ struct key {
     uint16_t recalled;                     /* bit: a window of which a sink held a row before this life had told one */
     struct tally difference[];             /* D[w]; rolling_count of them */
 };
+
+static inline bool key_is_agent(const struct key *key)
+{
+    return key->within != NONE;
+}
 
 enum phase { PHASE_FUTURE, PHASE_RUNNING, PHASE_ENDED, PHASE_FINAL };
 
@@ -107,11 +119,12 @@ struct fold {
     struct fold_setup setup;
     int rolling_count;
     struct pane_ladder *ladder;
+    struct headcount *head;
     struct shard_clock *shard;
     struct zone zone[ZONES_MAX];
     int zones;
     struct key **key;
-    uint32_t keys, key_room, *key_slot, key_slots;
+    uint32_t keys, key_room, *key_slot, key_slots, agent_keys; /* agent_keys: of which are an agent's within another */
     struct cell *cell;
     uint32_t cells_made, cell_room, cell_free, *cell_slot, cell_slots;
     uint64_t cells;
@@ -169,7 +182,29 @@ void key_may_be_told(struct key *key); /* of each window a sink may hold a row t
 uint32_t fold_key_find(const struct fold *fold, const struct scope_key *text); /* or NONE */
 bool fold_scope_configured(const struct config *config, uint32_t mask);
 struct calendar *fold_calendar(struct fold *fold, const char *tenant);
+uint32_t fold_key_find(const struct fold *fold, const struct scope_key *text); /* NONE: there is none */
+/* A rolling window of it holds nothing: it is to be filled anew. */
+void key_empty(struct fold *fold, struct key *key, int window);
 void keys_close(struct fold *fold);
+
+/* ---- agents.c: distinct agents ---- */
+
+/* An agent's key is given (sign 1), or loses, `sum` in the rolling windows that `windows` has a bit for: tells the key that it lies within. */
+void agents_rolling(struct fold *fold, uint32_t k, uint32_t windows, const struct tally *sum, int sign);
+/* An agent's cell is about to be given `sum`: the same. */
+void agents_calendar(struct fold *fold, uint32_t c, const struct tally *sum);
+
+/* ---- headcount.c: eligible agents ---- */
+
+struct headcount *headcount_new(void);
+void headcount_free(struct headcount *head);
+/* Takes a change of the roster; keys whose figure it changes are told again by headcount_step. */
+void headcount_change(struct fold *fold, const struct batch_roster *change);
+/* Agents eligible in the key at a window's end; 0 for keys of other dimensions than site, team and agent. */
+int64_t headcount_at(struct fold *fold, const struct key *key, int64_t end_ms);
+/* The end of a rolling window has moved: keys whose figure is another one now are published. */
+void headcount_pass(struct fold *fold, int window, int64_t from_ms, int64_t to_ms);
+void headcount_step(struct fold *fold);
 
 /* ---- cells.c: calendar windows ---- */
 
@@ -180,6 +215,10 @@ uint32_t cells_at(const struct fold *fold, uint32_t key, int window, int64_t sta
 void cells_forget(struct fold *fold, uint32_t c);
 /* A cell that is not there yet. */
 uint32_t cell_new(struct fold *fold, uint32_t key, int window, int64_t start_ms, int64_t end_ms);
+/* Adds runs to a cell, to be told by its row. */
+void cell_add(struct fold *fold, uint32_t c, const uint8_t *runs, uint32_t length);
+/* Its row says something else now. */
+void cell_changed(struct fold *fold, uint32_t c);
 /* Brings every cell into the phase that the clock and the watermark say. Returns cells moved. */
 int cells_advance(struct fold *fold);
 void cells_close(struct fold *fold);

@@ -286,7 +286,11 @@ static bool load_key_text(struct fold_load *load, struct slice_item *item, struc
             key->dimension[key->count] = (uint8_t)i;
             key->value[key->count++] = value[i];
         }
-    return !item->bad && mask >> DIMENSION_MAX == 0;
+    if (mask & SCOPE_AGENTS) {
+        key->scope |= SCOPE_AGENTS;
+        key->value[key->count++] = slice_get_text(item, &length);
+    }
+    return !item->bad && (mask & ~(uint64_t)SCOPE_AGENTS) >> DIMENSION_MAX == 0;
 }
 
 static bool load_key(struct fold_load *load, struct slice_item *item)
@@ -302,7 +306,7 @@ static bool load_key(struct fold_load *load, struct slice_item *item)
     }
     struct place *place = &load->place[load->places++];
     *place = (struct place){key_fold(&key, load->folds), NONE};
-    if (!known || !fold_scope_configured(load->fold[0]->config, key.scope))
+    if (!known || !fold_scope_configured(load->fold[0]->config, key_within(&key).scope))
         return true;
     place->key = fold_key(load->fold[place->fold], &key);
     key_registry_restore(load->registry, &key);

@@ -47,14 +47,20 @@ static const char *put_text(char **at, const char *text)
     return start;
 }
 
-static struct key *key_new(struct fold *fold, const struct scope_key *text)
+/* `within`: of an agent's key. */
+static struct key *key_new(struct fold *fold, const struct scope_key *text, uint32_t within)
 {
-    char scope[ROW_SCOPE_MAX];
-    size_t size = strlen(text->tenant) + 1;
-    size += row_scope_text(fold->config, text->dimension, text->value, text->count, scope, sizeof scope) + 1;
+    char scope[ROW_SCOPE_MAX] = "";
+    size_t size = strlen(text->tenant) + 1, each = within == NONE ? sizeof(struct tally) : sizeof(int64_t[DISTINCT_COUNT]);
+    if (within == NONE)
+        (void)row_scope_text(fold->config, text->dimension, text->value, text->count, scope, sizeof scope);
+    size += strlen(scope) + 1;
     for (int v = 0; v < text->count; v++)
         size += strlen(text->value[v]) + 1;
-    struct key *key = fold_must(calloc(1, sizeof *key + (size_t)fold->rolling_count * sizeof key->difference[0]));
+    struct key *key = fold_must(calloc(1, sizeof *key + (size_t)fold->rolling_count * each));
+    key->within = within;
+    key->headcount_ms = INT64_MAX;
+    key->held = within == NONE ? NULL : (void *)(key + 1);
     char *at = key->text = fold_must(malloc(size));
     key->tenant = put_text(&at, text->tenant);
     key->scope = put_text(&at, scope);
@@ -105,11 +111,18 @@ uint32_t fold_key(struct fold *fold, const struct scope_key *text)
     uint32_t slot = key_slot(fold, hash, text);
     if (fold->key_slot[slot] != NONE)
         return fold->key_slot[slot];
+    uint32_t within = NONE;
+    if (text->scope & SCOPE_AGENTS) {
+        struct scope_key around = key_within(text);
+        within = fold_key(fold, &around);
+        slot = key_slot(fold, hash, text); /* the table may have grown */
+        fold->agent_keys++;
+    }
     if (fold->keys == fold->key_room) {
         fold->key_room = fold->key_room ? fold->key_room * 2 : 256;
         fold->key = fold_must(realloc(fold->key, fold->key_room * sizeof(struct key *)));
     }
-    fold->key[fold->keys] = key_new(fold, text);
+    fold->key[fold->keys] = key_new(fold, text, within);
     fold->key[fold->keys]->hash = hash;
     if (fold->restored) /* rows of the time before the restart may still stand there: an empty one replaces them */
         key_may_be_told(fold->key[fold->keys]);
@@ -119,12 +132,20 @@ uint32_t fold_key(struct fold *fold, const struct scope_key *text)
     return fold->keys - 1;
 }
 
+void key_empty(struct fold *fold, struct key *key, int window)
+{
+    if (key_is_agent(key))
+        memset(key->held[window], 0, sizeof key->held[window]);
+    else
+        tally_free(&key->difference[window], &fold->slab);
+}
+
 void keys_close(struct fold *fold)
 {
     for (uint32_t k = 0; k < fold->keys; k++) {
         tally_free(&fold->key[k]->before, &fold->slab);
         for (int w = 0; w < fold->rolling_count; w++)
-            tally_free(&fold->key[k]->difference[w], &fold->slab);
+            key_empty(fold, fold->key[k], w);
         free(fold->key[k]->text);
         free(fold->key[k]);
     }

@@ -35,7 +35,7 @@ static uint32_t queue_take(struct queue *queue)
 void outlets_rolling_changed(struct fold *fold, uint32_t k, int window)
 {
     struct key *key = fold->key[k];
-    for (int o = 0; o < fold->setup.outlets; o++)
+    for (int o = 0; o < fold->setup.outlets && !key_is_agent(key); o++)
         if (!(key->waits[window] >> o & 1)) {
             key->waits[window] |= (uint8_t)(1u << o);
             queue_put(&fold->queue[o][window], k);
@@ -45,7 +45,7 @@ void outlets_rolling_changed(struct fold *fold, uint32_t k, int window)
 void outlets_calendar_changed(struct fold *fold, uint32_t c, bool urgent)
 {
     struct cell *cell = &fold->cell[c];
-    for (int o = 0; o < fold->setup.outlets; o++) {
+    for (int o = 0; o < fold->setup.outlets && !key_is_agent(fold->key[cell->key]); o++) {
         uint8_t *waits = urgent ? &cell->urgent : &cell->waits;
         if (*waits >> o & 1)
             continue;
@@ -91,9 +91,16 @@ struct row *fold_rolling_row(struct fold *fold, uint32_t k, int window, bool *em
     head.partial = !fold->setup.batch;
     head.window = (uint8_t)window;
     head.window_name = fold->config->rolling[window].name;
+    head.eligible = *empty ? 0 : headcount_at(fold, key, edges->right_ms);
     struct row *row = row_new(&head, sum.bytes, sum.length);
     tally_free(&sum, &fold->slab);
     return row;
+}
+
+/* They make no row of their own. */
+static int64_t eligible_at_end(struct fold *fold, const struct cell *cell)
+{
+    return cell->tally.length ? headcount_at(fold, fold->key[cell->key], cell->end_ms) : 0;
 }
 
 struct row *fold_calendar_row(struct fold *fold, uint32_t c)
@@ -111,6 +118,7 @@ struct row *fold_calendar_row(struct fold *fold, uint32_t c)
     head.last = key->last[cell->window] == c;
     head.window = cell->window;
     head.window_name = calendar_names[cell->window];
+    head.eligible = eligible_at_end(fold, cell);
     return row_new(&head, cell->tally.bytes, cell->tally.length);
 }
 
@@ -121,7 +129,7 @@ static bool revise(struct fold *fold, struct cell *cell)
         return true;
     cell_keep_for_checkpoint(fold, (uint32_t)(cell - fold->cell));
     tally_settle(&cell->tally, &fold->slab, &fold->dense);
-    uint64_t hash = XXH3_64bits(cell->tally.bytes, cell->tally.length);
+    uint64_t hash = XXH3_64bits_withSeed(cell->tally.bytes, cell->tally.length, (uint64_t)eligible_at_end(fold, cell));
     cell->changed = false;
     if (cell->revision && hash == cell->final_hash)
         return false;
@@ -259,7 +267,7 @@ void outlets_again(struct fold *fold, int outlet)
 {
     uint8_t bit = (uint8_t)(1u << outlet);
     for (uint32_t k = 0; k < fold->keys; k++)
-        for (int w = 0; w < fold->rolling_count; w++) {
+        for (int w = 0; w < fold->rolling_count && !key_is_agent(fold->key[k]); w++) {
             struct key *key = fold->key[k];
             key->published[w] |= key->told[w] & bit; /* the outlet may have lost the row that emptied it */
             if (key->waits[w] & bit)
@@ -270,7 +278,7 @@ void outlets_again(struct fold *fold, int outlet)
     for (uint32_t c = 0; c < fold->cells_made; c++) {
         struct cell *cell = &fold->cell[c];
         cell->published &= (uint8_t)~bit; /* also of one that waits: a change that came to nothing must not hold it back */
-        if (!cell->used || cell->waits & bit)
+        if (!cell->used || cell->waits & bit || key_is_agent(fold->key[cell->key]))
             continue;
         cell->waits |= bit;
         queue_put(&fold->queue[outlet][CONFIG_ROLLING_MAX + cell->window], c);

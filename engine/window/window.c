@@ -17,6 +17,7 @@ int fold_new(const struct config *config, const struct fold_setup *setup, struct
     fold->ladder = pane_ladder_new(config->rolling, fold->rolling_count, !setup->batch);
     if (setup->batch && fold->rolling_count)
         pane_ladder_fix(fold->ladder, setup->at_ms);
+    fold->head = headcount_new();
     fold->shard = fold_must(calloc((size_t)setup->shards, sizeof *fold->shard));
     for (int i = 0; i < setup->shards; i++)
         fold->shard[i].watermark_ms = fold->shard[i].newest_ms = fold->shard[i].known_ms = INT64_MIN;
@@ -47,6 +48,7 @@ void fold_free(struct fold *fold)
     free(fold->gone);
     track_close(&fold->track);
     pane_ladder_free(fold->ladder);
+    headcount_free(fold->head);
     slab_close(&fold->slab);
     free(fold);
 }
@@ -91,6 +93,10 @@ static struct tally group_take(struct fold *fold, struct group *group, bool cale
 static void add_to_windows(struct fold *fold, uint32_t k, uint32_t windows, const struct tally *sum)
 {
     int last = 0;
+    if (key_is_agent(fold->key[k])) {
+        agents_rolling(fold, k, windows, sum, 1);
+        return;
+    }
     for (int w = 0; w < fold->rolling_count; w++) {
         int now = windows >> w & 1;
         if (now != last)
@@ -152,10 +158,9 @@ static void flush_calendar(struct fold *fold)
             fold->counts.beyond_correction += cells;
             continue;
         }
-        cell_keep_for_checkpoint(fold, c);
-        tally_add(&fold->cell[c].tally, &fold->slab, &fold->dense, sum.bytes, sum.length);
-        fold->cell[c].changed = true;
-        outlets_calendar_changed(fold, c, false);
+        if (key_is_agent(fold->key[group->key]))
+            agents_calendar(fold, c, &sum);
+        cell_add(fold, c, sum.bytes, sum.length);
     }
     tally_free(&sum, &fold->slab);
 }
@@ -222,6 +227,8 @@ void fold_apply(struct fold *fold, struct batch *batch)
         ensure(item != BATCH_BROKEN, "a batch is well-formed");
         if (item == BATCH_KEY)
             apply_key(fold, shard, number, &key);
+        else if (item == BATCH_ROSTER)
+            headcount_change(fold, &batch->roster);
         else
             apply_cell(fold, shard, &cell);
     }
@@ -248,6 +255,10 @@ static void crosses(void *context, const struct pane_cross *cross)
         spans_before(fold, cross->key, 1u << cross->window, cross->tally->bytes, cross->tally->length);
     if (cross->sign == 0)
         return;
+    if (key_is_agent(key)) {
+        agents_rolling(fold, cross->key, 1u << cross->window, cross->tally, cross->sign);
+        return;
+    }
     tally_merge(&key->difference[cross->window], &fold->slab, &fold->dense, cross->tally, cross->sign);
     if (cross->window + 1 < fold->rolling_count)
         tally_merge(&key->difference[cross->window + 1], &fold->slab, &fold->dense, cross->tally, -cross->sign);
@@ -260,9 +271,11 @@ void fold_advance(struct fold *fold)
     for (int w = 0; w < fold->rolling_count; w++)
         right_ms[w] = pane_edges(fold->ladder, w)->right_ms;
     pane_advance(fold->ladder, fold->now_ms, crosses, fill, fold);
-    for (int w = 0; w < fold->rolling_count; w++)
+    for (int w = 0; w < fold->rolling_count; w++) {
+        headcount_pass(fold, w, right_ms[w], pane_edges(fold->ladder, w)->right_ms);
         if (pane_edges(fold->ladder, w)->right_ms != right_ms[w])
             spans_moved(fold, w);
+    }
 }
 
 /* The clock had been ahead, and was set right: the rolling windows are put where they belong, from the panes that are left. */
@@ -271,7 +284,7 @@ static void rewind_rolling(struct fold *fold, int64_t now_ms)
     for (uint32_t k = 0; k < fold->keys; k++) {
         tally_free(&fold->key[k]->before, &fold->slab);
         for (int w = 0; w < fold->rolling_count; w++) {
-            tally_free(&fold->key[k]->difference[w], &fold->slab);
+            key_empty(fold, fold->key[k], w);
             outlets_rolling_changed(fold, k, w);
         }
     }
@@ -318,6 +331,7 @@ int fold_step(struct fold *fold, int64_t clock_ms)
         if (fold->now_ms != was_now || fold->watermark_ms != was_watermark || fold->finished)
             moved = cells_advance(fold);
     }
+    headcount_step(fold);
     for (int o = 0; o < fold->setup.outlets; o++) {
         uint64_t generation = fold->setup.outlet[o].generation(fold->setup.outlet[o].context);
         if (generation != fold->generation[o]) {
@@ -340,14 +354,14 @@ void fold_rows(struct fold *fold, fold_each *each, void *context)
 {
     for (uint32_t c = 0; c < fold->cells_made; c++) {
         struct cell *cell = &fold->cell[c];
-        if (!cell->used || tally_is_zero(&cell->tally, &fold->slab, &fold->dense))
+        if (!cell->used || key_is_agent(fold->key[cell->key]) || tally_is_zero(&cell->tally, &fold->slab, &fold->dense))
             continue;
         cell->final = true;
         cell->revision = 1;
         each(context, fold_calendar_row(fold, c));
     }
     for (uint32_t k = 0; k < fold->keys; k++)
-        for (int w = 0; w < fold->rolling_count; w++) {
+        for (int w = 0; w < fold->rolling_count && !key_is_agent(fold->key[k]); w++) {
             bool empty;
             struct row *row = fold_rolling_row(fold, k, w, &empty);
             if (empty)
@@ -361,7 +375,8 @@ struct fold_counts fold_counts(const struct fold *fold)
 {
     struct fold_counts counts = fold->counts;
     struct pane_counts panes = pane_counts(fold->ladder);
-    counts.keys = fold->keys;
+    counts.keys = fold->keys - fold->agent_keys;
+    counts.agent_keys = fold->agent_keys;
     counts.panes = panes.panes;
     counts.calendar_windows = fold->cells;
     counts.bytes = panes.bytes + fold->slab.used + fold->cells * sizeof(struct cell) +

@@ -2,6 +2,7 @@
  * between threads and, in cluster mode, in a Kafka message. Written by one thread, then owned by the reader, who frees it.
  *
  *   'k' varint number, varint scope, tenant, values (each varint length, bytes)      a key of this shard gets its number
+ *   'r' zigzag varint time, u8 flags, varint id hash, tenant, agent, team, site       a change of the roster
  *   'c' varint number, zigzag varint pane - previous pane, varint length, runs       integers to add, by key, then pane
  *   's' the same, spans begin or end there (span.h)
  */
@@ -13,6 +14,14 @@
 #include <stdint.h>
 
 #include "esteem/key.h"
+
+/* A change of the roster; strings as in a key, "" where one is absent. */
+struct batch_roster {
+    int64_t time_ms;
+    uint64_t id_hash;
+    bool enrolled;
+    const char *tenant, *agent, *team, *site;
+};
 
 struct batch {
     int shard;
@@ -26,6 +35,7 @@ struct batch {
     uint64_t barrier;      /* the last batch before this checkpoint; 0: none */
     uint32_t length, room;
     int64_t pane;          /* while writing and reading: the previous one */
+    struct batch_roster roster; /* while reading: what BATCH_ROSTER is of */
     uint8_t *bytes;
 };
 
@@ -37,11 +47,12 @@ static inline int64_t batch_bytes(const struct batch *batch)
     return (int64_t)(sizeof *batch + batch->room);
 }
 void batch_put_key(struct batch *batch, uint32_t number, const struct scope_key *key);
+void batch_put_roster(struct batch *batch, const struct batch_roster *change);
 void batch_put_cell(struct batch *batch, uint32_t number, int64_t pane, bool spans, const uint8_t *runs, uint32_t length);
 
-/* Reading: a cursor from 0. Strings of a key lie in `text` (BATCH_KEY_TEXT_MAX bytes), ended by zero bytes. */
+/* Reading: a cursor from 0. Strings of a key, and of a change of the roster, lie in `text` (BATCH_KEY_TEXT_MAX bytes), ended by zero bytes. */
 enum { BATCH_KEY_TEXT_MAX = (DIMENSION_MAX + 1) * 260 };
-enum batch_item { BATCH_END, BATCH_KEY, BATCH_CELL, BATCH_BROKEN };
+enum batch_item { BATCH_END, BATCH_KEY, BATCH_CELL, BATCH_ROSTER, BATCH_BROKEN };
 struct batch_cell {
     uint32_t number;
     int64_t pane;

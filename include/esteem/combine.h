@@ -22,12 +22,12 @@ void combine_free(struct combine *combine);
 /* Makes a list of scopes known; returns its number, to be handed back with each contribution. */
 uint32_t combine_scopes(struct combine *combine, const struct config *config);
 
-/* The same from masks of dimensions, as a checkpoint has them; and back: returns how many there are in list `scopes`. */
+/* The same from masks of dimensions (and SCOPE_AGENTS), as a checkpoint has them; and back: returns how many there are in list `scopes`. */
 uint32_t combine_scopes_of(struct combine *combine, const uint32_t *masks, int count);
 int combine_scopes_read(const struct combine *combine, uint32_t scopes, uint32_t *masks);
 uint32_t combine_lists(const struct combine *combine); /* how many there are: 256 at most */
 
-/* `spans`: spans begin or end in the runs (span.h). */
+/* Adds runs to each scope whose dimensions they have. `spans`: spans begin or end in the runs (span.h). */
 void combine_add(struct combine *combine, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, bool spans,
                  const uint8_t *runs, uint32_t length);
 

@@ -15,8 +15,23 @@ struct scope_key {
     const char *value[DIMENSION_MAX];
 };
 
+/* A bit beyond the dimensions. In a list of scopes: the scope's distinct agents are counted. In a key: it is that of one agent within the key of
+ * the other dimensions, and the agent is its last value; it holds what says whether that agent counts, and has no row of its own. */
+#define SCOPE_AGENTS_BIT 31
+#define SCOPE_AGENTS (UINT32_C(1) << SCOPE_AGENTS_BIT)
+
+/* The key that an agent's key lies within; any other key is itself. */
+static inline struct scope_key key_within(const struct scope_key *key)
+{
+    struct scope_key within = *key;
+    if (key->scope & SCOPE_AGENTS)
+        within.count--;
+    within.scope &= ~SCOPE_AGENTS;
+    return within;
+}
+
 uint64_t key_hash(const struct scope_key *key);
-/* The fold that owns it. */
+/* The fold that owns it; the key of an agent lies where the key lies that it is within. */
 uint32_t key_fold(const struct scope_key *key, int folds);
 
 /* Keys known to exist, counted a scope: the one place that decides which key is beyond limits.keys and so goes to __other__.

@@ -1,6 +1,6 @@
 /* roster: who is in which team and site, by agent and time, from agent.enrolled and agent.removed. Each change has a sequence
- * number, so that a record derived earlier can be derived again as it was then (`as_of`). One a shard; each shard has
- * all of it. Runs on: the shard's thread. */
+ * number, so that a record derived earlier can be derived again as it was then (`as_of`). Each shard has all of it, and so has each
+ * fold. Runs on: its owner's thread. Bounded by the changes that the feed tells. */
 #ifndef ESTEEM_ROSTER_H
 #define ESTEEM_ROSTER_H
 
@@ -27,6 +27,16 @@ uint32_t roster_sequence(const struct roster *roster);
 /* Whether the agent is eligible just before this change, of those numbered up to `as_of`. */
 bool roster_eligible_before(const struct roster *roster, uint32_t tenant, uint32_t agent, const struct roster_entry *change, uint32_t as_of);
 
+/* Whether the agent is eligible by the changes before `before_ms`, all that are known; then `place` is its team and site. */
+struct roster_place {
+    uint32_t team, site;
+};
+bool roster_eligible(const struct roster *roster, uint32_t tenant, uint32_t agent, int64_t before_ms, struct roster_place *place);
+
+/* Calls for each span of time [from, until) in which an agent is eligible in one place; INT64_MAX: it has no end so far. */
+typedef void roster_span(void *context, struct roster_place place, int64_t from_ms, int64_t until_ms);
+void roster_spans(const struct roster *roster, uint32_t tenant, uint32_t agent, roster_span *each, void *context);
+
 /* The number of an agent's newest change; 0: there is none. */
 uint32_t roster_changed(const struct roster *roster, uint32_t tenant, uint32_t agent);
 
@@ -36,9 +46,6 @@ void roster_since(const struct roster *roster, uint32_t since, roster_each *each
 
 /* Team and site of an agent at a time, of the changes numbered up to `as_of`: the latest at or before it, else the first after.
  * 0 where the roster has none. */
-struct roster_place {
-    uint32_t team, site;
-};
 struct roster_place roster_find(const struct roster *roster, uint32_t tenant, uint32_t agent, int64_t at_ms, uint32_t as_of);
 
 #endif

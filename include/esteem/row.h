@@ -15,6 +15,7 @@
 
 struct row {
     int64_t start_ms, end_ms;
+    int64_t eligible;  /* eligible agents at its end */
     uint32_t revision; /* 0: not final yet */
     bool final, partial;
     bool inexact;      /* the ledger had to retire interactions that this may need */
@@ -65,7 +66,7 @@ void row_open(struct row_view *view, const struct row *row, const struct config 
  * a newline; `*text` is grown with realloc, `*room` its size. */
 enum { FAMILY_ALL = (1 << FAMILY_COUNT) - 1 };
 size_t row_json(const struct row_view *view, unsigned families, bool histograms, char **text, size_t *room);
-/* Whether the row has anything of these families: a measure that is not zero. */
+/* Whether the row has anything of these families: a measure that is not zero, eligible agents excepted. */
 bool row_has(const struct row_view *view, unsigned families);
 
 /* A metric's value as Redis and JSON print it: up to 6 decimals, no trailing zeros. Returns the length. */

@@ -115,6 +115,8 @@ int shard_load_item(struct shard_load *load, struct slice_item *item);
 void shard_load_read(struct shard_load *load);
 /* After all slices. Hands over the inputs that it named: *count of them, the caller's to free with their topics. Frees `load`. */
 struct shard_input *shard_load_end(struct shard_load *load, int *count);
+/* Puts all of its roster into a batch for the folds, which have no copy of it in a checkpoint. */
+void shard_roster(struct shard *shard, struct batch *batch);
 /* After the last slice: all inputs that any slice named; kept until shard_free, not owned. */
 void shard_restored(struct shard *shard, const struct shard_input *inputs, int count);
 

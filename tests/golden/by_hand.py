@@ -2,7 +2,7 @@
 
     hour 2026-11-22T14:00:00Z queue=billing: offered 1, wait_ms 12000, handled -, csat 83.333333
 
-`-` is absent; a metric's name means its value, `csat.low` (high, moe, n) another part of it; `all` is the scope []; a tenant other than
+`-` is absent; a metric's name means its value, `csat.low` (high, moe, n, band) another part of it; `all` is the scope []; a tenant other than
 acme stands before the scope as tenant/scope. `no row` instead of figures: there is none. Lines that begin with # tell how the figures
 come about."""
 import json
@@ -39,7 +39,10 @@ def main():
                 good, got = row is None, "a row"
             else:
                 got = value_of(row, name) if row else "no row"
-                good = got is None if want == "-" else isinstance(got, (int, float)) and abs(got - float(want)) < 1e-6
+                if isinstance(got, str):
+                    good = got == want  # a band
+                else:
+                    good = got is None if want == "-" else got is not None and abs(got - float(want)) < 1e-6
             if not good:
                 wrong += 1
                 print("%s: %s, not %s" % (head, figure, got))

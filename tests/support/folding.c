@@ -28,7 +28,10 @@ static bool take(void *context, struct row *row)
                             .partial = row->partial, .rolling = row->rolling, .last = row->last, .running = row->running,
                             .inexact = row->inexact, .times = times,
                             .offered = figure_in(row->runs, row->runs_length, MEASURE_offered),
-                            .handled = figure_in(row->runs, row->runs_length, MEASURE_handled)};
+                            .handled = figure_in(row->runs, row->runs_length, MEASURE_handled),
+                            .active = figure_in(row->runs, row->runs_length, MEASURE_active_agents),
+                            .handling = figure_in(row->runs, row->runs_length, MEASURE_handling_agents),
+                            .eligible = row->eligible};
     (void)snprintf(shown->window, sizeof shown->window, "%s", row->window_name);
     (void)snprintf(shown->scope, sizeof shown->scope, "%s", row->scope);
     (void)snprintf(shown->tenant, sizeof shown->tenant, "%s", row->tenant);
@@ -59,25 +62,66 @@ void folding_end(struct folding *folding)
     config_free(folding->config);
 }
 
-void folding_feed(struct folding *folding, const char *queue, int64_t at_ms, int64_t n)
+/* A cell of a key, which is named first when it is new. */
+static void put(struct folding *folding, const struct scope_key *key, enum measure measure, int64_t at_ms, int64_t n)
 {
-    static char named[256][64];
+    static uint64_t named[256];
     static uint32_t count;
-    struct scope_key key = {.tenant = "acme"};
-    if (queue) {
-        key.scope = 1u << DIMENSION_queue;
-        key.dimension[0] = DIMENSION_queue;
-        key.value[key.count++] = queue;
-    }
     uint32_t number = 0;
-    while (number < count && strcmp(named[number], queue ? queue : "") != 0)
+    while (number < count && named[number] != key_hash(key))
         number++;
     if (number == count) {
-        (void)snprintf(named[count++], sizeof named[0], "%s", queue ? queue : "");
-        batch_put_key(folding->batch, number, &key);
+        named[count++] = key_hash(key);
+        batch_put_key(folding->batch, number, key);
     }
-    const struct tally_run *run = run_of(MEASURE_offered, n);
+    const struct tally_run *run = run_of(measure, n);
     batch_put_cell(folding->batch, number, at_ms / 1000, true, run->bytes, run->length);
+}
+
+/* Adds a value to a key; NULL: none. */
+static void with(struct scope_key *key, int dimension, const char *value)
+{
+    if (value == NULL)
+        return;
+    key->scope |= 1u << dimension;
+    key->dimension[key->count] = (uint8_t)dimension;
+    key->value[key->count++] = value;
+}
+
+/* `agent` NULL: the queue's own key. */
+static void feed(struct folding *folding, const char *queue, const char *agent, enum measure measure, int64_t at_ms, int64_t n)
+{
+    struct scope_key key = {.tenant = "acme"};
+    with(&key, DIMENSION_queue, queue);
+    with(&key, SCOPE_AGENTS_BIT, agent);
+    put(folding, &key, measure, at_ms, n);
+}
+
+void folding_feed_place(struct folding *folding, const char *team, const char *agent, int64_t at_ms, int64_t n)
+{
+    struct scope_key key = {.tenant = "acme"};
+    with(&key, DIMENSION_team, team);
+    with(&key, DIMENSION_agent, agent);
+    put(folding, &key, MEASURE_offered, at_ms, n);
+}
+
+void folding_roster(struct folding *folding, const char *agent, const char *team, int64_t at_ms)
+{
+    static uint64_t id;
+    struct batch_roster change = {.time_ms = at_ms, .id_hash = ++id, .enrolled = team != NULL, .tenant = "acme", .agent = agent,
+                                  .team = team ? team : "", .site = ""};
+    batch_put_roster(folding->batch, &change);
+}
+
+void folding_feed(struct folding *folding, const char *queue, int64_t at_ms, int64_t n)
+{
+    feed(folding, queue, NULL, MEASURE_offered, at_ms, n);
+}
+
+void folding_feed_agent(struct folding *folding, const char *queue, const char *agent, enum measure measure, int64_t at_ms, int64_t n)
+{
+    feed(folding, queue, NULL, measure, at_ms, n);
+    feed(folding, queue, agent, measure, at_ms, n);
 }
 
 void folding_tick(struct folding *folding, int64_t clock_ms)

@@ -7,7 +7,7 @@
 
 struct shown {
     char window[16], scope[64], tenant[16];
-    int64_t start_ms, end_ms, offered, handled;
+    int64_t start_ms, end_ms, offered, handled, active, handling, eligible;
     uint32_t revision;
     bool final, partial, rolling, last, running, inexact;
     uint64_t times; /* how often it was shown */
@@ -32,6 +32,12 @@ void folding_end(struct folding *folding);
 
 /* `n` offered contacts of a queue (NULL: the tenant's own key, []) of tenant "acme". */
 void folding_feed(struct folding *folding, const char *queue, int64_t at_ms, int64_t n);
+/* `n` of a measure of an agent within the queue's key, and in the queue's key. */
+void folding_feed_agent(struct folding *folding, const char *queue, const char *agent, enum measure measure, int64_t at_ms, int64_t n);
+/* A key of the dimensions given (NULL: without), `n` offered. */
+void folding_feed_place(struct folding *folding, const char *team, const char *agent, int64_t at_ms, int64_t n);
+/* A change of the roster; `team` NULL: a removal. */
+void folding_roster(struct folding *folding, const char *agent, const char *team, int64_t at_ms);
 /* Hands the batch over and steps once. The watermark goes with it. */
 void folding_tick(struct folding *folding, int64_t clock_ms);
 /* Steps until nothing is due any more, moving the clock by a minute at most. */

@@ -20,7 +20,7 @@
 #include "support/settings.h"
 
 #define T INT64_C(1795356000000) /* 2026-11-22T14:00:00Z */
-enum { PARTITIONS = 6, SHARDS = 4 };
+enum { PARTITIONS = 6, SHARDS = 4, OLD_SEED = 31 /* the feed of tests/state/1, which stays what it was */ };
 
 /* ---- a topic in memory, read as Kafka's is ---- */
 
@@ -142,6 +142,8 @@ static void make_feed_of(uint64_t seed, int contacts, bool first_version)
             say(ANY, "{\"id\":\"e%d\",\"type\":\"opportunity.detected\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\"}", id++, t + 50000, c);
         if (chance_below(&chance, 40) == 0)
             say(ANY, "{\"id\":\"r%d\",\"type\":\"agent.enrolled\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"agent\":\"a%" PRId64 "\",\"team\":\"t%" PRId64 "\"}", c, t - chance_below(&chance, 600000), agent, chance_below(&chance, 3));
+        if (seed != OLD_SEED && c % 3 == 0) /* uses, by somebody else in some: distinct agents */
+            say(ANY, "{\"id\":\"u%d\",\"type\":\"program.used\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\"%s}", c, t + 55000, c, c % 2 ? "" : ",\"agent\":\"a12\"");
         if (chance_below(&chance, 60) == 0)
             say(ANY, "{\"id\":\"x%d\",\"type\":\"no.such\"}", c);
     }
@@ -425,6 +427,49 @@ Test(checkpoint, threads_may_be_more_or_fewer_after_a_kill)
         end();
         begin();
     }
+}
+
+static void count_eligible(void *context, struct row *row)
+{
+    *(int *)context += row->eligible > 0;
+    row_free(row);
+}
+
+/* Figures of final rows come from the checkpoint alone, eligible agents too: told again, they are what they were, to the revision. */
+Test(checkpoint, a_restart_says_the_same_of_windows_that_are_final)
+{
+    make_feed(51, 3000);
+    struct engine engine = {0};
+    store_init(&store);
+    engine_start(&engine, SETTINGS, 2, 1, folder, 3);
+    while (!engine_read_all(&engine))
+        engine_steps(&engine, 1);
+    engine_steps(&engine, 7000); /* 70 s: every row has gone out at its pace */
+    engine_kill(&engine);
+    struct row_store before = store;
+    store_init(&store);
+    cr_expect_gt(engine_start(&engine, SETTINGS, 2, 2, folder, 4), 0);
+    engine_steps(&engine, 300);
+    int finals = 0, eligible = 0;
+    for (uint32_t i = 0; i < before.count; i++) {
+        const char *now = NULL, *was = before.row[i].json;
+        if (strstr(was, "\"final\":true") == NULL || empty(was))
+            continue;
+        for (uint32_t j = 0; j < store.count && now == NULL; j++)
+            now = strcmp(store.row[j].key, before.row[i].key) == 0 ? store.row[j].json : NULL;
+        cr_expect(now && strcmp(now, was) == 0, "%s\n  was %.400s\n  is  %.400s", before.row[i].key, was, now ? now : "none");
+        finals++;
+        eligible += strstr(was, "eligible_agents") != NULL;
+    }
+    cr_expect(finals > 20 && eligible > 5, "%d final rows, %d with eligible agents", finals, eligible);
+    engine_kill(&engine);
+    engine_start(&engine, SETTINGS, 2, 1, folder, 5);
+    int at_once = 0;
+    pipeline_rows(engine.pipeline, count_eligible, &at_once); /* before anybody takes a step: folds may be faster than shards */
+    cr_expect_geq(at_once, eligible);
+    engine_kill(&engine);
+    store_close(&before);
+    store_close(&store);
 }
 
 /* ---- disks ---- */
@@ -713,7 +758,7 @@ Test(checkpoint, scopes_and_windows_may_change_at_a_restart)
 
 /* ---- a format of the past ---- */
 
-#define OLD_FEED 31, 300
+#define OLD_FEED OLD_SEED, 300
 
 /* Made by this test program with ESTEEM_MAKE_STATE=FOLDER, once a version of the format; newer versions read it for good. */
 Test(checkpoint, a_folder_of_the_first_version_is_read)

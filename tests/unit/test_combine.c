@@ -102,6 +102,58 @@ static int64_t cell(const char *name, int64_t pane, int *cells)
     return sum;
 }
 
+static void add_of_agent(const char *queue, const char *agent, enum measure measure, int64_t at_ms)
+{
+    struct dims dims = {{0}};
+    struct tally_run run;
+    dims.id[DIMENSION_queue] = queue ? word(queue) : 0;
+    dims.id[DIMENSION_agent] = agent ? word(agent) : 0;
+    tally_run_begin(&run);
+    tally_run_put(&run, MEASURE_offered, 1);
+    tally_run_put(&run, measure, 1);
+    tally_run_put(&run, MEASURE_leg_offered, 1);
+    tally_run_end(&run);
+    combine_add(combine, word("acme"), 0, &dims, at_ms, false, run.bytes, run.length);
+}
+
+Test(combine, what_agents_are_counted_by_goes_to_a_key_of_each_within_the_scopes_without_them)
+{
+    int cells;
+    begin(4, "scopes: [[], [queue], [agent]]", NULL);
+    add_of_agent("billing", "ann", MEASURE_uses, 7000);
+    add_of_agent("billing", "ann", MEASURE_closed, 7000); /* says nothing of agents */
+    add_of_agent(NULL, "bob", MEASURE_handled, 7000);
+    add_of_agent("billing", NULL, MEASURE_uses, 7000);
+    flush();
+    cr_expect_eq(cell("acme", 7, &cells), 4);
+    cr_expect_eq(cells, 7); /* [], billing, ann and bob; ann within [] and billing, bob within [] */
+    for (int i = 0; i < seen_count; i++)
+        for (int j = 0; j < seen_count; j++)
+            if (strcmp(seen[i].name, "acme/billing") == 0 && strcmp(seen[j].name, "acme/billing/ann") == 0)
+                cr_expect_eq(seen[i].fold, seen[j].fold); /* where the key is that it is within */
+}
+
+Test(combine, agents_beyond_the_limit_are_one_in_the_key_that_they_are_in)
+{
+    int cells;
+    struct key_registry *registry = key_registry_new(2);
+    begin(1, "scopes: [[], [queue]]", registry);
+    for (int i = 0; i < 5; i++) {
+        char agent[8];
+        (void)snprintf(agent, sizeof agent, "a%d", i);
+        add_of_agent("billing", agent, MEASURE_uses, 7000);
+    }
+    flush();
+    (void)cell("acme", 7, &cells);
+    cr_expect_eq(cells, 8); /* [] and billing; in each a0, a1 and all others */
+    int others = 0;
+    for (int i = 0; i < seen_count; i++)
+        others += strcmp(seen[i].name, "acme/billing/" KEY_OTHER) == 0 || strcmp(seen[i].name, "acme/" KEY_OTHER) == 0;
+    cr_expect_eq(others, 2);
+    cr_expect_eq(key_registry_refused(registry), 6);
+    key_registry_free(registry);
+}
+
 Test(combine, a_contribution_goes_to_each_scope_whose_dimensions_it_has)
 {
     int cells;

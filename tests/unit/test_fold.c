@@ -313,6 +313,203 @@ Test(fold, finish_makes_calendar_windows_final)
     cr_expect(folding_row(f, "hour", "all", t0)->final);
 }
 
+/* ---- distinct agents ---- */
+
+static int64_t active(const char *window, const char *scope, int64_t start_ms)
+{
+    const struct shown *row = folding_row(f, window, scope, start_ms);
+    return row ? row->active : -1;
+}
+
+Test(fold, an_agent_counts_once_in_every_window_that_holds_a_use)
+{
+    begin(plain);
+    folding_feed_agent(f, "billing", "ann", MEASURE_uses, t0, 1);
+    folding_feed_agent(f, "billing", "ann", MEASURE_uses, t0 + 30 * S, 1);
+    folding_feed_agent(f, "billing", "bob", MEASURE_uses, t0 + 30 * S, 3);
+    folding_feed_agent(f, "billing", "cyd", MEASURE_handled, t0 + 30 * S, 1);
+    folding_tick(f, t0 + 31 * S);
+    cr_expect_eq(active("1m", "queue=billing", -1), 2);
+    cr_expect_eq(active("hour", "queue=billing", t0), 2);
+    cr_expect_eq(folding_row(f, "5m", "queue=billing", -1)->handling, 1);
+    cr_expect_eq(fold_counts(f->fold).keys, 1);
+    cr_expect_eq(fold_counts(f->fold).agent_keys, 3);
+    folding_tick(f, t0 + 61 * S); /* ann's first use has left the minute, not her second */
+    cr_expect_eq(active("1m", "queue=billing", -1), 2);
+    folding_tick(f, t0 + 91 * S);
+    cr_expect_eq(active("1m", "queue=billing", -1), 0);
+    cr_expect_eq(active("5m", "queue=billing", -1), 2);
+    folding_tick(f, t0 + 6 * MIN);
+    cr_expect_eq(active("5m", "queue=billing", -1), 0);
+    cr_expect_eq(active("hour", "queue=billing", t0), 2);
+    for (int i = 0; i < f->count; i++)
+        cr_expect_str_eq(f->shown[i].scope, "queue=billing"); /* an agent within a key has no row */
+}
+
+Test(fold, an_agent_whose_last_use_is_taken_back_counts_no_longer)
+{
+    begin(plain);
+    f->watermark_ms = t0;
+    folding_feed_agent(f, NULL, "ann", MEASURE_uses, t0, 2);
+    folding_feed_agent(f, NULL, "bob", MEASURE_uses, t0, 1);
+    folding_tick(f, t0 + 500);
+    f->watermark_ms = t0 + 2 * H;
+    folding_tick(f, t0 + MIN / 2);
+    cr_expect(active("hour", "all", t0) == 2 && folding_row(f, "hour", "all", t0)->revision == 1);
+    folding_feed_agent(f, NULL, "ann", MEASURE_uses, t0, -1);
+    folding_tick(f, t0 + MIN);
+    cr_expect(active("hour", "all", t0) == 2 && active("5m", "all", -1) == 2);
+    folding_feed_agent(f, NULL, "ann", MEASURE_uses, t0, -1);
+    folding_feed_agent(f, NULL, "cyd", MEASURE_uses, t0, 1); /* it was cyd: the uses are as many as before */
+    folding_tick(f, t0 + 2 * MIN);
+    cr_expect(active("hour", "all", t0) == 2 && folding_row(f, "hour", "all", t0)->revision == 2);
+    folding_feed_agent(f, NULL, "cyd", MEASURE_uses, t0, -1);
+    folding_tick(f, t0 + 3 * MIN);
+    cr_expect(active("hour", "all", t0) == 1 && active("5m", "all", -1) == 1 && folding_row(f, "hour", "all", t0)->revision == 3);
+}
+
+Test(fold, agents_of_before_are_counted_anew_when_the_clock_is_set_right)
+{
+    begin(plain);
+    folding_feed_agent(f, "billing", "ann", MEASURE_uses, t0, 1);
+    folding_tick(f, t0 + 10 * S);
+    cr_expect_eq(active("5m", "queue=billing", -1), 1);
+    folding_tick(f, t0 + 4 * MIN); /* the clock was ahead */
+    cr_expect(active("1m", "queue=billing", -1) == 0 && active("5m", "queue=billing", -1) == 1);
+    folding_tick(f, t0 + 20 * S);
+    fold_flush(f->fold, false);
+    cr_expect(active("1m", "queue=billing", -1) == 1 && active("5m", "queue=billing", -1) == 1);
+}
+
+/* ---- eligible agents ---- */
+
+static const char *const places = "windows: {rolling: [1m, 5m], calendar: [hour]}\nscopes: [[], [team], [agent], [queue]]\n";
+
+static int64_t eligible(const char *window, const char *scope, int64_t start_ms)
+{
+    const struct shown *row = folding_row(f, window, scope, start_ms);
+    return row ? row->eligible : -1;
+}
+
+Test(fold, who_is_eligible_at_a_windows_end_is_in_rows_that_have_figures)
+{
+    begin(places);
+    folding_roster(f, "ann", "north", t0 - DAY);
+    folding_roster(f, "bob", "south", t0 - DAY);
+    folding_roster(f, "bob", NULL, t0 + H);      /* at the hour's end, not before it */
+    folding_roster(f, "cyd", "north", t0 + H - 1);
+    folding_roster(f, "dan", "north", t0 + H);
+    folding_feed_place(f, NULL, NULL, t0, 1);
+    folding_feed_place(f, "north", NULL, t0, 1);
+    folding_feed_place(f, NULL, "ann", t0, 1);
+    folding_feed(f, "billing", t0, 1);
+    folding_tick(f, t0 + 500);
+    cr_expect_eq(eligible("hour", "all", t0), 3);
+    cr_expect_eq(eligible("hour", "team=north", t0), 2);
+    cr_expect_eq(eligible("hour", "agent=ann", t0), 1);
+    cr_expect_eq(eligible("hour", "queue=billing", t0), 0);
+    cr_expect_eq(eligible("5m", "all", -1), 2);
+    cr_expect_eq(eligible("5m", "team=north", -1), 1);
+    cr_expect_null(folding_row(f, "hour", "team=south", t0)); /* it has no figure */
+    folding_tick(f, t0 + H + 500); /* the running hour is empty so far */
+    cr_expect_eq(eligible("hour", "all", t0 + H), 0);
+}
+
+Test(fold, a_late_change_of_the_roster_is_a_revision_of_the_windows_that_end_after_it)
+{
+    begin(places);
+    f->watermark_ms = t0;
+    folding_roster(f, "ann", "north", t0 - DAY);
+    folding_feed_place(f, "north", NULL, t0, 1);
+    folding_feed_place(f, "north", NULL, t0 + H, 1);
+    folding_feed_place(f, "south", NULL, t0, 1);
+    folding_feed_place(f, NULL, "ann", t0 + H, 1);
+    folding_tick(f, t0 + H + 500);
+    f->watermark_ms = t0 + 3 * H;
+    folding_tick(f, t0 + H + S);
+    cr_expect(eligible("hour", "team=north", t0) == 1 && eligible("hour", "team=south", t0) == 0 && eligible("hour", "agent=ann", t0 + H) == 1);
+    folding_roster(f, "ann", "south", t0 + H); /* not before the first hour's end */
+    folding_tick(f, t0 + H + MIN);
+    cr_expect(eligible("hour", "team=north", t0) == 1 && folding_row(f, "hour", "team=north", t0)->revision == 1);
+    cr_expect(eligible("hour", "team=north", t0 + H) == 0 && folding_row(f, "hour", "team=north", t0 + H)->revision == 2);
+    cr_expect(eligible("hour", "agent=ann", t0 + H) == 1 && folding_row(f, "hour", "agent=ann", t0 + H)->revision == 1);
+    folding_roster(f, "ann", NULL, t0 + MIN);
+    folding_tick(f, t0 + H + 2 * MIN);
+    cr_expect(eligible("hour", "team=north", t0) == 0 && folding_row(f, "hour", "team=north", t0)->revision == 2);
+    cr_expect(eligible("hour", "agent=ann", t0 + H) == 1); /* enrolled again after it */
+    cr_expect(folding_row(f, "hour", "team=south", t0)->revision == 1);
+}
+
+Test(fold, a_rolling_row_is_published_when_its_end_passes_a_change_of_the_roster)
+{
+    begin(places);
+    folding_roster(f, "ann", "north", t0 - DAY);
+    folding_feed_place(f, "north", NULL, t0, 1);
+    folding_tick(f, t0 + 500);
+    folding_roster(f, "bob", "north", t0 + 20 * S);
+    folding_roster(f, "ann", NULL, t0 + 40 * S);
+    folding_tick(f, t0 + 18 * S);
+    cr_expect_eq(eligible("1m", "team=north", -1), 1);
+    folding_tick(f, t0 + 19 * S); /* the end is at 20 s: not before it */
+    cr_expect_eq(eligible("1m", "team=north", -1), 1);
+    folding_tick(f, t0 + 20 * S);
+    cr_expect_eq(eligible("1m", "team=north", -1), 2);
+    folding_tick(f, t0 + 45 * S);
+    cr_expect_eq(eligible("1m", "team=north", -1), 1);
+    folding_roster(f, "bob", NULL, t0 + 30 * S); /* late: it changes what the rows said */
+    folding_tick(f, t0 + 46 * S);
+    cr_expect(eligible("1m", "team=north", -1) == 0 && eligible("5m", "team=north", -1) == 0);
+}
+
+/* Against counting one by one, in any order of arrival. */
+Test(fold, eligible_agents_equal_brute_force_counts_for_random_changes)
+{
+    enum { CHANGES = 300, AGENTS = 12 };
+    static const char *const teams[] = {"north", "south", "west"};
+    struct {
+        int64_t at_ms;
+        int agent, team; /* team 3: a removal */
+    } change[CHANGES];
+    struct chance chance = {7};
+    begin(places);
+    for (int h = 0; h < 24; h++)
+        for (int t = -1; t < 3; t++)
+            folding_feed_place(f, t < 0 ? NULL : teams[t], NULL, t0 + h * H, 1);
+    for (int i = 0; i < CHANGES; i++) {
+        bool again;
+        do { /* at one instant an agent has one change: whose id comes first is the roster's own test */
+            change[i].at_ms = t0 + chance_below(&chance, 24 * 60) * MIN;
+            change[i].agent = (int)chance_below(&chance, AGENTS);
+            change[i].team = (int)chance_below(&chance, 4);
+            again = false;
+            for (int j = 0; j < i; j++)
+                again |= change[j].at_ms == change[i].at_ms && change[j].agent == change[i].agent;
+        } while (again);
+        char agent[8];
+        (void)snprintf(agent, sizeof agent, "a%d", change[i].agent);
+        folding_roster(f, agent, change[i].team < 3 ? teams[change[i].team] : NULL, change[i].at_ms);
+        if (i % 50 == 0)
+            folding_tick(f, t0 + 25 * H + i * MIN);
+    }
+    folding_tick(f, t0 + 40 * H);
+    folding_settle(f);
+    for (int h = 0; h < 24; h++)
+        for (int t = -1; t < 3; t++) {
+            int64_t count = 0, end_ms = t0 + (h + 1) * H;
+            for (int a = 0; a < AGENTS; a++) {
+                int last = -1;
+                for (int i = 0; i < CHANGES; i++)
+                    if (change[i].agent == a && change[i].at_ms < end_ms && (last < 0 || change[i].at_ms > change[last].at_ms))
+                        last = i;
+                count += last >= 0 && (t < 0 ? change[last].team < 3 : change[last].team == t);
+            }
+            char scope[16] = "all";
+            if (t >= 0)
+                (void)snprintf(scope, sizeof scope, "team=%s", teams[t]);
+            cr_expect_eq(eligible("hour", scope, t0 + h * H), count, "%s, hour %d", scope, h);
+        }
+}
+
 Test(fold, publishes_no_more_rows_a_second_than_it_may)
 {
     begin("windows: {rolling: [1m], calendar: []}\nscopes: [[queue]]\npublish: {rows_per_second: 50}\n");

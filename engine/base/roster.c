@@ -114,6 +114,29 @@ bool roster_eligible_before(const struct roster *roster, uint32_t tenant, uint32
     return eligible;
 }
 
+bool roster_eligible(const struct roster *roster, uint32_t tenant, uint32_t agent, int64_t before_ms, struct roster_place *place)
+{
+    const struct person *person = find(roster, tenant, agent);
+    const struct roster_entry *last = NULL;
+    for (uint32_t i = 0; i < person->count && person->entry[i].time_ms < before_ms; i++)
+        last = &person->entry[i];
+    if (last == NULL || !last->enrolled)
+        return false;
+    *place = (struct roster_place){last->team, last->site};
+    return true;
+}
+
+void roster_spans(const struct roster *roster, uint32_t tenant, uint32_t agent, roster_span *each, void *context)
+{
+    const struct person *person = find(roster, tenant, agent);
+    for (uint32_t i = 0; i < person->count; i++) {
+        const struct roster_entry *entry = &person->entry[i];
+        int64_t until_ms = i + 1 < person->count ? entry[1].time_ms : INT64_MAX;
+        if (entry->enrolled && entry->time_ms < until_ms)
+            each(context, (struct roster_place){entry->team, entry->site}, entry->time_ms, until_ms);
+    }
+}
+
 uint32_t roster_changed(const struct roster *roster, uint32_t tenant, uint32_t agent)
 {
     return find(roster, tenant, agent)->newest;
