@@ -128,6 +128,7 @@ void row_open(struct row_view *view, const struct row *row, const struct config 
     memcpy(view->measure, view->dense.value, sizeof view->measure);
     view->row = row;
     view->config = config;
+    view->across = row->across;
     view->employees = employees_may_leave(view);
     if (!view->employees)
         withhold_employees(view);

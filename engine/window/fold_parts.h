@@ -2,7 +2,8 @@
  *
  *   keys       one entry a scope key: its strings, D[w] of the rolling windows (pane.h), which of its rows wait for what outlet
  *   calendars  (key, window, start) -> integers, revision; cells of one window and end hang in a bucket, so that the clock and
- *              the watermark visit only the windows whose state they change: future -> running -> ended -> final -> gone
+ *              the watermark visit only the windows whose state they change: future -> running -> ended -> final -> kept -> gone
+ *   kin        a key without a channel, and those of its channels: what is compared across rows (across.c)
  *   queues     an outlet and window: what has changed, oldest first */
 #ifndef ESTEEM_FOLD_PARTS_H
 #define ESTEEM_FOLD_PARTS_H
@@ -29,12 +30,13 @@ struct key {
     uint32_t last[CALENDAR_COUNT]; /* the newest cell that has ended */
     uint8_t count, dimension[DIMENSION_MAX];
     uint8_t zone;
+    uint32_t kin, sibling; /* its family; the next channel in it, or NONE */
     uint8_t waits[CONFIG_ROLLING_MAX];     /* bit: outlet whose queue holds this window */
     uint8_t published[CONFIG_ROLLING_MAX]; /* bit: outlet that has had a row that was not empty */
     struct tally difference[];             /* D[w]; rolling_count of them */
 };
 
-enum phase { PHASE_FUTURE, PHASE_RUNNING, PHASE_ENDED, PHASE_FINAL };
+enum phase { PHASE_FUTURE, PHASE_RUNNING, PHASE_ENDED, PHASE_FINAL, PHASE_KEPT };
 
 struct cell {
     int64_t start_ms, end_ms;
@@ -44,7 +46,12 @@ struct cell {
     struct tally tally;
     uint8_t window, waits, urgent, published; /* bits: outlets */
     bool final, changed, used;
+    bool kept; /* beyond correction: `closed` alone, for the window of a week later */
     struct mark mark;
+};
+
+struct kin {
+    uint32_t parent, child; /* the key without a channel; the first of its channels' keys; NONE: there is none (yet) */
 };
 
 struct cell_name {
@@ -99,6 +106,10 @@ struct fold {
     struct cell *cell;
     uint32_t cells_made, cell_room, cell_free, *cell_slot, cell_slots;
     uint64_t cells;
+    int64_t newest_start_ms; /* of all cells that ever were */
+    struct kin *kin;
+    uint32_t kins, kin_room, *kin_slot, kin_slots;
+    struct row_view *view; /* where a row that is compared is opened */
     struct bucket *bucket[CALENDAR_COUNT];
     int buckets[CALENDAR_COUNT], bucket_room[CALENDAR_COUNT];
     struct group rolling, calendar; /* of the batch at hand */
@@ -145,6 +156,17 @@ uint32_t cell_new(struct fold *fold, uint32_t key, int window, int64_t start_ms,
 int cells_advance(struct fold *fold);
 void cells_close(struct fold *fold);
 
+/* ---- across.c: what a row takes from others ---- */
+
+/* A new key joins its family. */
+void across_join(struct fold *fold, uint32_t key, const struct scope_key *text);
+struct metric_across across_rolling(struct fold *fold, uint32_t key, int window);
+struct metric_across across_calendar(struct fold *fold, uint32_t cell);
+/* The key's figures in a rolling window have changed: marks the rows that take something from it. */
+void across_rolling_changed(struct fold *fold, uint32_t key, int window);
+void across_calendar_changed(struct fold *fold, uint32_t cell);
+void across_close(struct fold *fold);
+
 /* ---- fold_state.c ---- */
 
 /* The cell is about to change. */
@@ -154,6 +176,7 @@ void cell_note_gone(struct fold *fold, uint32_t c);
 /* ---- outlets.c: what has changed, and the rows that tell it ---- */
 
 void outlets_rolling_changed(struct fold *fold, uint32_t key, int window);
+void outlets_rolling_mark(struct fold *fold, uint32_t key, int window); /* the same, without the rows that take something from it */
 void outlets_calendar_changed(struct fold *fold, uint32_t cell, bool urgent);
 /* The cell goes; no queue may hold it then. */
 void outlets_forget_cell(struct fold *fold, uint32_t c);

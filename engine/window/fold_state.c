@@ -5,7 +5,7 @@
 
 #include "esteem/varint.h"
 
-enum { CELL_HEAD = 8 * VARINT_MAX + 8, KEY_HEAD = 64, GONE_MOST = 1 << 20, CELL_FINAL = 1, CELL_CHANGED = 2 };
+enum { CELL_HEAD = 8 * VARINT_MAX + 8, KEY_HEAD = 64, GONE_MOST = 1 << 20, CELL_FINAL = 1, CELL_CHANGED = 2, CELL_KEPT = 4 };
 
 /* ---- writing ---- */
 
@@ -21,7 +21,7 @@ static uint8_t *put_cell(uint8_t *at, const struct cell *cell)
     at = put_cell_name(at, cell->key, cell->window, cell->start_ms);
     at = varint_put(at, zigzag(cell->end_ms));
     at = varint_put(at, cell->revision);
-    *at++ = (uint8_t)((cell->final ? CELL_FINAL : 0) | (cell->changed ? CELL_CHANGED : 0));
+    *at++ = (uint8_t)((cell->final ? CELL_FINAL : 0) | (cell->changed ? CELL_CHANGED : 0) | (cell->kept ? CELL_KEPT : 0));
     at = slice_u64(at, cell->final_hash);
     if (cell->tally.length)
         memcpy(at, cell->tally.bytes, cell->tally.length);
@@ -370,6 +370,7 @@ static bool load_cell(struct fold_load *load, struct slice_item *item)
     cell->revision = (uint32_t)revision;
     cell->final = flags & CELL_FINAL;
     cell->changed = flags & CELL_CHANGED;
+    cell->kept = flags & CELL_KEPT;
     cell->final_hash = hash;
     tally_free(&cell->tally, &fold->slab);
     tally_add(&cell->tally, &fold->slab, &fold->dense, runs, length);

@@ -90,6 +90,7 @@ uint32_t fold_key(struct fold *fold, const struct scope_key *text)
     if (fold->restored) /* rows of the time before the restart may still stand there: an empty one replaces them */
         memset(fold->key[fold->keys]->published, 0xff, sizeof fold->key[fold->keys]->published);
     fold->key_slot[slot] = fold->keys++;
+    across_join(fold, fold->keys - 1, text);
     if (fold->keys * 2 >= fold->key_slots)
         key_slots_grow(fold);
     return fold->keys - 1;

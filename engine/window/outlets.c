@@ -32,7 +32,7 @@ static uint32_t queue_take(struct queue *queue)
     return item;
 }
 
-void outlets_rolling_changed(struct fold *fold, uint32_t k, int window)
+void outlets_rolling_mark(struct fold *fold, uint32_t k, int window)
 {
     struct key *key = fold->key[k];
     for (int o = 0; o < fold->setup.outlets; o++)
@@ -40,6 +40,12 @@ void outlets_rolling_changed(struct fold *fold, uint32_t k, int window)
             key->waits[window] |= (uint8_t)(1u << o);
             queue_put(&fold->queue[o][window], k);
         }
+}
+
+void outlets_rolling_changed(struct fold *fold, uint32_t k, int window)
+{
+    outlets_rolling_mark(fold, k, window);
+    across_rolling_changed(fold, k, window);
 }
 
 void outlets_calendar_changed(struct fold *fold, uint32_t c, bool urgent)
@@ -86,6 +92,8 @@ struct row *fold_rolling_row(struct fold *fold, uint32_t k, int window, bool *em
     head.partial = !fold->setup.batch;
     head.window = (uint8_t)window;
     head.window_name = fold->config->rolling[window].name;
+    if (!*empty)
+        head.across = across_rolling(fold, k, window);
     struct row *row = row_new(&head, sum.bytes, sum.length);
     tally_free(&sum, &fold->slab);
     return row;
@@ -105,17 +113,27 @@ struct row *fold_calendar_row(struct fold *fold, uint32_t c)
     head.last = key->last[cell->window] == c;
     head.window = cell->window;
     head.window_name = calendar_names[cell->window];
+    head.across = across_calendar(fold, c);
     return row_new(&head, cell->tally.bytes, cell->tally.length);
 }
 
-/* Before a final row goes out: a new revision if its integers are not those of the last one. False: nothing new to say. */
+static uint64_t content_hash(struct fold *fold, struct cell *cell)
+{
+    static const struct metric_across nothing;
+    tally_settle(&cell->tally, &fold->slab, &fold->dense);
+    struct metric_across across = across_calendar(fold, (uint32_t)(cell - fold->cell));
+    uint64_t hash = XXH3_64bits(cell->tally.bytes, cell->tally.length);
+    return memcmp(&across, &nothing, sizeof across) == 0 ? hash : XXH3_64bits_withSeed(&across, sizeof across, hash);
+}
+_Static_assert(sizeof(struct metric_across) == GAP_COUNT * 16 + 3 * 8, "what is hashed has no padding");
+
+/* Before a final row goes out: a new revision if its figures are not those of the last one. False: nothing new to say. */
 static bool revise(struct fold *fold, struct cell *cell)
 {
     if (!cell->final || !cell->changed)
         return true;
     cell_keep_for_checkpoint(fold, (uint32_t)(cell - fold->cell));
-    tally_settle(&cell->tally, &fold->slab, &fold->dense);
-    uint64_t hash = XXH3_64bits(cell->tally.bytes, cell->tally.length);
+    uint64_t hash = content_hash(fold, cell);
     cell->changed = false;
     if (cell->revision && hash == cell->final_hash)
         return false;
@@ -260,7 +278,7 @@ void outlets_again(struct fold *fold, int outlet)
     for (uint32_t c = 0; c < fold->cells_made; c++) {
         struct cell *cell = &fold->cell[c];
         cell->published &= (uint8_t)~bit; /* also of one that waits: a change that came to nothing must not hold it back */
-        if (!cell->used || cell->waits & bit)
+        if (!cell->used || cell->kept || cell->waits & bit)
             continue;
         cell->waits |= bit;
         queue_put(&fold->queue[outlet][CONFIG_ROLLING_MAX + cell->window], c);

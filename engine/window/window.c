@@ -25,6 +25,8 @@ int fold_new(const struct config *config, const struct fold_setup *setup, struct
     fold->key_slot = fold_slots(fold->key_slots);
     fold->cell_slot = fold_slots(fold->cell_slots);
     fold->cell_free = NONE;
+    fold->newest_start_ms = INT64_MIN;
+    fold->view = fold_must(calloc(1, sizeof *fold->view));
     slab_init(&fold->slab);
     *out = fold;
     return 0;
@@ -37,6 +39,7 @@ void fold_free(struct fold *fold)
     keys_close(fold);
     cells_close(fold);
     outlets_close(fold);
+    across_close(fold);
     for (int i = 0; i < fold->setup.shards; i++)
         free(fold->shard[i].key);
     free(fold->rolling.bytes);
@@ -142,6 +145,7 @@ static void flush_calendar(struct fold *fold)
         tally_add(&fold->cell[c].tally, &fold->slab, &fold->dense, sum.bytes, sum.length);
         fold->cell[c].changed = true;
         outlets_calendar_changed(fold, c, false);
+        across_calendar_changed(fold, c);
     }
     tally_free(&sum, &fold->slab);
 }

@@ -26,6 +26,7 @@ struct row {
     uint8_t value_count;
     uint8_t value_dimension[DIMENSION_MAX]; /* dimension of value i, ascending */
     const struct config *config; /* under which it is published; outlives the row */
+    struct metric_across across;
     const char *window_name; /* "5m", "hour": all strings point into the block */
     const char *tenant;
     const char *scope;       /* canonical: "queue=billing,channel=chat", values percent-encoded; "all" */
@@ -40,6 +41,7 @@ struct row_view {
     const struct config *config;
     bool employees; /* the privacy rule lets employee figures out */
     int64_t measure[MEASURE_COUNT];
+    struct metric_across across;
     struct metric_value metric[METRIC_COUNT];
     struct tally_dense dense; /* histograms: value[histogram_id(...)] */
 };

@@ -26,7 +26,7 @@ static bool take(void *context, struct row *row)
     uint64_t times = shown->times + 1;
     *shown = (struct shown){.start_ms = row->start_ms, .end_ms = row->end_ms, .revision = row->revision, .final = row->final,
                             .partial = row->partial, .rolling = row->rolling, .last = row->last, .running = row->running,
-                            .inexact = row->inexact, .times = times,
+                            .inexact = row->inexact, .times = times, .across = row->across,
                             .offered = figure_in(row->runs, row->runs_length, MEASURE_offered),
                             .handled = figure_in(row->runs, row->runs_length, MEASURE_handled)};
     (void)snprintf(shown->window, sizeof shown->window, "%s", row->window_name);
@@ -57,25 +57,36 @@ void folding_end(struct folding *folding)
     config_free(folding->config);
 }
 
-void folding_feed(struct folding *folding, const char *queue, int64_t at_ms, int64_t n)
+static void key_put(struct scope_key *key, enum dimension dimension, const char *value)
 {
-    static char named[256][64];
-    static uint32_t count;
+    if (value == NULL)
+        return;
+    key->scope |= 1u << dimension;
+    key->dimension[key->count] = (uint8_t)dimension;
+    key->value[key->count++] = value;
+}
+
+void folding_put(struct folding *folding, const char *queue, const char *channel, int64_t at_ms, const struct tally_run *run)
+{
     struct scope_key key = {.tenant = "acme"};
-    if (queue) {
-        key.scope = 1u << DIMENSION_queue;
-        key.dimension[0] = DIMENSION_queue;
-        key.value[key.count++] = queue;
-    }
+    char name[64];
     uint32_t number = 0;
-    while (number < count && strcmp(named[number], queue ? queue : "") != 0)
+    key_put(&key, DIMENSION_channel, channel);
+    key_put(&key, DIMENSION_queue, queue);
+    (void)snprintf(name, sizeof name, "%s|%s", queue ? queue : "", channel ? channel : "");
+    while (number < folding->names && strcmp(folding->name[number], name) != 0)
         number++;
-    if (number == count) {
-        (void)snprintf(named[count++], sizeof named[0], "%s", queue ? queue : "");
+    if (number == folding->names) {
+        cr_assert_lt(number, sizeof folding->name / sizeof *folding->name);
+        memcpy(folding->name[folding->names++], name, sizeof name);
         batch_put_key(folding->batch, number, &key);
     }
-    const struct tally_run *run = run_of(MEASURE_offered, n);
     batch_put_cell(folding->batch, number, at_ms / 1000, run->bytes, run->length);
+}
+
+void folding_feed(struct folding *folding, const char *queue, int64_t at_ms, int64_t n)
+{
+    folding_put(folding, queue, NULL, at_ms, run_of(MEASURE_offered, n));
 }
 
 void folding_tick(struct folding *folding, int64_t clock_ms)

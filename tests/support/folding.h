@@ -11,6 +11,7 @@ struct shown {
     uint32_t revision;
     bool final, partial, rolling, last, running, inexact;
     uint64_t times; /* how often it was shown */
+    struct metric_across across;
 };
 
 struct folding {
@@ -24,6 +25,8 @@ struct folding {
     uint64_t generation, rows;
     struct shown shown[4096];
     int count;
+    char name[512][64]; /* of the keys that the fold was told */
+    uint32_t names;
 };
 
 void folding_begin(struct folding *folding, const char *yaml, int shards);
@@ -31,6 +34,8 @@ void folding_end(struct folding *folding);
 
 /* `n` offered contacts of a queue (NULL: the tenant's own key, []) of tenant "acme". */
 void folding_feed(struct folding *folding, const char *queue, int64_t at_ms, int64_t n);
+/* Any integers of a queue and a channel, either of which may be NULL. */
+void folding_put(struct folding *folding, const char *queue, const char *channel, int64_t at_ms, const struct tally_run *run);
 /* Hands the batch over and steps once. The watermark goes with it. */
 void folding_tick(struct folding *folding, int64_t clock_ms);
 /* Steps until nothing is due any more, moving the clock by a minute at most. */

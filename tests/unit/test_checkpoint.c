@@ -106,16 +106,22 @@ __attribute__((format(printf, 2, 3))) static void say(int p, const char *format,
     va_end(arguments);
 }
 
+static bool with_channels; /* the folder of the first version holds a feed without */
+
 /* Events of contacts spread over all partitions: in any order, with duplicates, corrections, roster changes and rubbish. */
 static void make_feed(uint64_t seed, int contacts)
 {
+    static const char *const channel[] = {",\"channel\":\"chat\"", ",\"channel\":\"email\"", ",\"channel\":\"voice\""};
     struct chance chance = {seed};
     int id = 0;
     for (int c = 0; c < contacts; c++) {
         int64_t t = T + c * INT64_C(2000) + chance_below(&chance, 8000), queue = chance_below(&chance, 5), agent = chance_below(&chance, 12);
         int p = (int)chance_below(&chance, PARTITIONS);
 #define ANY (int)chance_below(&chance, PARTITIONS)
-        say(ANY, "{\"id\":\"e%d\",\"type\":\"interaction.offered\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\",\"queue\":\"q%" PRId64 "\"}", id++, t, c, queue);
+        say(ANY, "{\"id\":\"e%d\",\"type\":\"interaction.offered\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\",\"queue\":\"q%" PRId64 "\"%s}", id++, t, c, queue,
+            with_channels ? channel[c % 3] : "");
+        if (with_channels && c % 7 == 0)
+            say(ANY, "{\"id\":\"e%d\",\"type\":\"conversion.made\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\",\"value\":1}", id++, t + 1000, c);
         say(p, "{\"id\":\"e%d\",\"type\":\"interaction.answered\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\",\"agent\":\"a%" PRId64 "\"}", id++, t + chance_below(&chance, 40000), c, agent);
         if (chance_below(&chance, 5) == 0) /* a duplicate, elsewhere */
             say(ANY, "%s", topic[p].text[topic[p].count - 1]);
@@ -148,7 +154,7 @@ static void drop_feed(void)
 /* ---- an engine that can be killed ---- */
 
 #define SETTINGS "time: {mode: replay, out_of_order: 30m, idle_after: 1h}\nretention: {ids: 8d}\nwindows: {rolling: [1m, 10m, 2h], calendar: [quarter_hour, hour, day]}\n" \
-                 "scopes: [[], [queue], [team], [agent], [team, queue]]\npublish: {tick: 100ms}\n"
+                 "scopes: [[], [queue], [channel], [channel, queue], [team], [agent], [team, queue]]\npublish: {tick: 100ms}\n"
 
 static struct clock_hands hands = {.wall_ms = T, .monotonic_ms = 1};
 static struct row_store store;
@@ -335,6 +341,7 @@ TestSuite(checkpoint, .init = begin, .fini = end);
 /* Kills at random steps; `shards_of` says how many shards and folds the next life has. */
 static void torture(uint64_t seed, bool change_threads)
 {
+    with_channels = true;
     make_feed(seed, 1500);
     struct picture want = undisturbed(SETTINGS);
     struct chance chance = {seed * 7 + 1};

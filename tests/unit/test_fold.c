@@ -343,6 +343,146 @@ Test(fold, a_late_contribution_to_a_long_window_is_published_at_its_pace)
     cr_expect_eq(offered("1d", "all", -1), 2);
 }
 
+/* ---- what comes from other rows ---- */
+
+static const char *const channels = "windows: {rolling: [5m], calendar: [hour, day]}\nscopes: [[queue], [channel], [queue, channel]]\nmetrics: {min_n: 2}\n";
+
+/* An answer's CSAT: n of them, of which `top` are satisfied; under the queue, and under its channel. */
+static void answers(const char *channel, int64_t at_ms, int64_t n, int64_t top)
+{
+    folding_put(f, "billing", NULL, at_ms, run_of2(MEASURE_csat_n, n, MEASURE_csat_top, top));
+    folding_put(f, "billing", channel, at_ms, run_of2(MEASURE_csat_n, n, MEASURE_csat_top, top));
+}
+
+static void expect_gap(const char *window, double value, int64_t n)
+{
+    const struct shown *row = folding_row(f, window, "queue=billing", -1);
+    cr_assert_not_null(row);
+    cr_expect(row->across.gap[GAP_csat].value == value && row->across.gap[GAP_csat].n == n, "%s: %g of %lld", window, row->across.gap[GAP_csat].value,
+              (long long)row->across.gap[GAP_csat].n);
+}
+
+Test(fold, a_queue_is_compared_across_its_channels_with_enough_answers)
+{
+    begin(channels);
+    answers("voice", t0, 4, 3);
+    answers("chat", t0, 2, 1);
+    answers("email", t0, 1, 0); /* below min_n */
+    folding_tick(f, t0 + 500);
+    expect_gap("5m", 25, 2);
+    expect_gap("hour", 25, 2);
+    answers("email", t0 + S, 1, 0); /* on it: 75 to 0 */
+    folding_tick(f, t0 + S + 500);
+    expect_gap("5m", 75, 3);
+    folding_settle(f);
+    expect_gap("hour", 75, 3);
+}
+
+/* Only the channel's own key changes: the queue's row comes anew all the same, also the final one, which is another revision then. */
+Test(fold, a_channel_that_changes_brings_its_queues_row_anew)
+{
+    begin(channels);
+    f->watermark_ms = t0;
+    answers("voice", t0, 4, 3);
+    answers("chat", t0, 2, 1);
+    folding_tick(f, t0 + 500);
+    f->watermark_ms = t0 + 2 * H;
+    folding_tick(f, t0 + MIN);
+    cr_expect_eq(folding_row(f, "hour", "queue=billing", t0)->revision, 1);
+    folding_put(f, "billing", "chat", t0, run_of(MEASURE_csat_top, -1));
+    folding_tick(f, t0 + MIN + 500);
+    expect_gap("5m", 75, 2);
+    folding_settle(f);
+    expect_gap("hour", 75, 2);
+    cr_expect_eq(folding_row(f, "hour", "queue=billing", t0)->revision, 2);
+}
+
+Test(fold, a_channel_is_compared_with_its_tenants_other_channels)
+{
+    begin(channels);
+    folding_put(f, NULL, "voice", t0, run_of2(MEASURE_closed, 4, MEASURE_converted, 1));
+    folding_put(f, NULL, "chat", t0, run_of2(MEASURE_closed, 2, MEASURE_converted, 1));
+    folding_tick(f, t0 + 500);
+    folding_put(f, NULL, "email", t0 + S, run_of(MEASURE_closed, 1));
+    folding_tick(f, t0 + S + 500);
+    const struct shown *row = folding_row(f, "5m", "channel=voice", -1);
+    cr_expect(row->across.others_closed == 3 && row->across.others_converted == 1);
+    row = folding_row(f, "5m", "channel=email", -1);
+    cr_expect(row->across.others_closed == 6 && row->across.others_converted == 2);
+    folding_settle(f);
+    row = folding_row(f, "hour", "channel=chat", t0);
+    cr_expect(row->across.others_closed == 5 && row->across.others_converted == 1);
+}
+
+static void closed(int64_t at_ms, int64_t n)
+{
+    folding_put(f, "billing", NULL, at_ms, run_of(MEASURE_closed, n));
+}
+
+static int64_t week_earlier(const char *window, int64_t start_ms)
+{
+    const struct shown *row = folding_row(f, window, "queue=billing", start_ms);
+    return row ? row->across.week_earlier_closed : -1;
+}
+
+Test(fold, a_correction_of_last_week_brings_this_weeks_row_anew)
+{
+    begin(channels);
+    f->watermark_ms = t0;
+    closed(t0, 10);
+    folding_tick(f, t0);
+    f->watermark_ms = t0 + 7 * DAY;
+    closed(t0 + 7 * DAY, 12);
+    folding_tick(f, t0 + 7 * DAY);
+    cr_expect_eq(week_earlier("hour", t0 + 7 * DAY), 10);
+    closed(t0, -1);
+    folding_tick(f, t0 + 7 * DAY + 5 * S);
+    folding_settle(f);
+    cr_expect_eq(week_earlier("hour", t0 + 7 * DAY), 9);
+    cr_expect_eq(week_earlier("day", t0 / DAY * DAY + 7 * DAY), 9);
+    cr_expect_eq(week_earlier("hour", t0), 0);
+}
+
+/* The hour of last week is beyond correction; this week's one is not, and may still change. */
+static void keep_an_hour(void)
+{
+    begin(channels);
+    f->watermark_ms = t0;
+    closed(t0, 10);
+    folding_tick(f, t0);
+    f->watermark_ms = t0 + 7 * DAY;
+    closed(t0 + 7 * DAY, 12);
+    folding_tick(f, t0 + 7 * DAY);
+    f->watermark_ms = t0 + H + 8 * DAY + 1;
+    folding_tick(f, t0 + 9 * DAY);
+    folding_settle(f);
+}
+
+Test(fold, closed_contacts_are_kept_for_the_week_after_and_nothing_else_of_them)
+{
+    keep_an_hour();
+    uint64_t windows = fold_counts(f->fold).calendar_windows, beyond = fold_counts(f->fold).beyond_correction;
+    f->count = 0;
+    closed(t0, 1); /* too late for its hour, in time for its day */
+    closed(t0 + 7 * DAY, 1);
+    folding_tick(f, f->clock_ms + S);
+    folding_settle(f);
+    cr_expect_eq(fold_counts(f->fold).beyond_correction, beyond + 1);
+    cr_expect_eq(week_earlier("hour", t0 + 7 * DAY), 10);
+    f->generation++; /* nobody is shown what is kept */
+    f->count = 0;
+    folding_settle(f);
+    cr_expect_null(folding_row(f, "hour", "queue=billing", t0));
+    f->watermark_ms = t0 + H + 16 * DAY;
+    folding_tick(f, t0 + 16 * DAY + H);
+    folding_settle(f);
+    cr_expect_leq(fold_counts(f->fold).calendar_windows, windows);
+    f->watermark_ms++;
+    uint64_t before = fold_counts(f->fold).calendar_windows;
+    folding_tick(f, f->clock_ms + S);
+    cr_expect_eq(fold_counts(f->fold).calendar_windows, before - 1);
+}
+
 /* ---- random contributions, clock and instants against the sums over [end - W, end) ---- */
 
 enum { MOST = 6000, QUEUES = 4 };
@@ -457,6 +597,28 @@ Test(fold, an_increment_may_take_out_a_pane_of_a_key_that_it_brings)
     const struct shown *row = folding_row(other, "5m", "queue=late", -1);
     cr_assert_not_null(row);
     cr_expect_eq(row->offered, 1);
+    folding_end(other);
+    free(other);
+}
+
+Test(fold, what_is_kept_for_the_week_after_survives_a_restart)
+{
+    keep_an_hour();
+    struct folding *other = calloc(1, sizeof *other);
+    folding_begin(other, channels, 1);
+    struct fold_load *load = fold_load_new(&other->fold, 1, NULL);
+    cr_expect(carry_over(true, load));
+    fold_load_end(load);
+    fold_restored(other->fold);
+    other->watermark_ms = f->watermark_ms;
+    folding_tick(other, f->clock_ms + S);
+    struct folding *was = f;
+    f = other;
+    folding_settle(f);
+    cr_expect_eq(week_earlier("hour", t0 + 7 * DAY), 10);
+    cr_expect_null(folding_row(f, "hour", "queue=billing", t0));
+    cr_expect_eq(fold_counts(f->fold).calendar_windows, fold_counts(was->fold).calendar_windows);
+    f = was;
     folding_end(other);
     free(other);
 }
