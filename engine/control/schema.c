@@ -375,6 +375,10 @@ static void row_figures(struct page *page)
     for (int i = 0; i < METRIC_COUNT; i++)
         told(page, metric_infos[i].name, metric_infos[i].meaning, "'$ref': '#/$defs/metric'");
     end(page, '}');
+    begin(page, "patternProperties", '{');
+    told(page, "_change$", "against the baseline, for the metrics that `baseline` names: shares and scores in points, others in per cent of "
+                           "the baseline's value", "'$ref': '#/$defs/metric'");
+    end(page, '}');
     end(page, '}');
 }
 

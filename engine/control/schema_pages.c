@@ -189,6 +189,8 @@ static void redis_fields(FILE *out)
           "| METRIC`_n` | how many figures it rests on |\n"
           "| METRIC`_low`, METRIC`_high`, METRIC`_moe` | 95 % interval; margin of error: where the metric has one |\n"
           "| METRIC`_small` | `true` where n is below `metrics.min_n`; else absent |\n"
+          "| METRIC`_change`, METRIC`_change_n`, METRIC`_change_small` | against the baseline, for the metrics that `baseline` names: shares "
+          "and scores in points, others in per cent of the baseline's value; `_small` `true` or `false` |\n"
           "| `row` | the whole row as JSON, with all measures (row.schema.json) |\n\n", out);
 }
 

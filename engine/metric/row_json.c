@@ -261,6 +261,11 @@ size_t row_json(const struct row_view *view, unsigned families, bool histograms,
             json_name(&json, metric_infos[i].name);
             json_metric(&json, &view->metric[i]);
         }
+    for (int i = 0; i < view->extras; i++)
+        if (view->extra[i].value.present && families >> view->extra[i].family & 1) {
+            json_name(&json, view->extra[i].name);
+            json_metric(&json, &view->extra[i].value);
+        }
     json_raw(&json, "}}");
     *json_room(&json, 1) = '\0';
     *text = json.at;

@@ -108,8 +108,9 @@ int redis_fault_find(const char *text);
 
 /* --- fields of a key --- */
 
-/* Fields that not every write of a key has: bit i is metric i, bit METRIC_COUNT + i its `_small`, the last one `inexact`. */
-enum { REDIS_FIELDS = 2 * METRIC_COUNT + 1 };
+/* Fields that not every write of a key has: bit i is metric i, bit METRIC_COUNT + i its `_small`, then come the figures that the
+ * configuration asks for, the last one is `inexact`. */
+enum { REDIS_FIELD_EXTRA = 2 * METRIC_COUNT, REDIS_FIELDS = REDIS_FIELD_EXTRA + ROW_EXTRA_MAX + 1 };
 _Static_assert(REDIS_FIELDS <= 64 * KEY_WORDS, "what is remembered of a key has a bit for each field");
 struct redis_fields {
     uint64_t word[KEY_WORDS];
@@ -171,6 +172,7 @@ struct redis_writer {
     struct redis_batch open, sent; /* being filled; waiting for EXEC's answer */
     int64_t ttl_most_ms; /* of the longest window */
     struct key_memory keys, scopes;
+    uint64_t serial; /* of the newest configuration that a row came with */
     struct redis_tenants tenants;
     char *json;
     size_t json_room;

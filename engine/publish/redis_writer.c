@@ -143,6 +143,12 @@ static void put_key(struct redis_writer *writer, size_t key_length, int64_t now_
     struct redis_fields fields = redis_fields_of(&writer->view);
     struct key_known *key = key_memory_find(&writer->keys, hash, now_ms);
     int64_t ttl = ttl_ms(config, row->end_ms - row->start_ms, row->rolling);
+    if (row->config->serial < writer->serial) { /* of before a reload: its fields have other numbers */
+        put_whole(writer, key_length, ttl, config->publish_histograms);
+        if (key)
+            key->expires_ms = now_ms;
+        return;
+    }
     if (key == NULL || redis_fields_lost(key->word, fields.word)) {
         put_whole(writer, key_length, ttl, config->publish_histograms);
         if ((key = key_memory_put(&writer->keys, hash, now_ms)) != NULL)
@@ -192,6 +198,10 @@ void redis_writer_put(struct redis_writer *writer, const struct row *row, int64_
     struct redis_tenant *tenant = redis_tenant_find(&writer->tenants, row->tenant);
     if (writer->open.rows++ == 0)
         redis_link_command(writer->link, REDIS_MULTI, 0);
+    if (row->config->serial > writer->serial) { /* a reload: what is remembered of keys has other numbers */
+        writer->serial = row->config->serial;
+        key_memory_clear(&writer->keys);
+    }
     row_open(&writer->view, row, row->config);
     size_t key_length = key_make(writer, tenant, row);
     put_key(writer, key_length, now_ms);

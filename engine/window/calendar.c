@@ -401,3 +401,8 @@ bool calendar_week_earlier(const struct calendar *calendar, enum calendar_window
     *earlier_ms = start_s * 1000;
     return true;
 }
+
+int64_t calendar_date_ms(const struct calendar *calendar, int64_t day)
+{
+    return day_start_s(calendar, day) * 1000;
+}

@@ -99,13 +99,14 @@ uint32_t cell_new(struct fold *fold, uint32_t key, int window, int64_t start_ms,
         c = fold->cells_made++;
     }
     fold->cell[c] = (struct cell){.start_ms = start_ms, .end_ms = end_ms, .key = key, .next = NONE, .window = (uint8_t)window, .used = true};
-    fold->newest_start_ms = start_ms > fold->newest_start_ms ? start_ms : fold->newest_start_ms;
+    if (window != WINDOW_BASELINE && start_ms > fold->newest_start_ms)
+        fold->newest_start_ms = start_ms;
     if (++fold->cells * 2 >= fold->cell_slots)
         cell_slots_grow(fold);
     else
         fold->cell_slot[cell_slot(fold, key, window, start_ms)] = c;
     track_new(&fold->track, c, &fold->cell[c].mark);
-    if (fold->setup.batch)
+    if (fold->setup.batch || window == WINDOW_BASELINE)
         return c;
     struct bucket *bucket = bucket_of(fold, window, start_ms, end_ms);
     fold->cell[c].next = bucket->first;

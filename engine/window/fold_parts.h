@@ -19,6 +19,7 @@
 #include "esteem/window.h"
 
 #define NONE UINT32_MAX
+enum { WINDOW_BASELINE = CALENDAR_COUNT }; /* of a cell: the baseline's period, in no bucket, shown in no row of its own */
 enum { QUEUE_URGENT = CONFIG_ROLLING_MAX + CALENDAR_COUNT, QUEUES };
 
 struct key {
@@ -30,6 +31,9 @@ struct key {
     uint32_t last[CALENDAR_COUNT]; /* the newest cell that has ended */
     uint8_t count, dimension[DIMENSION_MAX];
     uint8_t zone;
+    uint32_t baseline;      /* its cell, or NONE */
+    double *baseline_value; /* of config.baseline's metrics; NULL: to be worked out */
+    bool restate;           /* the baseline has changed: all rows are to be shown anew */
     uint32_t kin, sibling; /* its family; the next channel in it, or NONE */
     uint8_t waits[CONFIG_ROLLING_MAX];     /* bit: outlet whose queue holds this window */
     uint8_t published[CONFIG_ROLLING_MAX]; /* bit: outlet that has had a row that was not empty */
@@ -82,6 +86,7 @@ struct shard_clock {
 struct zone {
     const char *name;
     struct calendar *calendar;
+    int64_t baseline_from_ms, baseline_to_ms; /* both INT64_MIN: there is none */
 };
 
 enum { ZONES_MAX = 250 };
@@ -110,6 +115,9 @@ struct fold {
     struct kin *kin;
     uint32_t kins, kin_room, *kin_slot, kin_slots;
     struct row_view *view; /* where a row that is compared is opened */
+    bool baseline_lost;    /* what was read before this configuration is not in it: rows go without */
+    uint32_t restating;    /* keys to be shown anew */
+    int64_t restated_ms;   /* by the clock */
     struct bucket *bucket[CALENDAR_COUNT];
     int buckets[CALENDAR_COUNT], bucket_room[CALENDAR_COUNT];
     struct group rolling, calendar; /* of the batch at hand */
@@ -166,6 +174,27 @@ struct metric_across across_calendar(struct fold *fold, uint32_t cell);
 void across_rolling_changed(struct fold *fold, uint32_t key, int window);
 void across_calendar_changed(struct fold *fold, uint32_t cell);
 void across_close(struct fold *fold);
+
+/* ---- baseline.c ---- */
+
+/* Where the period lies in a zone. */
+void baseline_zone(const struct config *config, struct zone *zone);
+/* Adds what lies at an instant, if it lies in the period; cuts a stretch [*start_ms, *end_ms) that holds it at the period's edges. */
+void baseline_add(struct fold *fold, uint32_t key, int64_t at_ms, const struct tally *sum);
+void baseline_bound(const struct zone *zone, int64_t at_ms, int64_t *start_ms, int64_t *end_ms);
+/* The cell was read from a checkpoint. False: the period was another one. */
+bool baseline_loaded(struct fold *fold, uint32_t cell);
+/* The values for a row's head. */
+void baseline_head(struct fold *fold, uint32_t key, struct row *head);
+/* Whether something of the period may have been read before, by a state that stood at now_ms and knows nothing of it. */
+bool baseline_is_late(const struct config *config, int64_t now_ms);
+/* A period as a checkpoint names it. */
+enum { BASELINE_TEXT_MAX = 64 };
+void baseline_text(const struct config *config, char *text);
+/* Shows rows of keys whose baseline has changed anew, once a minute; `now`: at once. */
+void baseline_restate(struct fold *fold, int64_t clock_ms, bool now);
+/* The settings are others: all values are worked out again. */
+void baseline_forget_values(struct fold *fold);
 
 /* ---- fold_state.c ---- */
 

@@ -14,6 +14,7 @@ static uint8_t fold_zone(struct fold *fold, const char *tenant)
     if (calendar_new(name, &fold->zone[z].calendar) != 0)
         ensure(calendar_new("UTC", &fold->zone[z].calendar) == 0, "the machine has tzdata");
     fold->zone[z].name = name;
+    baseline_zone(fold->config, &fold->zone[z]);
     fold->zones++;
     return (uint8_t)z;
 }
@@ -59,6 +60,7 @@ static struct key *key_new(struct fold *fold, const struct scope_key *text)
     memcpy(key->dimension, text->dimension, sizeof key->dimension);
     key->zone = fold_zone(fold, text->tenant);
     memset(key->last, 0xff, sizeof key->last);
+    key->baseline = NONE;
     return key;
 }
 
@@ -102,6 +104,7 @@ void keys_close(struct fold *fold)
         for (int w = 0; w < fold->rolling_count; w++)
             tally_free(&fold->key[k]->difference[w], &fold->slab);
         free(fold->key[k]->text);
+        free(fold->key[k]->baseline_value);
         free(fold->key[k]);
     }
     for (int z = 0; z < fold->zones; z++)

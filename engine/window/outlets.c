@@ -62,11 +62,13 @@ void outlets_calendar_changed(struct fold *fold, uint32_t c, bool urgent)
 
 /* ---- rows ---- */
 
-static struct row row_head(const struct fold *fold, const struct key *key)
+static struct row row_head(struct fold *fold, uint32_t k)
 {
+    const struct key *key = fold->key[k];
     struct row row = {.config = fold->config, .tenant = key->tenant, .scope = key->scope, .value_count = key->count, .inexact = fold->inexact, .restored = fold->restored};
     memcpy(row.value_dimension, key->dimension, sizeof row.value_dimension);
     memcpy(row.value, key->value, sizeof row.value);
+    baseline_head(fold, k, &row);
     return row;
 }
 
@@ -85,7 +87,7 @@ struct row *fold_rolling_row(struct fold *fold, uint32_t k, int window, bool *em
     struct tally sum = {0};
     rolling_sum(fold, key, window, &sum);
     *empty = sum.length == 0;
-    struct row head = row_head(fold, key);
+    struct row head = row_head(fold, k);
     head.start_ms = edges->left_ms;
     head.end_ms = edges->right_ms;
     head.rolling = true;
@@ -104,7 +106,7 @@ struct row *fold_calendar_row(struct fold *fold, uint32_t c)
     struct cell *cell = &fold->cell[c];
     const struct key *key = fold->key[cell->key];
     tally_settle(&cell->tally, &fold->slab, &fold->dense);
-    struct row head = row_head(fold, key);
+    struct row head = row_head(fold, cell->key);
     head.start_ms = cell->start_ms;
     head.end_ms = cell->end_ms;
     head.final = cell->final;
@@ -123,7 +125,11 @@ static uint64_t content_hash(struct fold *fold, struct cell *cell)
     tally_settle(&cell->tally, &fold->slab, &fold->dense);
     struct metric_across across = across_calendar(fold, (uint32_t)(cell - fold->cell));
     uint64_t hash = XXH3_64bits(cell->tally.bytes, cell->tally.length);
-    return memcmp(&across, &nothing, sizeof across) == 0 ? hash : XXH3_64bits_withSeed(&across, sizeof across, hash);
+    if (memcmp(&across, &nothing, sizeof across) != 0)
+        hash = XXH3_64bits_withSeed(&across, sizeof across, hash);
+    struct row head = {0};
+    baseline_head(fold, cell->key, &head);
+    return head.baseline_count ? XXH3_64bits_withSeed(head.baseline, (size_t)head.baseline_count * sizeof *head.baseline, hash) : hash;
 }
 _Static_assert(sizeof(struct metric_across) == GAP_COUNT * 16 + 3 * 8, "what is hashed has no padding");
 
@@ -278,7 +284,7 @@ void outlets_again(struct fold *fold, int outlet)
     for (uint32_t c = 0; c < fold->cells_made; c++) {
         struct cell *cell = &fold->cell[c];
         cell->published &= (uint8_t)~bit; /* also of one that waits: a change that came to nothing must not hold it back */
-        if (!cell->used || cell->kept || cell->waits & bit)
+        if (!cell->used || cell->kept || cell->window == WINDOW_BASELINE || cell->waits & bit)
             continue;
         cell->waits |= bit;
         queue_put(&fold->queue[outlet][CONFIG_ROLLING_MAX + cell->window], c);
@@ -312,6 +318,7 @@ uint64_t fold_flush(struct fold *fold, bool all)
 {
     uint64_t left = 0;
     int64_t unbounded = INT64_MAX;
+    baseline_restate(fold, 0, true);
     for (int o = 0; o < fold->setup.outlets; o++) {
         if (all)
             outlets_again(fold, o);

@@ -55,6 +55,7 @@ void fold_free(struct fold *fold)
 void fold_reload(struct fold *fold, const struct config *config)
 {
     fold->config = config;
+    baseline_forget_values(fold);
     for (int o = 0; o < fold->setup.outlets; o++) { /* the same integers may mean other metrics now */
         outlets_again(fold, o);
         for (int q = 0; q < QUEUES; q++)
@@ -147,6 +148,7 @@ static void flush_calendar(struct fold *fold)
         outlets_calendar_changed(fold, c, false);
         across_calendar_changed(fold, c);
     }
+    baseline_add(fold, group->key, group->at_ms, &sum);
     tally_free(&sum, &fold->slab);
 }
 
@@ -162,6 +164,7 @@ static void bound_group(struct fold *fold, struct group *group, int64_t at_ms)
         group->start_ms = start_ms > group->start_ms ? start_ms : group->start_ms;
         group->end_ms = end_ms < group->end_ms ? end_ms : group->end_ms;
     }
+    baseline_bound(&fold->zone[fold->key[group->key]->zone], at_ms, &group->start_ms, &group->end_ms);
 }
 
 static void add_calendar(struct fold *fold, uint32_t k, int64_t at_ms, const uint8_t *runs, uint32_t length)
@@ -186,7 +189,7 @@ static void apply_cell(struct fold *fold, const struct shard_clock *shard, const
     int64_t at_ms = cell->pane * fold->setup.pane_ms + fold->setup.pane_from_ms;
     if (fold->rolling_count)
         add_rolling(fold, k, at_ms, cell->runs, cell->length);
-    if (fold->config->calendar)
+    if (fold->config->calendar || fold->config->baseline.given)
         add_calendar(fold, k, at_ms, cell->runs, cell->length);
 }
 
@@ -302,6 +305,7 @@ int fold_step(struct fold *fold, int64_t clock_ms)
             fold->generation[o] = generation;
         }
     }
+    baseline_restate(fold, clock_ms, false);
     return moved + (int)outlets_publish(fold, clock_ms);
 }
 
@@ -316,7 +320,7 @@ void fold_rows(struct fold *fold, fold_each *each, void *context)
 {
     for (uint32_t c = 0; c < fold->cells_made; c++) {
         struct cell *cell = &fold->cell[c];
-        if (!cell->used || tally_is_zero(&cell->tally, &fold->slab, &fold->dense))
+        if (!cell->used || cell->window == WINDOW_BASELINE || tally_is_zero(&cell->tally, &fold->slab, &fold->dense))
             continue;
         cell->final = true;
         cell->revision = 1;

@@ -45,7 +45,7 @@ from functools import lru_cache
 import ref_config
 from ref_events import Refused, parse_time, read
 from ref_measures import Contributions
-from ref_metrics import across, metrics
+from ref_metrics import across, changes, metrics
 from ref_windows import Windows
 
 # --so-far: one table, to be dropped later.
@@ -113,6 +113,7 @@ def rows(events, cfg, at=None, so_far=False):
             memo[key] = metrics(m, hist, cfg)
         return dict(memo[key])
 
+    before = {key[:3]: figures({k: v for k, v in c.m.items() if v}, c.hist) for key, c in win.baseline.items()}
     for (family, label), cells in win.cells.items():
         done = {}
         for key, c in cells.items():
@@ -126,6 +127,8 @@ def rows(events, cfg, at=None, so_far=False):
             if any(k != "eligible_agents" for k in m):
                 done[key] = (m, figures(m, c.hist))
         across(done, cfg, label if family == "calendar" else "", win.zone)
+        for (tenant, i, values, start), (m, mets) in done.items():
+            changes(mets, before.get((tenant, i, values), {}), cfg)
 
         def order(key):
             return key[3], key[0], scope_text(cfg, key)

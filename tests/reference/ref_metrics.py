@@ -196,3 +196,19 @@ def across(rows, cfg, kind, zone_of):
             was = before[0].get("closed", 0) if before else 0
             if was:
                 mets["volume_change"] = {"value": 100 * (m.get("closed", 0) - was) / was, "n": m.get("closed", 0)}
+
+
+# Of these a change is told in per cent of what was, of all others (shares and scores) in points.
+RELATIVE = set("""csat_mean ces_mean aht_csat_r conversation_aht_ms transfers_per_contact repeat_id_rate restatement_rate
+    cost_per_contact cost_per_resolution expected_opportunities csat_lift_ratio value_per_contact concurrency
+    spend_per_agent""".split())
+
+
+def changes(mets, before, cfg):
+    """Adds <metric>_change to a row's metrics; before: those of the baseline's integers."""
+    for name in cfg.baseline_metrics:
+        if name in mets and name in before:
+            now, was = mets[name]["value"], before[name]["value"]
+            relative = name in RELATIVE or name.endswith("_ms")
+            if was or not relative:
+                mets[name + "_change"] = {"value": 100 * (now - was) / was if relative else now - was, "n": mets[name]["n"]}

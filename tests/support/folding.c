@@ -1,6 +1,7 @@
 #include "support/folding.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,6 +28,7 @@ static bool take(void *context, struct row *row)
     *shown = (struct shown){.start_ms = row->start_ms, .end_ms = row->end_ms, .revision = row->revision, .final = row->final,
                             .partial = row->partial, .rolling = row->rolling, .last = row->last, .running = row->running,
                             .inexact = row->inexact, .times = times, .across = row->across,
+                            .baseline = row->baseline_count ? row->baseline[0] : NAN,
                             .offered = figure_in(row->runs, row->runs_length, MEASURE_offered),
                             .handled = figure_in(row->runs, row->runs_length, MEASURE_handled)};
     (void)snprintf(shown->window, sizeof shown->window, "%s", row->window_name);

@@ -12,6 +12,7 @@ struct shown {
     bool final, partial, rolling, last, running, inexact;
     uint64_t times; /* how often it was shown */
     struct metric_across across;
+    double baseline; /* of its first metric; NAN: none */
 };
 
 struct folding {

@@ -139,7 +139,7 @@ Test(config, of_the_example_names_every_key)
     const char *text = file_text("deploy/esteem.yaml");
     static const char *const lists[] = {"windows.rolling", "windows.calendar", "scopes", "dimensions", "tenants",
                                         "metrics.service_level.rules", "metrics.aht_bands", "kafka.topics",
-                                        "kafka.properties"};
+                                        "kafka.properties", "baseline", "goals", "leaderboards"};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         cr_assert(example_has(text, lists[i]), "%s", lists[i]);
 #define OPTION_DURATION(field, key, fallback, low, high, live, help) cr_assert(example_has(text, key), key);
@@ -621,4 +621,38 @@ Test(config, stands_thousands_of_mutations_of_the_example)
         free(text);
     }
     cr_assert(accepted > 100 && refused > 100, "%d accepted, %d refused", accepted, refused);
+}
+
+/* --- what figures are held against --- */
+
+Test(config, reads_a_baseline_of_dates_or_of_times)
+{
+    struct config *config = accept("baseline: {from: 2026-09-01, to: 2026-10-01, metrics: [csat, aht_ms]}");
+    cr_assert(config->baseline.given && config->baseline.from.local && config->baseline.count == 2);
+    cr_assert_eq(config->baseline.from.at, 20697);
+    cr_assert_eq(config->baseline.to.at, 20697 + 30);
+    cr_assert_str_eq(config->baseline.name[1], "aht_ms_change");
+    config_free(config);
+    config = accept("baseline: {from: \"2026-09-01T00:00:00+02:00\", to: 2026-10-01T00:00:00Z, metrics: [csat]}");
+    cr_assert_eq(config->baseline.from.at, INT64_C(1788213600000));
+    config_free(config);
+    config = accept("baseline: {}");
+    cr_assert_not(config->baseline.given);
+    config_free(config);
+}
+
+Test(config, refuses_what_is_no_baseline)
+{
+    refuse("baseline: {from: 2026-09-01, metrics: [csat]}", "f:1: baseline: needs all three; write {from: 2026-09-01, to: 2026-10-01, metrics: [csat]}");
+    refuse("baseline: {from: 2026-09-01, to: 2026-09-01, metrics: [csat]}", "f:1: baseline.to: is not after `from`; it is the first day that no longer counts");
+    refuse("baseline: {from: 2026-09-01, to: 2026-10-01T00:00:00Z, metrics: [csat]}",
+           "f:1: baseline.to: is a time and `from` is a date; write both as dates, or both as times");
+    refuse("baseline: {from: 2026-9-1, to: 2026-10-01, metrics: [csat]}",
+           "f:1: baseline.from: \"2026-9-1\" is neither a date nor a time; write 2026-09-01 or 2026-09-01T00:00:00+02:00");
+    refuse("baseline: {from: 2026-09-01, to: 2026-10-01, metrics: [csta]}", "f:1: baseline.metrics: \"csta\" is not the name of a metric; did you mean csat?");
+    refuse("baseline: {from: 2026-09-01, to: 2026-10-01, metrics: []}", "f:1: baseline.metrics: names no metric; write [csat, aht_ms], or leave baseline out");
+    refuse("baseline: {from: 2026-09-01, to: 2026-10-01, metrics: [csat_gap]}",
+           "f:1: baseline.metrics: csat_gap compares rows already; take a metric of one row");
+    refuse("baseline: {from: 2026-09-01, to: 2026-10-01, metrics: [esat]}",
+           "f:1: baseline.metrics: esat is an employees' figure, which only leaves in rows of a day or longer; take it out");
 }

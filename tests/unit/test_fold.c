@@ -1,5 +1,6 @@
 /* The fold: windows that move with a hand-set clock, calendar windows and their revisions, what is published and when. */
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -483,6 +484,56 @@ Test(fold, closed_contacts_are_kept_for_the_week_after_and_nothing_else_of_them)
     cr_expect_eq(fold_counts(f->fold).calendar_windows, before - 1);
 }
 
+/* ---- the baseline ---- */
+
+/* 2026-11-22 in Berlin: [21 November 23:00, 22 November 23:00) UTC. */
+static const char *const with_baseline = "windows: {rolling: [5m], calendar: [hour], timezone: Europe/Berlin}\nscopes: [[queue]]\n"
+                                         "baseline: {from: 2026-11-22, to: 2026-11-23, metrics: [csat]}\n";
+
+static double baseline_of(const char *window, int64_t start_ms)
+{
+    const struct shown *row = folding_row(f, window, "queue=billing", start_ms);
+    return row ? row->baseline : -1;
+}
+
+static void csat(int64_t at_ms, int64_t n, int64_t top)
+{
+    folding_put(f, "billing", NULL, at_ms, run_of2(MEASURE_csat_n, n, MEASURE_csat_top, top));
+}
+
+Test(fold, the_baseline_holds_its_period_to_the_second)
+{
+    begin(with_baseline);
+    csat(t0 - 15 * H - S, 1, 0);  /* before */
+    csat(t0 - 15 * H, 1, 1);      /* the first second */
+    csat(t0 + 9 * H - S, 1, 0);   /* the last */
+    csat(t0 + 9 * H, 1, 0);       /* beyond */
+    folding_tick(f, t0 + 9 * H);
+    folding_settle(f);
+    cr_expect_eq(baseline_of("5m", -1), 50);
+}
+
+/* A contact of the baseline is corrected: every row of the key is shown anew, also final ones, within a minute. */
+Test(fold, a_correction_of_the_baseline_is_told_in_all_rows)
+{
+    begin(with_baseline);
+    f->watermark_ms = t0;
+    csat(t0, 2, 2);
+    folding_tick(f, t0);
+    f->watermark_ms = t0 + 26 * H;
+    csat(t0 + 24 * H, 1, 1);
+    folding_tick(f, t0 + 26 * H);
+    folding_settle(f);
+    const struct shown *row = folding_row(f, "hour", "queue=billing", t0 + 24 * H);
+    cr_expect(row->final && row->revision == 1 && row->baseline == 100);
+    csat(t0, 0, -1);
+    folding_tick(f, f->clock_ms + S);
+    folding_settle(f);
+    folding_settle(f);
+    row = folding_row(f, "hour", "queue=billing", t0 + 24 * H);
+    cr_expect(row->final && row->revision == 2 && row->baseline == 50, "revision %u, %g", row->revision, row->baseline);
+}
+
 /* ---- random contributions, clock and instants against the sums over [end - W, end) ---- */
 
 enum { MOST = 6000, QUEUES = 4 };
@@ -621,4 +672,71 @@ Test(fold, what_is_kept_for_the_week_after_survives_a_restart)
     f = was;
     folding_end(other);
     free(other);
+}
+
+/* The next life of the fold, under another configuration perhaps. */
+static struct folding *next_life(const char *yaml)
+{
+    struct folding *next = calloc(1, sizeof *next);
+    folding_begin(next, yaml, 1);
+    struct fold_load *load = fold_load_new(&next->fold, 1, NULL);
+    cr_expect(carry_over(true, load));
+    fold_load_end(load);
+    fold_restored(next->fold);
+    next->watermark_ms = f->watermark_ms;
+    folding_tick(next, f->clock_ms + S);
+    folding_end(f);
+    free(f);
+    f = next;
+    folding_settle(f);
+    return next;
+}
+
+Test(fold, the_baseline_survives_restarts_and_what_calendar_windows_do_not)
+{
+    begin(with_baseline);
+    f->watermark_ms = t0;
+    csat(t0, 4, 3);
+    folding_tick(f, t0);
+    next_life(with_baseline);
+    csat(t0, 0, -1);
+    f->watermark_ms = t0 + 40 * DAY;
+    folding_tick(f, t0 + 40 * DAY); /* all windows of then are gone */
+    next_life(with_baseline);
+    csat(t0 + 40 * DAY, 1, 1);
+    folding_tick(f, f->clock_ms + S);
+    folding_settle(f);
+    cr_expect_eq(baseline_of("hour", -1), 50);
+}
+
+/* What was read without a baseline is not in it, and could only be taken away: none is better than a wrong one. */
+Test(fold, a_state_that_has_read_without_the_baseline_goes_on_without)
+{
+    begin("windows: {rolling: [5m], calendar: [hour], timezone: Europe/Berlin}\nscopes: [[queue]]\n");
+    f->watermark_ms = t0;
+    csat(t0, 4, 3);
+    folding_tick(f, t0);
+    next_life(with_baseline);
+    csat(t0 + S, 1, 1);
+    folding_tick(f, f->clock_ms + S);
+    folding_settle(f);
+    cr_expect(isnan(baseline_of("hour", -1)));
+    next_life(with_baseline); /* that is not forgotten */
+    csat(t0 + 2 * S, 1, 1);
+    folding_tick(f, f->clock_ms + S);
+    folding_settle(f);
+    cr_expect(isnan(baseline_of("hour", -1)));
+}
+
+Test(fold, a_baseline_that_is_named_before_it_begins_is_whole)
+{
+    begin("windows: {rolling: [5m], calendar: [hour], timezone: Europe/Berlin}\nscopes: [[queue]]\n");
+    f->watermark_ms = t0 - 40 * H; /* a day before, and an hour */
+    csat(t0 - 40 * H, 4, 0);
+    folding_tick(f, t0 - 40 * H);
+    next_life(with_baseline);
+    csat(t0, 4, 3);
+    folding_tick(f, t0);
+    folding_settle(f);
+    cr_expect_eq(baseline_of("hour", t0), 75);
 }
