@@ -14,13 +14,13 @@ allowed() {
         engine/decode/*) echo "$base mapping" ;;
         engine/ledger/*) echo "$base fact roster derive ledger" ;;
         engine/combine/*) echo "$base key batch combine derive" ;;              # takes what derive yields
-        engine/window/*) echo "$base calendar pane window batch key row metric" ;;  # makes rows
-        engine/metric/*) echo "$base formula metric row" ;;
+        engine/window/*) echo "$base calendar pane window batch key row metric goal" ;;  # makes rows
+        engine/metric/*) echo "$base formula goal metric row" ;;
         engine/shard/*) echo "$base source mapping fact roster derive ledger key batch combine shard" ;; # joins source to combine
         engine/source/replay.c) echo any ;;                                      # a command
         engine/source/*) echo "$base source file kafka replay" ;;
         engine/state/*) echo "$base manifest checkpoint" ;;                      # bytes alone: what they mean is known to who wrote them
-        engine/publish/*) echo "$base row metric sink publisher redis topics kafka deadletter shard source" ;; # refused events: shard.h
+        engine/publish/*) echo "$base row metric goal sink publisher redis topics kafka deadletter shard source" ;; # refused events: shard.h
         *) echo any ;;                                                          # pipeline, compute, run, demo, main
     esac
 }

@@ -378,6 +378,7 @@ static void row_figures(struct page *page)
     begin(page, "patternProperties", '{');
     told(page, "_change$", "against the baseline, for the metrics that `baseline` names: shares and scores in points, others in per cent of "
                            "the baseline's value", "'$ref': '#/$defs/metric'");
+    told(page, "^goal\\.", "100 * value / target, where the goal is about the row", "'$ref': '#/$defs/metric'");
     end(page, '}');
     end(page, '}');
 }
@@ -405,6 +406,7 @@ void schema_row(FILE *out)
     told(&page, "low", "95 % interval", "'type': 'number'");
     told(&page, "high", "95 % interval", "'type': 'number'");
     told(&page, "moe", "margin of error, 95 %", "'type': 'number'");
+    told(&page, "met", "of a goal: whether it is met", "'type': 'boolean'");
     told(&page, "small", "n is below metrics.min_n", "'const': true");
     end(&page, '}');
     end(&page, '}');

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "esteem/err.h"
+#include "esteem/goal.h"
 
 /* ---- the block: struct row, the baseline's values, the strings, the integers ---- */
 
@@ -143,7 +144,28 @@ static void open_changes(struct row_view *view)
         const struct metric_info *info = &metric_infos[baseline->metric[i]];
         double before = i < view->row->baseline_count ? view->row->baseline[i] : NAN;
         view->extra[view->extras++] =
-            (struct row_extra){baseline->name[i], info->family, change_of(view->metric[baseline->metric[i]], before, info->unit)};
+            (struct row_extra){.name = baseline->name[i], .family = info->family, .value = change_of(view->metric[baseline->metric[i]], before, info->unit)};
+    }
+}
+
+static enum family goal_family(const struct config_goal *goal)
+{
+    if (goal->metric >= 0)
+        return metric_infos[goal->metric].family;
+    return (enum family)(measure_families[goal->measure] ? __builtin_ctz(measure_families[goal->measure]) : 0);
+}
+
+static void open_goals(struct row_view *view)
+{
+    for (int i = 0; i < view->config->goal_count; i++) {
+        const struct config_goal *goal = &view->config->goal[i];
+        struct row_extra *extra = &view->extra[view->extras++];
+        *extra = (struct row_extra){.name = goal->field, .family = goal_family(goal), .about = goal_is_about(goal, view->row)};
+        if (!extra->about)
+            continue;
+        struct goal_figure figure = goal_of(goal, view);
+        extra->value = (struct metric_value){.present = figure.present, .small = figure.small, .value = figure.attainment, .n = figure.n};
+        extra->met = figure.met;
     }
 }
 
@@ -161,6 +183,7 @@ void row_open(struct row_view *view, const struct row *row, const struct config 
     metric_all(view);
     view->extras = 0;
     open_changes(view);
+    open_goals(view);
 }
 
 bool row_has(const struct row_view *view, unsigned families)

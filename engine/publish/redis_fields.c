@@ -1,6 +1,6 @@
 /* redis_fields: what a row and the catalogue look like as hashes. A row's fields are its head (start, end, revision, final,
  * partial, config), `row` (its JSON), and for each metric that is present its value, `_n`, `_low` and `_high`, `_moe`, and `_small`
- * where it is small. A figure that the configuration asks for has its value, `_n` and `_small`, true or false. */
+ * where it is small. A figure that the configuration asks for has its value, `_n` and `_small`, true or false; a goal `_met` as well. */
 #include <stdio.h>
 #include <string.h>
 
@@ -54,7 +54,7 @@ static int field_count(const struct row_view *view)
         fields += metric->present ? 2 + 2 * metric->interval + metric->margin + metric->small : 0;
     }
     for (int i = 0; i < view->extras; i++)
-        fields += view->extra[i].value.present ? 3 : 0;
+        fields += view->extra[i].value.present ? 3 + view->extra[i].about : 0;
     return fields;
 }
 
@@ -100,6 +100,8 @@ static void put_extra(struct redis_link *link, const struct row_extra *extra)
     redis_link_text(link, with_end(field, sizeof field, extra->name, "_n"));
     redis_link_integer(link, extra->value.n);
     put_text(link, with_end(field, sizeof field, extra->name, "_small"), extra->value.small ? "true" : "false");
+    if (extra->about)
+        put_text(link, with_end(field, sizeof field, extra->name, "_met"), extra->met ? "true" : "false");
 }
 
 struct redis_expected *redis_put_hset(struct redis_link *link, const char *key, size_t key_length, const struct row_view *view,

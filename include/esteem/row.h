@@ -39,11 +39,13 @@ struct row {
 
 /* A figure of a row that the configuration asks for, beside the metrics. Its number is the same in all rows of one configuration. */
 struct row_extra {
-    const char *name;   /* "csat_change" */
+    const char *name;   /* "csat_change", "goal.north_csat" */
     enum family family;
     struct metric_value value;
+    bool about;         /* a goal that is about this row */
+    bool met;           /* it is, if there is a value */
 };
-enum { ROW_EXTRA_MAX = CONFIG_BASELINE_MAX };
+enum { ROW_EXTRA_MAX = CONFIG_BASELINE_MAX + CONFIG_GOAL_MAX };
 
 /* A row with its metrics worked out. Large (kept by its user, one a thread) and reusable. */
 struct row_view {

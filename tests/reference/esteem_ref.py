@@ -45,7 +45,7 @@ from functools import lru_cache
 import ref_config
 from ref_events import Refused, parse_time, read
 from ref_measures import Contributions
-from ref_metrics import across, changes, metrics
+from ref_metrics import across, changes, goals, metrics
 from ref_windows import Windows
 
 # --so-far: one table, to be dropped later.
@@ -129,6 +129,7 @@ def rows(events, cfg, at=None, so_far=False):
         across(done, cfg, label if family == "calendar" else "", win.zone)
         for (tenant, i, values, start), (m, mets) in done.items():
             changes(mets, before.get((tenant, i, values), {}), cfg)
+            goals(mets, m, cfg, cfg.scopes[i], values, label, start, cells[tenant, i, values, start].end)
 
         def order(key):
             return key[3], key[0], scope_text(cfg, key)
@@ -142,7 +143,7 @@ def rows(events, cfg, at=None, so_far=False):
                 if so_far and name in LATER_METRICS:
                     continue
                 x = {k: number(v) for k, v in mets[name].items()}
-                if x["n"] < cfg.min_n:
+                if x["n"] < cfg.min_n and not x.pop("exact", False):
                     x["small"] = True
                 out[name] = x
             final = family == "calendar"

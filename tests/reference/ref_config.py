@@ -252,6 +252,7 @@ class Config:
         b = get("baseline", None) or {}
         self.baseline = (instant(b["from"]), instant(b["to"])) if b else None
         self.baseline_metrics = list(b.get("metrics", []))
+        self.goals = list(get("goals", []))
         self.max_message = size(get("limits.message", "1MiB"))
 
     def zone(self, tenant):
