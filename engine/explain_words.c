@@ -272,9 +272,18 @@ static void tell_formula(const struct telling *telling, enum metric metric, cons
     const struct metric_value *again = &telling->view->metric[metric];
     enum histogram histogram;
     int share = formula_percentile(metric, &histogram);
+    bool across = metric_is_across(metric);
     const char *next = begin(telling, "formula");
     fprintf(telling->out, "%s = ", info->name);
     put_formula(telling, metric, NULL);
+    if (across) {
+        if (value->present) {
+            fputs(" = ", telling->out);
+            put_figure(value->value, info->unit, telling->out);
+        }
+        fprintf(telling->out, "%sit compares with other rows, whose integers are not in this one\n", next);
+        return;
+    }
     if (share && value->present) {
         fprintf(telling->out, "%s= number %" PRId64 " of %" PRId64 " sorted %s times = ", next, value->n / 100 * share + (value->n % 100 * share + 99) / 100, value->n, histogram_names[histogram]);
         put_figure(value->value, info->unit, telling->out);
@@ -476,7 +485,9 @@ static void tell_absent(const struct telling *telling, enum metric metric)
     const enum measure n = metric_infos[metric].n;
     const char *formula = metric_infos[metric].formula;
     begin(telling, "no value");
-    if (telling->view->metric[metric].present)
+    if (metric_is_across(metric))
+        fputs("there is no row to compare with, or too little in it\n", telling->out);
+    else if (telling->view->metric[metric].present)
         fputs("the row has none, though its integers would give one\n", telling->out);
     else
         fprintf(telling->out, "%s (%s: %s)\n", strchr(formula, '/') ? "it divides by 0: there is nothing that it could rest on" : "nothing was counted that it could rest on",
@@ -505,7 +516,8 @@ static void tell_metric(const struct telling *telling, enum metric metric)
         if (!value.present)
             tell_absent(telling, metric);
         tell_certainty(telling, metric, &value);
-        tell_measures(telling, measures, count);
+        if (count || !metric_is_across(metric))
+            tell_measures(telling, measures, count);
         tell_left_out(telling, metric, measures, count);
     }
     tell_settings(telling, (int)metric, measures, count);

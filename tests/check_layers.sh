@@ -9,17 +9,18 @@ allowed() {
     case $1 in
         engine/base/*) echo "clock disk err event intern log measure memory ring roster slab slice span tally track varint" ;;
         engine/control/schema*) echo "$base schema formula metric row redis" ;; # pages made of everybody's tables
+        engine/control/config_goals.c|engine/control/config_id.c) echo "$base metric" ;; # goals and the baseline name metrics
         engine/control/*) echo "$base calendar" ;;                              # checks that a zone can be read
         engine/decode/*) echo "$base mapping" ;;
         engine/ledger/*) echo "$base fact derive ledger book visit shift" ;;
         engine/combine/*) echo "$base key batch combine derive" ;;              # takes what derive yields
-        engine/window/*) echo "$base calendar pane window batch key row metric recall" ;;  # makes rows
-        engine/metric/*) echo "$base formula metric row" ;;
+        engine/window/*) echo "$base calendar pane window batch key row metric goal recall" ;;  # makes rows
+        engine/metric/*) echo "$base formula goal metric row" ;;
         engine/shard/*) echo "$base source mapping fact derive ledger book visit shift key batch combine shard" ;; # joins source to combine
         engine/source/replay.c) echo any ;;                                      # a command
         engine/source/*) echo "$base source file kafka replay" ;;
         engine/state/*) echo "$base manifest checkpoint" ;;                      # bytes alone: what they mean is known to who wrote them
-        engine/publish/*) echo "$base row metric sink publisher redis topics kafka deadletter shard source recall key" ;; # refused events: shard.h
+        engine/publish/*) echo "$base row metric goal sink publisher redis topics kafka deadletter shard source recall key" ;; # refused events: shard.h
         *) echo any ;;                                                          # pipeline, compute, run, demo, main
     esac
 }

@@ -15,10 +15,21 @@ uint64_t key_hash(const struct scope_key *key)
     return hash ? hash : 1;
 }
 
+struct scope_key key_without_channel(const struct scope_key *key)
+{
+    struct scope_key rest = {.scope = key->scope & ~(1u << DIMENSION_channel), .tenant = key->tenant};
+    for (int i = 0; i < key->count; i++)
+        if (key->dimension[i] != DIMENSION_channel) {
+            rest.dimension[rest.count] = key->dimension[i];
+            rest.value[rest.count++] = key->value[i];
+        }
+    return rest;
+}
+
 uint32_t key_fold(const struct scope_key *key, int folds)
 {
-    struct scope_key within = key_within(key);
-    return (uint32_t)(key_hash(&within) >> 32) % (uint32_t)folds;
+    struct scope_key within = key_within(key), rest = key_without_channel(&within);
+    return (uint32_t)(key_hash(&rest) >> 32) % (uint32_t)folds;
 }
 
 enum { SCOPES_MAX = 256 };

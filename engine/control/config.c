@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <stdatomic.h>
+
 #include "config_parts.h"
 #include "esteem/err.h"
 
@@ -126,6 +128,10 @@ static void lists_free(struct config *config)
         free(config->kafka_property[i].key);
         free(config->kafka_property[i].value);
     }
+    for (int i = 0; i < config->goal_count; i++)
+        for (int d = 0; d < DIMENSION_MAX; d++)
+            free(config->goal[i].value[d]);
+    free(config->goal);
 }
 
 void config_free(struct config *config)
@@ -185,7 +191,9 @@ int config_parse(const char *name, const char *text, size_t length, FILE *faults
         config_free(reader.config);
         return faults_tell(&reader, faults);
     }
+    static _Atomic uint64_t serial;
     config_identify(reader.config);
+    reader.config->serial = atomic_fetch_add_explicit(&serial, 1, memory_order_relaxed) + 1;
     *config = reader.config;
     return 0;
 }

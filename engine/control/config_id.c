@@ -9,6 +9,7 @@
 
 #include "config_parts.h"
 #include "esteem/err.h"
+#include "esteem/metric.h"
 
 /* Options below these sections change numbers (SEMANTICS 6). */
 static const char *const number_sections[] = {"windows.", "metrics.", "privacy.", "time.", "retention.", "limits."};
@@ -124,6 +125,57 @@ static void write_properties(const struct config *config, FILE *out)
         write_text(out, config->kafka_property[i].key);
         write_text(out, config->kafka_property[i].value);
     }
+}
+
+static void write_instant(const struct config_instant *instant, FILE *out)
+{
+    fprintf(out, "%c%" PRId64 ";", instant->local ? 'd' : 't', instant->at);
+}
+
+static int int_compare(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+static void write_baseline(const struct config *config, FILE *out)
+{
+    int metric[CONFIG_BASELINE_MAX], count = config->baseline.count;
+    if (!config->baseline.given)
+        return;
+    write_instant(&config->baseline.from, out);
+    write_instant(&config->baseline.to, out);
+    memcpy(metric, config->baseline.metric, sizeof metric);
+    qsort(metric, (size_t)count, sizeof *metric, int_compare);
+    for (int i = 0; i < count; i++)
+        write_text(out, metric_infos[metric[i]].name);
+}
+
+static void write_place(const struct config *config, const struct config_place *place, FILE *out)
+{
+    for (int d = 0; d < DIMENSION_MAX; d++)
+        if (place->scope >> d & 1)
+            write_text(out, config_dimension_name(config, d));
+    write_text(out, place->rolling ? config->rolling[place->window].name : calendar_names[place->window]);
+}
+
+static void write_goals(const struct config *config, FILE *out)
+{
+    for (int i = 0; i < config->goal_count; i++) {
+        const struct config_goal *goal = &config->goal[i];
+        write_text(out, goal->name);
+        write_text(out, goal->metric >= 0 ? metric_infos[goal->metric].name : measure_names[goal->measure]);
+        write_place(config, &goal->place, out);
+        for (int d = 0; d < DIMENSION_MAX; d++)
+            if (goal->value[d])
+                write_text(out, goal->value[d]);
+        fprintf(out, "%d%d%d%.17g/%.17g/%" PRId64 "|", goal->per_day, goal->down, goal->alert, goal->target, goal->clear, goal->for_ms);
+    }
+}
+
+static void write_leaderboards(const struct config *config, FILE *out)
+{
+    for (int i = 0; i < config->board_count; i++)
+        write_text(out, config->board[i].name);
 }
 
 static void write_list(const struct config *config, enum list_name name, FILE *out)

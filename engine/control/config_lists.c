@@ -197,7 +197,7 @@ void read_calendar(struct reader *reader, yaml_node_t *node, int line, const cha
 
 /* --- scopes --- */
 
-static bool scope_item(struct reader *reader, const yaml_node_t *item, const char *key, uint32_t *dimensions)
+bool scope_read(struct reader *reader, const yaml_node_t *item, const char *key, uint32_t *dimensions)
 {
     int count = reader_items(reader, item, node_line(item), key, "a list of dimensions, [queue] or []", DIMENSION_MAX);
     bool right = item->type == YAML_SEQUENCE_NODE;
@@ -227,7 +227,7 @@ void read_scopes(struct reader *reader, yaml_node_t *node, int line, const char 
     for (int i = 0; i < count; i++) {
         yaml_node_t *item = reader_item(reader, node, i);
         uint32_t dimensions;
-        if (!scope_item(reader, item, key, &dimensions))
+        if (!scope_read(reader, item, key, &dimensions))
             continue;
         int same = 0;
         while (same < config->scope_count && config->scope[same].dimensions != dimensions)

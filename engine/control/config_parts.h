@@ -161,7 +161,7 @@ char *reader_secret(struct reader *reader, const char *text, int line, const cha
 const char *zone_fault(const char *zone);
 const char *topic_fault(const char *topic);
 
-/* --- lists (config_lists.c, config_feeds.c) --- */
+/* --- lists (config_lists.c, config_goals.c, config_feeds.c) --- */
 
 enum { VALUE_MAX = 256 }; /* bytes of a tenant's name or a dimension's value in events */
 
@@ -169,6 +169,8 @@ enum { VALUE_MAX = 256 }; /* bytes of a tenant's name or a dimension's value in 
 int reader_items(struct reader *reader, const yaml_node_t *node, int line, const char *key, const char *wanted, int max);
 /* A text that an event can hold as a dimension; NULL after telling the fault. */
 const char *reader_value(struct reader *reader, const yaml_node_t *node, int line, const char *key);
+/* A list of dimensions as a mask. False after telling the fault. */
+bool scope_read(struct reader *reader, const yaml_node_t *item, const char *key, uint32_t *dimensions);
 
 #define LIST(name, key_, fallback, change, effect, help) \
     void read_##name(struct reader *reader, yaml_node_t *node, int line, const char *key);

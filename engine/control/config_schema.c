@@ -35,7 +35,8 @@ static void put_indent(FILE *out, int depth)
 
 /* The bounds below are these. */
 _Static_assert(DIMENSION_OWN_MAX == 5 && CONFIG_ROLLING_MAX == 16 && CONFIG_SCOPE_MAX == 32 && CONFIG_RULE_MAX == 64 &&
-                   CONFIG_BAND_MAX == 8 && CONFIG_TENANT_MAX == 1024 && CONFIG_TOPIC_MAX == 64 && CONFIG_PROPERTY_MAX == 64,
+                   CONFIG_BAND_MAX == 8 && CONFIG_TENANT_MAX == 1024 && CONFIG_TOPIC_MAX == 64 && CONFIG_PROPERTY_MAX == 64 &&
+                   CONFIG_BASELINE_MAX == 32 && CONFIG_GOAL_MAX == 64 && CONFIG_BOARD_MAX == 32,
                "a bound has changed: change it in list_schemas too");
 
 /* What the parser checks beyond the form (divisors, known zones and dimensions) has no place in a schema. */
@@ -59,6 +60,20 @@ static const char *const list_schemas[LIST_COUNT] = {
                     "{'type': 'object', 'additionalProperties': false, 'required': ['name'], 'properties': "
                     "{'name': {'type': 'string'}, 'mapping': {'type': 'string', 'pattern': '^[A-Za-z0-9_-]{1,64}$'}, "
                     "'keyed': {'type': 'boolean'}}}]}",
+    [LIST_baseline] = "'type': 'object', 'additionalProperties': false, 'dependentRequired': {'from': ['to', 'metrics'], 'to': ['from'], "
+                      "'metrics': ['from']}, 'properties': {'from': {'type': 'string'}, 'to': {'type': 'string'}, 'metrics': {'type': 'array', "
+                      "'minItems': 1, 'maxItems': 32, 'uniqueItems': true, 'items': {'type': 'string'}}}",
+    [LIST_goals] = "'type': 'array', 'maxItems': 64, 'items': {'type': 'object', 'additionalProperties': false, "
+                   "'required': ['name', 'window', 'target'], 'oneOf': [{'required': ['metric']}, {'required': ['measure']}], 'properties': "
+                   "{'name': {'type': 'string', 'pattern': '^[a-z][a-z0-9_]{0,39}$'}, 'metric': {'type': 'string'}, "
+                   "'measure': {'type': 'string'}, 'per': {'enum': ['day']}, 'scope': {'type': 'array', 'items': {'type': 'string'}}, "
+                   "'match': {'type': 'object', 'additionalProperties': {'type': ['string', 'number', 'boolean']}}, "
+                   "'window': {'type': 'string'}, 'target': {'type': 'number', 'exclusiveMinimum': 0}, "
+                   "'direction': {'enum': ['up', 'down']}, 'alert': {'type': 'boolean'}, 'for': " DURATION_SCHEMA
+                   ", 'clear': {'type': 'number', 'minimum': 0}}}",
+    [LIST_leaderboards] = "'type': 'array', 'maxItems': 32, 'items': {'type': 'object', 'additionalProperties': false, "
+                          "'required': ['metric', 'scope', 'window'], 'properties': {'metric': {'type': 'string'}, "
+                          "'scope': {'type': 'array', 'items': {'type': 'string'}}, 'window': {'type': 'string'}}}",
     [LIST_properties] = "'type': 'object', 'maxProperties': 64, "
                         "'additionalProperties': {'type': ['string', 'number', 'boolean']}",
 };

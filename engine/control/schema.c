@@ -376,6 +376,11 @@ static void row_figures(struct page *page)
     for (int i = 0; i < METRIC_COUNT; i++)
         told(page, metric_infos[i].name, metric_infos[i].meaning, "'$ref': '#/$defs/metric'");
     end(page, '}');
+    begin(page, "patternProperties", '{');
+    told(page, "_change$", "against the baseline, for the metrics that `baseline` names: shares and scores in points, others in per cent of "
+                           "the baseline's value", "'$ref': '#/$defs/metric'");
+    told(page, "^goal\\.", "100 * value / target, where the goal is about the row", "'$ref': '#/$defs/metric'");
+    end(page, '}');
     end(page, '}');
 }
 
@@ -403,6 +408,7 @@ void schema_row(FILE *out)
     told(&page, "high", "95 % interval", "'type': 'number'");
     told(&page, "moe", "margin of error, 95 %", "'type': 'number'");
     told(&page, "band", "where it lies, of a metric with bands", "'enum': ['low', 'middle', 'high']");
+    told(&page, "met", "of a goal: whether it is met", "'type': 'boolean'");
     told(&page, "small", "n is below metrics.min_n", "'const': true");
     end(&page, '}');
     end(&page, '}');

@@ -154,9 +154,15 @@ static void redis_keys(FILE *out)
             "| `esteem:v1:{TENANT}:scopes` | sorted set | every SCOPE, scored by the newest instant (ms since 1970) that its rows "
             "reach |\n"
             "| `esteem:v1:{TENANT}:changed` | pub/sub channel | keys changed by a batch, one a line; above %d of them `*` |\n"
+            "| `esteem:v1:{TENANT}:goals` | sorted set | GOAL`|`SCOPE of every goal that is missed now, by the rows of `metrics.min_n` or more: by how "
+            "many per cent of the target. `ZREVRANGE esteem:v1:{acme}:goals 0 -1 WITHSCORES`: who needs help most |\n"
+            "| `esteem:v1:{TENANT}:top:METRIC:DIMENSIONS:WINDOW` | sorted set | a leaderboard: SCOPE, scored by the metric, of the rows of "
+            "`metrics.min_n` or more |\n"
             "| `esteem:v1:catalogue` | hash | metric -> its unit, formula, direction, meaning and family, as JSON |\n"
             "| `esteem:v1:fence` | number | the newest instance; an older one that sees it stops |\n\n",
             REDIS_CHANGED_MAX);
+    fputs("Goals and leaderboards tell of rolling windows and of the calendar window that runs; employees' figures, of the last one closed. A key\n"
+          "that has no figure at all in a window has no row, and is in none of them.\n\n", out);
     fputs("TENANT stands in braces, so that its keys lie in one cluster slot. SCOPE is `all` for the whole tenant, else its\n"
           "dimensions in the order of `dimensions.def`: `channel=chat,queue=billing`. Within values `:` `=` `,` `{` `}` `%`, space\n"
           "and control bytes are percent-encoded: `queue=credit%20cards`.\n\n", out);
@@ -191,6 +197,10 @@ static void redis_fields(FILE *out)
           "| METRIC`_low`, METRIC`_high`, METRIC`_moe` | 95 % interval; margin of error: where the metric has one |\n"
           "| METRIC`_band` | `low`, `middle` or `high`: where the metric has bands |\n"
           "| METRIC`_small` | `true` where n is below `metrics.min_n`; else absent |\n"
+          "| METRIC`_change`, METRIC`_change_n`, METRIC`_change_small` | against the baseline, for the metrics that `baseline` names: shares "
+          "and scores in points, others in per cent of the baseline's value; `_small` `true` or `false` |\n"
+          "| `goal.`NAME, `goal.`NAME`_n`, `goal.`NAME`_small`, `goal.`NAME`_met` | where the goal is about the row: 100 * value / target; `_met`, "
+          "`true` or `false`, by the direction |\n"
           "| `row` | the whole row as JSON, with all measures (row.schema.json) |\n\n", out);
 }
 

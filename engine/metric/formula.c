@@ -112,11 +112,25 @@ static int measure_find(const char *name, size_t length)
     return -1;
 }
 
+/* What comes from other rows; NULL: no name of such. */
+static const int64_t *across_find(const struct metric_across *across, const char *name, size_t length)
+{
+#define X(integer) \
+    if (strlen(#integer) == length && memcmp(#integer, name, length) == 0) \
+        return &across->integer;
+    METRIC_ACROSS(X)
+#undef X
+    return NULL;
+}
+
 static void put_name(const char *name, size_t length, const struct row_view *view, FILE *out)
 {
     int measure = view ? measure_find(name, length) : -1;
+    const int64_t *across = view ? across_find(&view->across, name, length) : NULL;
     if (measure >= 0)
         fprintf(out, "%" PRId64, view->measure[measure]);
+    else if (across)
+        fprintf(out, "%" PRId64, *across);
     else
         fwrite(name, 1, length, out);
 }
@@ -260,6 +274,9 @@ static const struct {
     {MEASURE_active_agents, 2}, {MEASURE_handling_agents, 3},
     {MEASURE_eligible_agents, 5}, {MEASURE_agents_left, 1},
 };
+static const struct metric_across example_across = {
+    .gap = {[GAP_csat] = {12.5, 3}, [GAP_nps] = {18, 2}, [GAP_aht_ms] = {96000, 3}, [GAP_service_level] = {22.5, 3}},
+    .others_closed = 20, .others_converted = 3, .week_earlier_closed = 10};
 /* Durations of the answered contacts' waits and of the segments, s; their sums are above. */
 static const int16_t example_wait_s[] = {4, 6, 9, 11, 14, 18, 36, 50}, example_handle_s[] = {95, 130, 160, 180, 205, 240, 270, 300, 370, 460};
 
@@ -273,6 +290,7 @@ void formula_example(struct row_view *view, const struct config *config)
 {
     memset(view, 0, sizeof *view);
     view->config = config;
+    view->across = example_across;
     for (size_t i = 0; i < sizeof example / sizeof *example; i++)
         view->measure[example[i].measure] = example[i].value;
     for (size_t i = 0; i < sizeof example_wait_s / sizeof *example_wait_s; i++)

@@ -29,6 +29,10 @@
 #define correlation(n, x, y, xx, yy, xy) (n * xy - x * y) / sqrt((n * xx - x * x) * (n * yy - y * y))
 #define percentile(histogram, share) share percent rank of histogram
 #define banded(value, low, high) value
+#define x(name) name
+#define channels(metric) largest metric of the channels - smallest metric of the channels
+#define share_gap(a, b, c, d) 100 * (a) / (b) - 100 * (c) / (d)
+#define growth(now, before) 100 * ((now) - (before)) / (before)
 #define service_level(view) 100 * answered_in_sl / (wait_n + abandoned) by service_level.abandons
 #define HISTOGRAM_wait wait
 #define HISTOGRAM_handle handle
@@ -64,6 +68,10 @@ const struct service_level_info service_level_infos[SERVICE_LEVEL_POLICIES] = {
 #undef correlation
 #undef percentile
 #undef banded
+#undef x
+#undef channels
+#undef share_gap
+#undef growth
 #undef service_level
 #undef HISTOGRAM_wait
 #undef HISTOGRAM_handle
@@ -139,6 +147,38 @@ static int64_t bounded(int64_t value)
 }
 
 #define m(name) bounded(view->measure[MEASURE_##name])
+#define x(name) bounded(view->across.name)
+
+const enum metric gap_metrics[GAP_COUNT] = {
+    [GAP_csat] = METRIC_csat, [GAP_nps] = METRIC_nps, [GAP_aht_ms] = METRIC_aht_ms, [GAP_service_level] = METRIC_service_level};
+
+bool metric_is_across(enum metric metric)
+{
+    return metric == METRIC_csat_gap || metric == METRIC_nps_gap || metric == METRIC_aht_gap_ms || metric == METRIC_sl_gap ||
+           metric == METRIC_conversion_lift || metric == METRIC_volume_change;
+}
+
+static struct metric_value channels_of(const struct row_view *view, enum gap gap)
+{
+    int64_t n = view->across.gap[gap].n;
+    return (struct metric_value){.present = n > 0, .value = view->across.gap[gap].value, .n = n};
+}
+
+/* Difference of two shares; rests on the column's n, the first one's. */
+static struct metric_value share_gap(int64_t k1, int64_t n1, int64_t k2, int64_t n2)
+{
+    struct metric_value value = metric_gap(k1, n1, k2, n2);
+    value.n = 0;
+    return value;
+}
+
+/* E.g. 12 after 10: 20 per cent. */
+static struct metric_value growth(int64_t now, int64_t before)
+{
+    if (before <= 0)
+        return (struct metric_value){0};
+    return (struct metric_value){.present = true, .value = 100.0 * (double)(now - before) / (double)before};
+}
 
 static struct metric_value service_level(const struct row_view *view)
 {
@@ -170,6 +210,19 @@ static struct metric_value finished(struct metric_value value, int64_t column_n,
 #define correlation metric_correlation
 #define percentile(histogram, share) percentile_of(view, histogram, share)
 #define banded metric_banded
+#define channels(metric) channels_of(view, GAP_##metric)
+
+struct metric_value metric_one(const struct row_view *view, enum metric metric)
+{
+    const struct config *config = view->config;
+    switch (metric) {
+#define METRIC(name, family, unit, direction, n, formula, meaning, source) \
+    case METRIC_##name: return finished(formula, m(n), config->min_n);
+#include "esteem/metrics.def"
+    case METRIC_COUNT: break;
+    }
+    return (struct metric_value){0};
+}
 
 void metric_all(struct row_view *view)
 {

@@ -4,13 +4,15 @@
  * \u0000 in JSON. */
 #include "esteem/row.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "esteem/err.h"
+#include "esteem/goal.h"
 
-/* ---- the block: struct row, then the strings, then the integers ---- */
+/* ---- the block: struct row, the baseline's values, the strings, the integers ---- */
 
 static size_t text_size(const char *text)
 {
@@ -27,13 +29,16 @@ static const char *text_place(char **at, const char *text)
 
 struct row *row_new(const struct row *head, const uint8_t *runs, uint32_t runs_length)
 {
-    size_t size = sizeof *head + text_size(head->window_name) + text_size(head->tenant) + text_size(head->scope) + runs_length;
+    size_t values = (size_t)head->baseline_count * sizeof *head->baseline;
+    size_t size = sizeof *head + values + text_size(head->window_name) + text_size(head->tenant) + text_size(head->scope) + runs_length;
     for (int i = 0; i < head->value_count; i++)
         size += text_size(head->value[i]);
     struct row *row = malloc(size);
     ensure(row != NULL, "the machine has memory left");
     *row = *head;
     char *at = (char *)(row + 1);
+    row->baseline = values ? memcpy(at, head->baseline, values) : NULL;
+    at += values;
     row->window_name = text_place(&at, head->window_name);
     row->tenant = text_place(&at, head->tenant);
     row->scope = text_place(&at, head->scope);
@@ -160,6 +165,49 @@ static void count_own_agent(struct row_view *view)
     view->measure[MEASURE_handling_agents] = view->measure[MEASURE_handled] > 0;
 }
 
+/* Shares and scores by the difference in points, others in per cent of the baseline's value. E.g. csat 80 after 75: 5; aht_ms 180,000
+ * after 240,000: -25. */
+static struct metric_value change_of(struct metric_value now, double before, const char *unit)
+{
+    bool points = strcmp(unit, "percent") == 0 || strcmp(unit, "points") == 0;
+    if (!now.present || isnan(before) || (!points && before == 0))
+        return (struct metric_value){0};
+    double value = points ? now.value - before : 100 * (now.value - before) / before;
+    return (struct metric_value){.present = true, .small = now.small, .value = value, .n = now.n};
+}
+
+static void open_changes(struct row_view *view)
+{
+    const struct config_baseline *baseline = &view->config->baseline;
+    for (int i = 0; i < baseline->count; i++) {
+        const struct metric_info *info = &metric_infos[baseline->metric[i]];
+        double before = i < view->row->baseline_count ? view->row->baseline[i] : NAN;
+        view->extra[view->extras++] =
+            (struct row_extra){.name = baseline->name[i], .family = info->family, .value = change_of(view->metric[baseline->metric[i]], before, info->unit)};
+    }
+}
+
+static enum family goal_family(const struct config_goal *goal)
+{
+    if (goal->metric >= 0)
+        return metric_infos[goal->metric].family;
+    return (enum family)(measure_families[goal->measure] ? __builtin_ctz(measure_families[goal->measure]) : 0);
+}
+
+static void open_goals(struct row_view *view)
+{
+    for (int i = 0; i < view->config->goal_count; i++) {
+        const struct config_goal *goal = &view->config->goal[i];
+        struct row_extra *extra = &view->extra[view->extras++];
+        *extra = (struct row_extra){.name = goal->field, .family = goal_family(goal), .about = goal_is_about(goal, view->row)};
+        if (!extra->about)
+            continue;
+        struct goal_figure figure = goal_of(goal, view);
+        extra->value = (struct metric_value){.present = figure.present, .small = figure.small, .value = figure.attainment, .n = figure.n};
+        extra->met = figure.met;
+    }
+}
+
 void row_open(struct row_view *view, const struct row *row, const struct config *config)
 {
     tally_dense_clear(&view->dense);
@@ -167,12 +215,16 @@ void row_open(struct row_view *view, const struct row *row, const struct config 
     memcpy(view->measure, view->dense.value, sizeof view->measure);
     view->row = row;
     view->config = config;
+    view->across = row->across;
     view->employees = employees_may_leave(view);
     if (!view->employees)
         withhold_employees(view);
     count_own_agent(view);
     view->measure[MEASURE_eligible_agents] = row_has(view, FAMILY_ALL) ? row->eligible : 0;
     metric_all(view);
+    view->extras = 0;
+    open_changes(view);
+    open_goals(view);
 }
 
 bool row_has(const struct row_view *view, unsigned families)

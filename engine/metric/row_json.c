@@ -229,7 +229,8 @@ static void json_histograms(struct json *json, const struct row_view *view, unsi
         json->length = before;
 }
 
-static void json_metric(struct json *json, const struct metric_value *metric)
+/* `more`: members beside it. */
+static void json_metric(struct json *json, const struct metric_value *metric, const char *more)
 {
     json_raw(json, "{\"value\":");
     json_number(json, metric->value);
@@ -249,6 +250,7 @@ static void json_metric(struct json *json, const struct metric_value *metric)
         json_raw(json, ",\"band\":");
         json_text(json, metric->band);
     }
+    json_raw(json, more);
     json_raw(json, metric->small ? ",\"small\":true}" : "}");
 }
 
@@ -263,7 +265,12 @@ size_t row_json(const struct row_view *view, unsigned families, bool histograms,
     for (int i = 0; i < METRIC_COUNT; i++)
         if (view->metric[i].present && families >> metric_infos[i].family & 1) {
             json_name(&json, metric_infos[i].name);
-            json_metric(&json, &view->metric[i]);
+            json_metric(&json, &view->metric[i], "");
+        }
+    for (int i = 0; i < view->extras; i++)
+        if (view->extra[i].value.present && families >> view->extra[i].family & 1) {
+            json_name(&json, view->extra[i].name);
+            json_metric(&json, &view->extra[i].value, !view->extra[i].about ? "" : view->extra[i].met ? ",\"met\":true" : ",\"met\":false");
         }
     json_raw(&json, "}}");
     *json_room(&json, 1) = '\0';

@@ -7,9 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "esteem/metric.h"
+#include "esteem/row.h"
 
-enum { KEY_WORDS = (2 * METRIC_COUNT + 1 + 63) / 64 };
+enum { KEY_WORDS = (2 * METRIC_COUNT + ROW_EXTRA_MAX + 1 + 63) / 64 };
 
 struct key_known {
     uint64_t hash;      /* 0: an empty slot */

@@ -1,6 +1,7 @@
 /* redis_fields: what a row and the catalogue look like as hashes. A row's fields are its head (start, end, revision, final,
  * partial, config), `row` (its JSON), and for each metric that is present its value, `_n`, `_low` and `_high`, `_moe`, `_band`, and
- * `_small` where it is small. */
+ * `_small` where it is small. A figure that the configuration asks for has its value, `_n` and `_small`, true or false; a goal `_met` as well. */
+#include <stdio.h>
 #include <string.h>
 
 #include "esteem/err.h"
@@ -29,6 +30,9 @@ struct redis_fields redis_fields_of(const struct row_view *view)
         if (view->metric[i].small)
             fields.word[small / 64] |= UINT64_C(1) << small % 64;
     }
+    for (unsigned i = 0; i < (unsigned)view->extras; i++)
+        if (view->extra[i].value.present)
+            fields.word[(REDIS_FIELD_EXTRA + i) / 64] |= UINT64_C(1) << (REDIS_FIELD_EXTRA + i) % 64;
     if (view->row->inexact)
         fields.word[(REDIS_FIELDS - 1) / 64] |= UINT64_C(1) << (REDIS_FIELDS - 1) % 64;
     return fields;
@@ -49,6 +53,8 @@ static int field_count(const struct row_view *view)
         const struct metric_value *metric = &view->metric[i];
         fields += metric->present ? 2 + 2 * metric->interval + metric->margin + metric->small + (metric->band != NULL) : 0;
     }
+    for (int i = 0; i < view->extras; i++)
+        fields += view->extra[i].value.present ? 3 + view->extra[i].about : 0;
     return fields;
 }
 
@@ -83,6 +89,23 @@ static void put_metric(struct redis_link *link, const struct metric_value *metri
         put_text(link, field[6], metric->band);
 }
 
+static const char *with_end(char *out, size_t room, const char *name, const char *end)
+{
+    snprintf(out, room, "%s%s", name, end);
+    return out;
+}
+
+static void put_extra(struct redis_link *link, const struct row_extra *extra)
+{
+    char field[64];
+    put_number(link, extra->name, extra->value.value);
+    redis_link_text(link, with_end(field, sizeof field, extra->name, "_n"));
+    redis_link_integer(link, extra->value.n);
+    put_text(link, with_end(field, sizeof field, extra->name, "_small"), extra->value.small ? "true" : "false");
+    if (extra->about)
+        put_text(link, with_end(field, sizeof field, extra->name, "_met"), extra->met ? "true" : "false");
+}
+
 struct redis_expected *redis_put_hset(struct redis_link *link, const char *key, size_t key_length, const struct row_view *view,
                                       const char *json, size_t json_length)
 {
@@ -106,6 +129,9 @@ struct redis_expected *redis_put_hset(struct redis_link *link, const char *key, 
     for (int i = 0; i < METRIC_COUNT; i++)
         if (view->metric[i].present)
             put_metric(link, &view->metric[i], metric_fields[i]);
+    for (int i = 0; i < view->extras; i++)
+        if (view->extra[i].value.present)
+            put_extra(link, &view->extra[i]);
     redis_link_text(link, "row");
     redis_link_bytes(link, json, json_length);
     return expected;

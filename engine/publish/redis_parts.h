@@ -17,7 +17,7 @@
 
 enum redis_command {
 #define REDIS_COMMANDS(X) \
-    X(AUTH) X(SELECT) X(WATCH) X(GET) X(SET) X(MULTI) X(DEL) X(HSET) X(PEXPIRE) X(ZADD) X(EXEC) X(ZREMRANGEBYSCORE) X(PUBLISH) \
+    X(AUTH) X(SELECT) X(WATCH) X(GET) X(SET) X(MULTI) X(DEL) X(HSET) X(PEXPIRE) X(ZADD) X(ZREM) X(EXEC) X(ZREMRANGEBYSCORE) X(PUBLISH) \
     X(SCAN) X(HGET)
 #define X(name) REDIS_##name,
     REDIS_COMMANDS(X)
@@ -36,7 +36,8 @@ struct redis_expected {
 };
 
 /* Two batches, each with four commands a row and two a tenant at most, and the fence's. */
-enum { REDIS_ROW_COMMANDS = 4, REDIS_EXPECTED_MAX = 1 << 15 };
+enum { REDIS_ROW_COMMANDS = 4, REDIS_EXPECTED_MAX = 1 << 15,
+       REDIS_ROW_COMMANDS_MOST = REDIS_ROW_COMMANDS + CONFIG_GOAL_MAX + 2 + 3 * CONFIG_BOARD_MAX /* of a row that is in all sets */ };
 _Static_assert(2 * (REDIS_ROWS_MAX * (REDIS_ROW_COMMANDS + 2) + 16) <= REDIS_EXPECTED_MAX, "two batches fit");
 
 struct redis_lookup;
@@ -109,8 +110,9 @@ int redis_fault_find(const char *text);
 
 /* --- fields of a key --- */
 
-/* Fields that not every write of a key has: bit i is metric i, bit METRIC_COUNT + i its `_small`, the last one `inexact`. */
-enum { REDIS_FIELDS = 2 * METRIC_COUNT + 1 };
+/* Fields that not every write of a key has: bit i is metric i, bit METRIC_COUNT + i its `_small`, then come the figures that the
+ * configuration asks for, the last one is `inexact`. */
+enum { REDIS_FIELD_EXTRA = 2 * METRIC_COUNT, REDIS_FIELDS = REDIS_FIELD_EXTRA + ROW_EXTRA_MAX + 1 };
 _Static_assert(REDIS_FIELDS <= 64 * KEY_WORDS, "what is remembered of a key has a bit for each field");
 struct redis_fields {
     uint64_t word[KEY_WORDS];
@@ -128,6 +130,7 @@ struct redis_tenant {
     size_t keys_length, keys_room;
     uint32_t changed;
     int64_t newest_ms;  /* newest end of its rows */
+    uint64_t serial;    /* of the configuration whose goals and leaderboards are in Redis; 0: not known */
     int64_t trimmed_ms; /* newest_ms when its scopes were last cleaned up */
 };
 
@@ -136,6 +139,7 @@ struct redis_tenants {
     uint32_t *slot; /* index + 1 */
     uint32_t *dirty; /* tenants with changes */
     uint32_t count, room, slots, dirty_count;
+    uint64_t serial; /* of new ones */
 };
 
 void redis_tenants_init(struct redis_tenants *tenants);
@@ -157,6 +161,12 @@ struct redis_expected *redis_put_hset(struct redis_link *link, const char *key, 
                                       const char *json, size_t json_length);
 void redis_put_catalogue(struct redis_link *link);
 
+/* --- goals and leaderboards (redis_goals.c) --- */
+
+struct redis_writer;
+/* What the writer's view says of them. */
+void redis_put_goals(struct redis_writer *writer, struct redis_tenant *tenant, int64_t ttl_ms);
+
 /* --- what to write (redis_writer.c) --- */
 
 enum { REDIS_KEY_MAX = ROW_SCOPE_MAX + 3 * 1024 };
@@ -172,6 +182,7 @@ struct redis_writer {
     struct redis_batch open, sent; /* being filled; waiting for EXEC's answer */
     int64_t ttl_most_ms; /* of the longest window */
     struct key_memory keys, scopes;
+    uint64_t serial; /* of the newest configuration that a row came with */
     struct redis_tenants tenants;
     char *json;
     size_t json_room;
@@ -185,6 +196,8 @@ void redis_writer_close(struct redis_writer *writer);
 /* What is remembered of Redis is in doubt. */
 void redis_writer_forget(struct redis_writer *writer);
 bool redis_writer_full(const struct redis_writer *writer);
+/* A command of the open batch, as EXEC will answer it. */
+void redis_writer_batch(struct redis_writer *writer, const struct redis_expected *expected);
 /* Into the open batch. */
 void redis_writer_put(struct redis_writer *writer, const struct row *row, int64_t now_ms);
 /* Ends the open batch's transaction and tells its changed keys. None is on its way then. */

@@ -59,7 +59,7 @@ static struct redis_tenant *tenant_new(struct redis_tenants *tenants, uint64_t h
         ensure(tenants->tenant != NULL, "the machine has memory left");
     }
     struct redis_tenant *tenant = &tenants->tenant[tenants->count++];
-    *tenant = (struct redis_tenant){.hash = hash, .newest_ms = INT64_MIN, .trimmed_ms = INT64_MIN};
+    *tenant = (struct redis_tenant){.hash = hash, .newest_ms = INT64_MIN, .trimmed_ms = INT64_MIN, .serial = tenants->serial};
     prefix_make(tenant, name);
     return tenant;
 }

@@ -72,6 +72,8 @@ void redis_writer_forget(struct redis_writer *writer)
 {
     key_memory_clear(&writer->keys);
     key_memory_clear(&writer->scopes);
+    for (uint32_t i = 0; i < writer->tenants.count; i++)
+        writer->tenants.tenant[i].serial = 0;
 }
 
 /* ---- keys ---- */
@@ -100,8 +102,7 @@ static struct redis_expected *tenant_command(struct redis_writer *writer, const 
 
 /* ---- a row ---- */
 
-/* A command of the open batch, as EXEC will answer it. */
-static void into_batch(struct redis_writer *writer, const struct redis_expected *expected)
+void redis_writer_batch(struct redis_writer *writer, const struct redis_expected *expected)
 {
     ensure(writer->open.commands < REDIS_ROWS_MAX * REDIS_ROW_COMMANDS, "redis_writer_full was asked");
     writer->open.command[writer->open.commands++] = *expected;
@@ -115,16 +116,16 @@ static struct redis_expected *put_hset(struct redis_writer *writer, size_t key_l
 
 static void put_expire(struct redis_writer *writer, size_t key_length, int64_t ttl)
 {
-    into_batch(writer, redis_link_command(writer->link, REDIS_PEXPIRE, 2));
+    redis_writer_batch(writer, redis_link_command(writer->link, REDIS_PEXPIRE, 2));
     redis_link_bytes(writer->link, writer->key, key_length);
     redis_link_integer(writer->link, ttl);
 }
 
 static void put_whole(struct redis_writer *writer, size_t key_length, int64_t ttl, bool histograms)
 {
-    into_batch(writer, redis_link_command(writer->link, REDIS_DEL, 1));
+    redis_writer_batch(writer, redis_link_command(writer->link, REDIS_DEL, 1));
     redis_link_bytes(writer->link, writer->key, key_length);
-    into_batch(writer, put_hset(writer, key_length, histograms));
+    redis_writer_batch(writer, put_hset(writer, key_length, histograms));
     put_expire(writer, key_length, ttl);
 }
 
@@ -143,6 +144,12 @@ static void put_key(struct redis_writer *writer, size_t key_length, int64_t now_
     struct redis_fields fields = redis_fields_of(&writer->view);
     struct key_known *key = key_memory_find(&writer->keys, hash, now_ms);
     int64_t ttl = ttl_ms(config, row->end_ms - row->start_ms, row->rolling);
+    if (row->config->serial < writer->serial) { /* of before a reload: its fields have other numbers */
+        put_whole(writer, key_length, ttl, config->publish_histograms);
+        if (key)
+            key->expires_ms = now_ms;
+        return;
+    }
     if (key == NULL || redis_fields_lost(key->word, fields.word)) {
         put_whole(writer, key_length, ttl, config->publish_histograms);
         if ((key = key_memory_put(&writer->keys, hash, now_ms)) != NULL)
@@ -152,7 +159,7 @@ static void put_key(struct redis_writer *writer, size_t key_length, int64_t now_
     struct redis_expected *expected = put_hset(writer, key_length, config->publish_histograms);
     expected->row = true;
     expected->key = hash;
-    into_batch(writer, expected);
+    redis_writer_batch(writer, expected);
     memcpy(key->word, fields.word, sizeof key->word);
     if (key->expires_ms - now_ms < ttl / 2) {
         put_expire(writer, key_length, ttl);
@@ -173,7 +180,7 @@ static void put_scope(struct redis_writer *writer, struct redis_tenant *tenant, 
     struct key_known *known = key_memory_find(&writer->scopes, hash, now_ms);
     if (known && score < (int64_t)known->word[0] + SCOPE_STEP_MS)
         return;
-    into_batch(writer, tenant_command(writer, tenant, REDIS_ZADD, 3, "scopes"));
+    redis_writer_batch(writer, tenant_command(writer, tenant, REDIS_ZADD, 3, "scopes"));
     redis_link_integer(writer->link, score);
     redis_link_text(writer->link, row->scope);
     if ((known = key_memory_put(&writer->scopes, hash, now_ms)) != NULL)
@@ -183,7 +190,7 @@ static void put_scope(struct redis_writer *writer, struct redis_tenant *tenant, 
 
 bool redis_writer_full(const struct redis_writer *writer)
 {
-    return writer->open.rows >= REDIS_ROWS_MAX || redis_link_waiting(writer->link) >= REDIS_BYTES_MAX ||
+    return writer->open.rows >= REDIS_ROWS_MAX || writer->open.commands + REDIS_ROW_COMMANDS_MOST > REDIS_ROWS_MAX * REDIS_ROW_COMMANDS || redis_link_waiting(writer->link) >= REDIS_BYTES_MAX ||
            writer->tenants.count >= REDIS_TENANTS_MAX;
 }
 
@@ -192,11 +199,16 @@ void redis_writer_put(struct redis_writer *writer, const struct row *row, int64_
     struct redis_tenant *tenant = redis_tenant_find(&writer->tenants, row->tenant);
     if (writer->open.rows++ == 0)
         redis_link_command(writer->link, REDIS_MULTI, 0);
+    if (row->config->serial > writer->serial) { /* a reload: what is remembered of keys has other numbers */
+        writer->serial = row->config->serial;
+        key_memory_clear(&writer->keys);
+    }
     row_open(&writer->view, row, row->config);
     size_t key_length = key_make(writer, tenant, row);
     put_key(writer, key_length, now_ms);
     redis_tenant_changed(&writer->tenants, tenant, writer->key, key_length);
     put_scope(writer, tenant, row, now_ms);
+    redis_put_goals(writer, tenant, ttl_ms(row->config, row->end_ms - row->start_ms, row->rolling));
 }
 
 /* Where all fields were new, Redis had dropped the key (evicted, deleted), and its time to live: the next write is a whole one. */
@@ -239,8 +251,10 @@ void redis_writer_commit(struct redis_writer *writer)
     redis_link_command(writer->link, REDIS_EXEC, 0);
     while (tenants->dirty_count)
         tell_tenant(writer, &tenants->tenant[tenants->dirty[--tenants->dirty_count]]);
-    if (tenants->count >= REDIS_TENANTS_MAX)
+    if (tenants->count >= REDIS_TENANTS_MAX) {
         redis_tenants_clear(tenants);
+        tenants->serial = writer->serial; /* their sets stand as they are */
+    }
     emptied.commands = 0;
     writer->sent = writer->open;
     writer->open = emptied;

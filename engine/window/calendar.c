@@ -371,3 +371,38 @@ void calendar_bounds(struct calendar *calendar, enum calendar_window window, int
     *start_ms = known->start_ms;
     *end_ms = known->end_ms;
 }
+
+/* An hour that the clock showed twice then is the first of the two. */
+static bool hour_of_local(const struct calendar *calendar, int64_t local_s, int64_t *start_s)
+{
+    for (int i = span_at(calendar, local_s - 2 * DAY_S); i < calendar->count; i++) {
+        const struct span *span = &calendar->span[i];
+        int64_t at_s = local_s - span->offset_s, end_s;
+        if (span->from_s > local_s + 2 * DAY_S)
+            break;
+        if (at_s < span->from_s || (i + 1 < calendar->count && at_s >= calendar->span[i + 1].from_s))
+            continue;
+        grid_bounds(calendar, 3600, at_s, start_s, &end_s);
+        return true;
+    }
+    return false;
+}
+
+bool calendar_week_earlier(const struct calendar *calendar, enum calendar_window window, int64_t start_ms, int64_t *earlier_ms)
+{
+    int64_t at_s = floor_div(start_ms, 1000), start_s;
+    if (window == CALENDAR_HOUR) {
+        if (!hour_of_local(calendar, at_s + calendar_offset_s(calendar, at_s) - 7 * DAY_S, &start_s))
+            return false;
+    } else {
+        ensure(window == CALENDAR_DAY || window == CALENDAR_WEEK, "weeks are compared by the hour, the day and the week");
+        start_s = day_start_s(calendar, day_of(calendar, at_s) - 7);
+    }
+    *earlier_ms = start_s * 1000;
+    return true;
+}
+
+int64_t calendar_date_ms(const struct calendar *calendar, int64_t day)
+{
+    return day_start_s(calendar, day) * 1000;
+}

@@ -1,9 +1,12 @@
 /* Calendar windows: cells of integers in a table, and in buckets by their bounds. A bucket goes through its phases as the clock and the
- * watermark pass: future -> running -> ended (its row is the last one closed) -> final (it has a revision) -> gone, once it is
- * beyond correction and every outlet has had it. */
+ * watermark pass: future -> running -> ended (its row is the last one closed) -> final (it has a revision) -> kept, once it is
+ * beyond correction and every outlet has had it -> gone. An hour, day or week is kept as its `closed` alone while the one of a week
+ * later can still change; others go at once. */
 #include "fold_parts.h"
 
 #include <stdatomic.h>
+
+enum { KEPT_MS = 8 * 86400000 /* a week, and the day that a zone may skip */ };
 
 /* ---- the table ---- */
 
@@ -57,6 +60,8 @@ static void cell_phase(struct fold *fold, uint32_t c, enum phase phase)
     if (key_is_agent(key))
         return;
     uint32_t last = key->last[cell->window];
+    if (cell->kept)
+        return;
     bool past = cell->end_ms <= fold->now_ms; /* else the feed is over before the window is: it still is the one that runs */
     if (phase == PHASE_ENDED && past && (last == NONE || fold->cell[last].start_ms < cell->start_ms))
         key->last[cell->window] = c;
@@ -96,12 +101,14 @@ uint32_t cell_new(struct fold *fold, uint32_t key, int window, int64_t start_ms,
         c = fold->cells_made++;
     }
     fold->cell[c] = (struct cell){.start_ms = start_ms, .end_ms = end_ms, .key = key, .next = NONE, .window = (uint8_t)window, .used = true};
+    if (window != WINDOW_BASELINE && start_ms > fold->newest_start_ms)
+        fold->newest_start_ms = start_ms;
     if (++fold->cells * 2 >= fold->cell_slots)
         cell_slots_grow(fold);
     else
         fold->cell_slot[cell_slot(fold, key, window, start_ms)] = c;
     track_new(&fold->track, c, &fold->cell[c].mark);
-    if (fold->setup.batch)
+    if (fold->setup.batch || window == WINDOW_BASELINE)
         return c;
     struct bucket *bucket = bucket_of(fold, window, start_ms, end_ms);
     fold->cell[c].next = bucket->first;
@@ -149,7 +156,7 @@ uint32_t cells_find(struct fold *fold, uint32_t k, int window, int64_t start_ms,
 {
     uint32_t c = cells_at(fold, k, window, start_ms);
     if (c != NONE)
-        return c;
+        return fold->cell[c].kept ? NONE : c;
     if (!fold->setup.batch && fold->watermark_ms != INT64_MIN &&
         end_ms + fold->config->retention_correction_ms < fold->watermark_ms)
         return NONE;
@@ -168,6 +175,7 @@ void cell_add(struct fold *fold, uint32_t c, const uint8_t *runs, uint32_t lengt
     cell_keep_for_checkpoint(fold, c);
     tally_add(&fold->cell[c].tally, &fold->slab, &fold->dense, runs, length);
     cell_changed(fold, c);
+    across_calendar_changed(fold, c);
 }
 
 /* A window has ended that had figures: the running one begins, empty so far, so that nobody takes the old row for the present. */
@@ -205,11 +213,42 @@ static int advance_bucket(struct fold *fold, int window, int b)
     return moved;
 }
 
+/* Beyond correction: its `closed` alone is left. False: there is nothing that a week later could be compared with. */
+static bool cell_shrink(struct fold *fold, uint32_t c)
+{
+    struct cell *cell = &fold->cell[c];
+    struct key *key = fold->key[cell->key];
+    struct tally_run run;
+    if (cell->kept)
+        return true;
+    tally_dense_add(&fold->dense, cell->tally.bytes, cell->tally.length, 1);
+    int64_t closed = fold->dense.value[MEASURE_closed];
+    tally_dense_clear(&fold->dense);
+    if (closed == 0 || (cell->window != CALENDAR_HOUR && cell->window != CALENDAR_DAY && cell->window != CALENDAR_WEEK))
+        return false;
+    cell_keep_for_checkpoint(fold, c);
+    if (key->last[cell->window] == c)
+        key->last[cell->window] = NONE;
+    tally_run_begin(&run);
+    tally_run_put(&run, MEASURE_closed, closed);
+    tally_run_end(&run);
+    tally_free(&cell->tally, &fold->slab);
+    tally_add(&cell->tally, &fold->slab, &fold->dense, run.bytes, run.length);
+    cell->kept = true;
+    return true;
+}
+
+static bool kept_enough(const struct fold *fold, const struct bucket *bucket)
+{
+    return bucket->end_ms + fold->config->retention_correction_ms + KEPT_MS < fold->watermark_ms;
+}
+
 /* What an outlet has not had yet stays, however old, while there is memory: nothing that was counted goes untold. */
 static void expire_bucket(struct fold *fold, int window, int b)
 {
+    struct bucket *bucket = &fold->bucket[window][b];
     bool pressed = fold->setup.pressed && atomic_load_explicit(fold->setup.pressed, memory_order_relaxed);
-    for (uint32_t c = fold->bucket[window][b].first; c != NONE; c = fold->cell[c].next) {
+    for (uint32_t c = bucket->first; c != NONE; c = fold->cell[c].next) {
         if ((fold->cell[c].waits | fold->cell[c].urgent) && !pressed)
             return;
         if (fold->cell[c].waits | fold->cell[c].urgent) {
@@ -217,11 +256,21 @@ static void expire_bucket(struct fold *fold, int window, int b)
             fold->counts.untold++;
         }
     }
-    for (uint32_t c = fold->bucket[window][b].first, next; c != NONE; c = next) {
+    bool keep = !pressed && !kept_enough(fold, bucket);
+    uint32_t left = NONE;
+    for (uint32_t c = bucket->first, next; c != NONE; c = next) {
         next = fold->cell[c].next;
-        cell_drop(fold, c);
+        if (keep && cell_shrink(fold, c)) {
+            fold->cell[c].next = left;
+            left = c;
+        } else {
+            cell_drop(fold, c);
+        }
     }
-    fold->bucket[window][b] = fold->bucket[window][--fold->buckets[window]];
+    bucket->first = left;
+    bucket->phase = PHASE_KEPT;
+    if (left == NONE)
+        *bucket = fold->bucket[window][--fold->buckets[window]];
 }
 
 int cells_advance(struct fold *fold)
@@ -233,6 +282,8 @@ int cells_advance(struct fold *fold)
             const struct bucket *bucket = &fold->bucket[window][b];
             if (bucket->phase == PHASE_FINAL && !fold->finished &&
                 bucket->end_ms + fold->config->retention_correction_ms < fold->watermark_ms)
+                expire_bucket(fold, window, b);
+            else if (bucket->phase == PHASE_KEPT && kept_enough(fold, bucket))
                 expire_bucket(fold, window, b);
         }
     return moved;

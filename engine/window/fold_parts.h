@@ -3,7 +3,8 @@
  *   keys       one entry a scope key: its strings, D[w] of the rolling windows (pane.h), which of its rows wait for what outlet; and one
  *              for each agent within a key (agents.c), which has windows like any other, and no rows
  *   calendars  (key, window, start) -> integers, revision; cells of one window and end hang in a bucket, so that the clock and
- *              the watermark visit only the windows whose state they change: future -> running -> ended -> final -> gone
+ *              the watermark visit only the windows whose state they change: future -> running -> ended -> final -> kept -> gone
+ *   kin        a key without a channel, and those of its channels: what is compared across rows (across.c)
  *   queues     an outlet and window: what has changed, oldest first */
 #ifndef ESTEEM_FOLD_PARTS_H
 #define ESTEEM_FOLD_PARTS_H
@@ -21,6 +22,7 @@
 #include "esteem/window.h"
 
 #define NONE UINT32_MAX
+enum { WINDOW_BASELINE = CALENDAR_COUNT }; /* of a cell: the baseline's period, in no bucket, shown in no row of its own */
 enum { QUEUE_URGENT = CONFIG_ROLLING_MAX + CALENDAR_COUNT, QUEUES };
 
 /* What distinct agents are counted by: agents.c has the measures. */
@@ -40,6 +42,10 @@ struct key {
     uint32_t within;                       /* an agent's key: the key that it lies within; NONE: it is none */
     int64_t headcount_ms;                  /* eligible agents have changed from this time on; INT64_MAX: they have not */
     int64_t (*held)[DISTINCT_COUNT];       /* an agent's key, instead of D[w]: what each rolling window holds of it */
+    uint32_t baseline;      /* its cell, or NONE */
+    double *baseline_value; /* of config.baseline's metrics; NULL: to be worked out */
+    bool restate;           /* the baseline has changed: all rows are to be shown anew */
+    uint32_t kin, sibling; /* its family; the next channel in it, or NONE */
     uint8_t waits[CONFIG_ROLLING_MAX];     /* bit: outlet whose queue holds this window */
     uint8_t published[CONFIG_ROLLING_MAX]; /* bit: the last row that the outlet has had was not empty */
     uint8_t told[CONFIG_ROLLING_MAX];      /* bit: the outlet may hold a row that is not empty, if it has lost the last one */
@@ -53,7 +59,7 @@ static inline bool key_is_agent(const struct key *key)
     return key->within != NONE;
 }
 
-enum phase { PHASE_FUTURE, PHASE_RUNNING, PHASE_ENDED, PHASE_FINAL };
+enum phase { PHASE_FUTURE, PHASE_RUNNING, PHASE_ENDED, PHASE_FINAL, PHASE_KEPT };
 
 struct cell {
     int64_t start_ms, end_ms;
@@ -64,7 +70,12 @@ struct cell {
     uint8_t window, waits, urgent, published; /* bits: outlets */
     bool final, changed, used;
     bool recalled; /* a sink held its row before this life had told one */
+    bool kept; /* beyond correction: `closed` alone, for the window of a week later */
     struct mark mark;
+};
+
+struct kin {
+    uint32_t parent, child; /* the key without a channel; the first of its channels' keys; NONE: there is none (yet) */
 };
 
 struct cell_name {
@@ -96,6 +107,7 @@ struct shard_clock {
 struct zone {
     const char *name;
     struct calendar *calendar;
+    int64_t baseline_from_ms, baseline_to_ms; /* both INT64_MIN: there is none */
 };
 
 enum { ZONES_MAX = 250 };
@@ -128,6 +140,13 @@ struct fold {
     struct cell *cell;
     uint32_t cells_made, cell_room, cell_free, *cell_slot, cell_slots;
     uint64_t cells;
+    int64_t newest_start_ms; /* of all cells that ever were */
+    struct kin *kin;
+    uint32_t kins, kin_room, *kin_slot, kin_slots;
+    struct row_view *view; /* where a row that is compared is opened */
+    bool baseline_lost;    /* what was read before this configuration is not in it: rows go without */
+    uint32_t restating;    /* keys to be shown anew */
+    int64_t restated_ms;   /* by the clock */
     struct bucket *bucket[CALENDAR_COUNT];
     int buckets[CALENDAR_COUNT], bucket_room[CALENDAR_COUNT];
     struct group rolling, calendar; /* of the batch at hand */
@@ -223,6 +242,38 @@ void cell_changed(struct fold *fold, uint32_t c);
 int cells_advance(struct fold *fold);
 void cells_close(struct fold *fold);
 
+/* ---- across.c: what a row takes from others ---- */
+
+/* A new key joins its family. */
+void across_join(struct fold *fold, uint32_t key, const struct scope_key *text);
+struct metric_across across_rolling(struct fold *fold, uint32_t key, int window);
+struct metric_across across_calendar(struct fold *fold, uint32_t cell);
+/* The key's figures in a rolling window have changed: marks the rows that take something from it. */
+void across_rolling_changed(struct fold *fold, uint32_t key, int window);
+void across_calendar_changed(struct fold *fold, uint32_t cell);
+void across_close(struct fold *fold);
+
+/* ---- baseline.c ---- */
+
+/* Where the period lies in a zone. */
+void baseline_zone(const struct config *config, struct zone *zone);
+/* Adds what lies at an instant, if it lies in the period; cuts a stretch [*start_ms, *end_ms) that holds it at the period's edges. */
+void baseline_add(struct fold *fold, uint32_t key, int64_t at_ms, const struct tally *sum);
+void baseline_bound(const struct zone *zone, int64_t at_ms, int64_t *start_ms, int64_t *end_ms);
+/* The cell was read from a checkpoint. False: the period was another one. */
+bool baseline_loaded(struct fold *fold, uint32_t cell);
+/* The values for a row's head. */
+void baseline_head(struct fold *fold, uint32_t key, struct row *head);
+/* Whether something of the period may have been read before, by a state that stood at now_ms and knows nothing of it. */
+bool baseline_is_late(const struct config *config, int64_t now_ms);
+/* A period as a checkpoint names it. */
+enum { BASELINE_TEXT_MAX = 64 };
+void baseline_text(const struct config *config, char *text);
+/* Shows rows of keys whose baseline has changed anew, once a minute; `now`: at once. */
+void baseline_restate(struct fold *fold, int64_t clock_ms, bool now);
+/* The settings are others: all values are worked out again. */
+void baseline_forget_values(struct fold *fold);
+
 /* ---- fold_state.c ---- */
 
 /* The cell is about to change. */
@@ -236,6 +287,7 @@ void recall_held_close(struct recall_held *held);
 /* ---- outlets.c: what has changed, and the rows that tell it ---- */
 
 void outlets_rolling_changed(struct fold *fold, uint32_t key, int window);
+void outlets_rolling_mark(struct fold *fold, uint32_t key, int window); /* the same, without the rows that take something from it */
 void outlets_calendar_changed(struct fold *fold, uint32_t cell, bool urgent);
 /* The cell goes; no queue may hold it then. */
 void outlets_forget_cell(struct fold *fold, uint32_t c);

@@ -3,9 +3,10 @@
  * goes out once more). */
 #include "fold_parts.h"
 
+#include "esteem/log.h"
 #include "esteem/varint.h"
 
-enum { CELL_HEAD = 8 * VARINT_MAX + 8, KEY_HEAD = 64, GONE_MOST = 1 << 20, CELL_FINAL = 1, CELL_CHANGED = 2 };
+enum { CELL_HEAD = 8 * VARINT_MAX + 8, KEY_HEAD = 64, GONE_MOST = 1 << 20, CELL_FINAL = 1, CELL_CHANGED = 2, CELL_KEPT = 4 };
 
 /* ---- writing ---- */
 
@@ -21,7 +22,7 @@ static uint8_t *put_cell(uint8_t *at, const struct cell *cell)
     at = put_cell_name(at, cell->key, cell->window, cell->start_ms);
     at = varint_put(at, zigzag(cell->end_ms));
     at = varint_put(at, cell->revision);
-    *at++ = (uint8_t)((cell->final ? CELL_FINAL : 0) | (cell->changed ? CELL_CHANGED : 0));
+    *at++ = (uint8_t)((cell->final ? CELL_FINAL : 0) | (cell->changed ? CELL_CHANGED : 0) | (cell->kept ? CELL_KEPT : 0));
     at = slice_u64(at, cell->final_hash);
     if (cell->tally.length)
         memcpy(at, cell->tally.bytes, cell->tally.length);
@@ -72,7 +73,15 @@ static void put_head(struct fold *fold, struct slice_out *out)
     slice_put_end(out, at);
     slice_put_names(out, "measures", measure_names, MEASURE_COUNT);
     slice_put_names(out, "histograms", histogram_names, HISTOGRAM_COUNT);
-    slice_put_names(out, "calendar", calendar_names, CALENDAR_COUNT);
+    const char *calendar[CALENDAR_COUNT + 1] = {[WINDOW_BASELINE] = "baseline"};
+    memcpy(calendar, calendar_names, sizeof calendar_names);
+    slice_put_names(out, "calendar", calendar, CALENDAR_COUNT + 1);
+    if (fold->config->baseline.given && !fold->baseline_lost) {
+        char period[BASELINE_TEXT_MAX];
+        const char *name[] = {period};
+        baseline_text(fold->config, period);
+        slice_put_names(out, "baseline", name, 1);
+    }
     const char *dimension[DIMENSION_MAX];
     int dimensions = 0;
     for (const char *name; dimensions < DIMENSION_MAX && (name = config_dimension_name(fold->config, dimensions)) != NULL;)
@@ -157,7 +166,7 @@ struct fold_load {
     struct key_registry *registry;
     struct place *place; /* by the slice's key numbers */
     uint32_t places, room;
-    bool begun, same_rolling, same_measures;
+    bool begun, same_rolling, same_measures, same_baseline;
     int rolling_count;
     struct config_rolling rolling[CONFIG_ROLLING_MAX];
     struct pane_ladder *ladder[FOLD_MAX]; /* where the windows are others now: the slice's own, poured at the end */
@@ -188,6 +197,7 @@ static bool load_head(struct fold_load *load, struct slice_item *item)
     load->watermark_ms = slice_get_signed(item);
     load->inexact = slice_get(item);
     load->rolling_count = 0;
+    load->same_baseline = false;
     return !item->bad;
 }
 
@@ -221,6 +231,12 @@ static bool load_names(struct fold_load *load, struct slice_item *item)
         return load_measure_names(load, &names);
     if (strcmp(names.table, "histograms") == 0)
         return load_histogram_names(load, &names);
+    if (strcmp(names.table, "baseline") == 0) {
+        char period[BASELINE_TEXT_MAX];
+        baseline_text(load->fold[0]->config, period);
+        load->same_baseline = names.count == 1 && strcmp(names.name[0], period) == 0;
+        return true;
+    }
     bool calendar = strcmp(names.table, "calendar") == 0;
     if (!calendar && strcmp(names.table, "dimensions") != 0)
         return true; /* a table of a later version */
@@ -231,6 +247,8 @@ static bool load_names(struct fold_load *load, struct slice_item *item)
             for (int w = 0; w < CALENDAR_COUNT; w++)
                 if (strcmp(calendar_names[w], names.name[i]) == 0)
                     load->calendar[i] = (uint8_t)w;
+            if (strcmp(names.name[i], "baseline") == 0)
+                load->calendar[i] = WINDOW_BASELINE;
             continue;
         }
         int dimension = config_dimension_find(load->fold[0]->config, names.name[i]);
@@ -358,7 +376,7 @@ static bool load_cell(struct fold_load *load, struct slice_item *item)
     const struct place *place = &load->place[number];
     struct fold *fold = load->fold[place->fold];
     uint8_t ours = load->calendar[window];
-    if (place->key == NONE || ours == UINT8_MAX || !(fold->config->calendar >> ours & 1))
+    if (place->key == NONE || ours == UINT8_MAX || (ours == WINDOW_BASELINE ? !load->same_baseline : !(fold->config->calendar >> ours & 1)))
         return true;
     uint32_t c = cells_at(fold, place->key, ours, start_ms);
     if (gone) {
@@ -379,11 +397,14 @@ static bool load_cell(struct fold_load *load, struct slice_item *item)
     cell->revision = (uint32_t)revision;
     cell->final = flags & CELL_FINAL;
     cell->changed = flags & CELL_CHANGED;
+    cell->kept = flags & CELL_KEPT;
     cell->final_hash = hash;
     tally_free(&cell->tally, &fold->slab);
     tally_add(&cell->tally, &fold->slab, &fold->dense, runs, length);
     if (!load->same_measures)
         tally_free(&load->scratch, &fold->slab);
+    if (ours == WINDOW_BASELINE && !baseline_loaded(fold, c))
+        fold->baseline_lost = true;
     return true;
 }
 
@@ -422,6 +443,7 @@ void fold_load_end(struct fold_load *load)
         later(&fold->now_ms, load->now_ms);
         later(&fold->watermark_ms, load->watermark_ms);
         fold->inexact |= load->inexact;
+        fold->baseline_lost |= !load->same_baseline && load->places && baseline_is_late(fold->config, load->now_ms);
         if (load->ladder[f])
             pane_pour(fold->ladder, load->ladder[f]);
         pane_ladder_free(load->ladder[f]);
@@ -433,6 +455,9 @@ void fold_load_end(struct fold_load *load)
 void fold_restored(struct fold *fold)
 {
     fold->restored = true;
+    if (fold->baseline_lost)
+        log_warn("baseline.lost", "the state is of before this baseline: rows have no comparison with it; to have it, begin anew "
+                 "(state.start: clean) where Kafka still has all of the period");
     if (fold->now_ms != INT64_MIN) {
         fold_advance(fold);
         (void)cells_advance(fold);

@@ -14,6 +14,7 @@ static uint8_t fold_zone(struct fold *fold, const char *tenant)
     if (calendar_new(name, &fold->zone[z].calendar) != 0)
         ensure(calendar_new("UTC", &fold->zone[z].calendar) == 0, "the machine has tzdata");
     fold->zone[z].name = name;
+    baseline_zone(fold->config, &fold->zone[z]);
     fold->zones++;
     return (uint8_t)z;
 }
@@ -71,6 +72,7 @@ static struct key *key_new(struct fold *fold, const struct scope_key *text, uint
     memcpy(key->dimension, text->dimension, sizeof key->dimension);
     key->zone = fold_zone(fold, text->tenant);
     memset(key->last, 0xff, sizeof key->last);
+    key->baseline = NONE;
     return key;
 }
 
@@ -127,6 +129,8 @@ uint32_t fold_key(struct fold *fold, const struct scope_key *text)
     if (fold->restored) /* rows of the time before the restart may still stand there: an empty one replaces them */
         key_may_be_told(fold->key[fold->keys]);
     fold->key_slot[slot] = fold->keys++;
+    if (within == NONE)
+        across_join(fold, fold->keys - 1, text);
     if (fold->keys * 2 >= fold->key_slots)
         key_slots_grow(fold);
     return fold->keys - 1;
@@ -147,6 +151,7 @@ void keys_close(struct fold *fold)
         for (int w = 0; w < fold->rolling_count; w++)
             key_empty(fold, fold->key[k], w);
         free(fold->key[k]->text);
+        free(fold->key[k]->baseline_value);
         free(fold->key[k]);
     }
     for (int z = 0; z < fold->zones; z++)

@@ -32,7 +32,7 @@ static uint32_t queue_take(struct queue *queue)
     return item;
 }
 
-void outlets_rolling_changed(struct fold *fold, uint32_t k, int window)
+void outlets_rolling_mark(struct fold *fold, uint32_t k, int window)
 {
     struct key *key = fold->key[k];
     for (int o = 0; o < fold->setup.outlets && !key_is_agent(key); o++)
@@ -40,6 +40,12 @@ void outlets_rolling_changed(struct fold *fold, uint32_t k, int window)
             key->waits[window] |= (uint8_t)(1u << o);
             queue_put(&fold->queue[o][window], k);
         }
+}
+
+void outlets_rolling_changed(struct fold *fold, uint32_t k, int window)
+{
+    outlets_rolling_mark(fold, k, window);
+    across_rolling_changed(fold, k, window);
 }
 
 void outlets_calendar_changed(struct fold *fold, uint32_t c, bool urgent)
@@ -56,12 +62,14 @@ void outlets_calendar_changed(struct fold *fold, uint32_t c, bool urgent)
 
 /* ---- rows ---- */
 
-static struct row row_head(const struct fold *fold, const struct key *key)
+static struct row row_head(struct fold *fold, uint32_t k)
 {
+    const struct key *key = fold->key[k];
     struct row row = {.config = fold->config, .tenant = key->tenant, .scope = key->scope, .value_count = key->count, .inexact = fold->inexact,
                       .restored = fold->restored};
     memcpy(row.value_dimension, key->dimension, sizeof row.value_dimension);
     memcpy(row.value, key->value, sizeof row.value);
+    baseline_head(fold, k, &row);
     return row;
 }
 
@@ -83,7 +91,7 @@ struct row *fold_rolling_row(struct fold *fold, uint32_t k, int window, bool *em
     struct tally sum = {0};
     rolling_sum(fold, k, window, &sum);
     *empty = sum.length == 0;
-    struct row head = row_head(fold, key);
+    struct row head = row_head(fold, k);
     head.start_ms = edges->left_ms;
     head.end_ms = edges->right_ms;
     head.rolling = true;
@@ -92,6 +100,8 @@ struct row *fold_rolling_row(struct fold *fold, uint32_t k, int window, bool *em
     head.window = (uint8_t)window;
     head.window_name = fold->config->rolling[window].name;
     head.eligible = *empty ? 0 : headcount_at(fold, key, edges->right_ms);
+    if (!*empty)
+        head.across = across_rolling(fold, k, window);
     struct row *row = row_new(&head, sum.bytes, sum.length);
     tally_free(&sum, &fold->slab);
     return row;
@@ -108,7 +118,7 @@ struct row *fold_calendar_row(struct fold *fold, uint32_t c)
     struct cell *cell = &fold->cell[c];
     const struct key *key = fold->key[cell->key];
     tally_settle(&cell->tally, &fold->slab, &fold->dense);
-    struct row head = row_head(fold, key);
+    struct row head = row_head(fold, cell->key);
     head.start_ms = cell->start_ms;
     head.end_ms = cell->end_ms;
     head.final = cell->final;
@@ -119,17 +129,31 @@ struct row *fold_calendar_row(struct fold *fold, uint32_t c)
     head.window = cell->window;
     head.window_name = calendar_names[cell->window];
     head.eligible = eligible_at_end(fold, cell);
+    head.across = across_calendar(fold, c);
     return row_new(&head, cell->tally.bytes, cell->tally.length);
 }
 
-/* Before a final row goes out: a new revision if its integers are not those of the last one. False: nothing new to say. */
+static uint64_t content_hash(struct fold *fold, struct cell *cell)
+{
+    static const struct metric_across nothing;
+    tally_settle(&cell->tally, &fold->slab, &fold->dense);
+    struct metric_across across = across_calendar(fold, (uint32_t)(cell - fold->cell));
+    uint64_t hash = XXH3_64bits_withSeed(cell->tally.bytes, cell->tally.length, (uint64_t)eligible_at_end(fold, cell));
+    if (memcmp(&across, &nothing, sizeof across) != 0)
+        hash = XXH3_64bits_withSeed(&across, sizeof across, hash);
+    struct row head = {0};
+    baseline_head(fold, cell->key, &head);
+    return head.baseline_count ? XXH3_64bits_withSeed(head.baseline, (size_t)head.baseline_count * sizeof *head.baseline, hash) : hash;
+}
+_Static_assert(sizeof(struct metric_across) == GAP_COUNT * 16 + 3 * 8, "what is hashed has no padding");
+
+/* Before a final row goes out: a new revision if its figures are not those of the last one. False: nothing new to say. */
 static bool revise(struct fold *fold, struct cell *cell)
 {
     if (!cell->final || !cell->changed)
         return true;
     cell_keep_for_checkpoint(fold, (uint32_t)(cell - fold->cell));
-    tally_settle(&cell->tally, &fold->slab, &fold->dense);
-    uint64_t hash = XXH3_64bits_withSeed(cell->tally.bytes, cell->tally.length, (uint64_t)eligible_at_end(fold, cell));
+    uint64_t hash = content_hash(fold, cell);
     cell->changed = false;
     if (cell->revision && hash == cell->final_hash)
         return false;
@@ -278,7 +302,7 @@ void outlets_again(struct fold *fold, int outlet)
     for (uint32_t c = 0; c < fold->cells_made; c++) {
         struct cell *cell = &fold->cell[c];
         cell->published &= (uint8_t)~bit; /* also of one that waits: a change that came to nothing must not hold it back */
-        if (!cell->used || cell->waits & bit || key_is_agent(fold->key[cell->key]))
+        if (!cell->used || cell->kept || cell->window == WINDOW_BASELINE || cell->waits & bit || key_is_agent(fold->key[cell->key]))
             continue;
         cell->waits |= bit;
         queue_put(&fold->queue[outlet][CONFIG_ROLLING_MAX + cell->window], c);
@@ -312,6 +336,7 @@ uint64_t fold_flush(struct fold *fold, bool all)
 {
     uint64_t left = 0;
     int64_t unbounded = INT64_MAX;
+    baseline_restate(fold, 0, true);
     for (int o = 0; o < fold->setup.outlets; o++) {
         if (all)
             outlets_again(fold, o);

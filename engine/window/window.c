@@ -26,6 +26,8 @@ int fold_new(const struct config *config, const struct fold_setup *setup, struct
     fold->key_slot = fold_slots(fold->key_slots);
     fold->cell_slot = fold_slots(fold->cell_slots);
     fold->cell_free = NONE;
+    fold->newest_start_ms = INT64_MIN;
+    fold->view = fold_must(calloc(1, sizeof *fold->view));
     slab_init(&fold->slab);
     *out = fold;
     return 0;
@@ -40,6 +42,7 @@ void fold_free(struct fold *fold)
     outlets_close(fold);
     spans_close(fold);
     recall_held_close(&fold->recalls);
+    across_close(fold);
     for (int i = 0; i < fold->setup.shards; i++)
         free(fold->shard[i].key);
     free(fold->rolling.bytes);
@@ -56,6 +59,7 @@ void fold_free(struct fold *fold)
 void fold_reload(struct fold *fold, const struct config *config)
 {
     fold->config = config;
+    baseline_forget_values(fold);
     for (int o = 0; o < fold->setup.outlets; o++) { /* the same integers may mean other metrics now */
         outlets_again(fold, o);
         for (int q = 0; q < QUEUES; q++)
@@ -162,6 +166,7 @@ static void flush_calendar(struct fold *fold)
             agents_calendar(fold, c, &sum);
         cell_add(fold, c, sum.bytes, sum.length);
     }
+    baseline_add(fold, group->key, group->at_ms, &sum);
     tally_free(&sum, &fold->slab);
 }
 
@@ -177,6 +182,7 @@ static void bound_group(struct fold *fold, struct group *group, int64_t at_ms)
         group->start_ms = start_ms > group->start_ms ? start_ms : group->start_ms;
         group->end_ms = end_ms < group->end_ms ? end_ms : group->end_ms;
     }
+    baseline_bound(&fold->zone[fold->key[group->key]->zone], at_ms, &group->start_ms, &group->end_ms);
 }
 
 static void add_calendar(struct fold *fold, uint32_t k, int64_t at_ms, const uint8_t *runs, uint32_t length)
@@ -201,7 +207,7 @@ static void apply_cell(struct fold *fold, const struct shard_clock *shard, const
     int64_t at_ms = cell->pane * fold->setup.pane_ms + fold->setup.pane_from_ms;
     if (fold->rolling_count)
         add_rolling(fold, k, at_ms, cell->spans, cell->runs, cell->length);
-    if (fold->config->calendar)
+    if (fold->config->calendar || fold->config->baseline.given)
         add_calendar(fold, k, at_ms, cell->runs, cell->length);
 }
 
@@ -340,6 +346,7 @@ int fold_step(struct fold *fold, int64_t clock_ms)
             fold->generation[o] = generation;
         }
     }
+    baseline_restate(fold, clock_ms, false);
     return moved + (int)outlets_publish(fold, clock_ms);
 }
 
@@ -354,7 +361,8 @@ void fold_rows(struct fold *fold, fold_each *each, void *context)
 {
     for (uint32_t c = 0; c < fold->cells_made; c++) {
         struct cell *cell = &fold->cell[c];
-        if (!cell->used || key_is_agent(fold->key[cell->key]) || tally_is_zero(&cell->tally, &fold->slab, &fold->dense))
+        if (!cell->used || cell->window == WINDOW_BASELINE || key_is_agent(fold->key[cell->key]) ||
+            tally_is_zero(&cell->tally, &fold->slab, &fold->dense))
             continue;
         cell->final = true;
         cell->revision = 1;

@@ -18,6 +18,9 @@ enum {
     CONFIG_TOPIC_MAX = 64,       /* source topics */
     CONFIG_TENANT_MAX = 1024,    /* tenants with settings of their own */
     CONFIG_PROPERTY_MAX = 64,    /* librdkafka properties handed on */
+    CONFIG_BASELINE_MAX = 32,    /* metrics that are held against the baseline */
+    CONFIG_GOAL_MAX = 64,
+    CONFIG_BOARD_MAX = 32,       /* leaderboards */
 };
 
 enum calendar_window { /* in ascending length; bit i of config.calendar */
@@ -63,6 +66,46 @@ struct config_property {
     char *key, *value;
 };
 
+struct config_instant {
+    bool local; /* `at` is a date of the tenant's zone, in days since 1970; else ms */
+    int64_t at;
+};
+
+struct config_baseline { /* [from, to) */
+    bool given;
+    struct config_instant from, to;
+    int count;
+    int metric[CONFIG_BASELINE_MAX];     /* enum metric */
+    char name[CONFIG_BASELINE_MAX][48];  /* "csat_change" */
+};
+
+struct config_place { /* rows of a scope and a window */
+    uint32_t scope;
+    bool rolling;
+    int window; /* index into rolling, or enum calendar_window */
+};
+
+struct config_goal {
+    char field[48];             /* "goal.NAME" */
+    const char *name;           /* in it */
+    int metric, measure;        /* enum metric or enum measure; the other is -1 */
+    bool per_day;               /* of a measure: divided by the window's days */
+    bool down;                  /* at most the target, else at least */
+    struct config_place place;
+    char *value[DIMENSION_MAX]; /* of the scope's dimensions; NULL: any */
+    double target;
+    bool alert;
+    int64_t for_ms;             /* an alert waits so long */
+    double clear;               /* and is over when the target is met by so much */
+    int line;
+};
+
+struct config_board {
+    int metric;
+    struct config_place place;
+    char name[256]; /* "top:usage_rate:team:day" */
+};
+
 struct config {
     char *path;   /* the file it came from */
     char id[9];   /* 8 hexadecimal digits: XXH3 of what changes numbers, so equal settings have equal ids */
@@ -95,6 +138,12 @@ struct config {
     struct config_topic topic[CONFIG_TOPIC_MAX];
     int kafka_property_count; /* kafka.properties: librdkafka's own keys, handed on as they are */
     struct config_property kafka_property[CONFIG_PROPERTY_MAX];
+    struct config_baseline baseline;
+    int goal_count;
+    struct config_goal *goal;
+    int board_count;
+    struct config_board board[CONFIG_BOARD_MAX];
+    uint64_t serial; /* a configuration that was loaded later has a higher one; not part of the id */
 };
 
 /* Reads `path`. On any fault returns ERR_CONFIG after writing every fault to `faults` (may be NULL), one a line:

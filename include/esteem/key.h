@@ -31,7 +31,9 @@ static inline struct scope_key key_within(const struct scope_key *key)
 }
 
 uint64_t key_hash(const struct scope_key *key);
-/* The fold that owns it; the key of an agent lies where the key lies that it is within. */
+/* The key of all its channels together: itself where it has none. Its strings are the key's. */
+struct scope_key key_without_channel(const struct scope_key *key);
+/* The fold that owns it: one for a key, those of its channels, which are compared there, and those of agents within them. */
 uint32_t key_fold(const struct scope_key *key, int folds);
 
 /* Keys known to exist, counted a scope: the one place that decides which key is beyond limits.keys and so goes to __other__.

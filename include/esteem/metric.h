@@ -64,7 +64,27 @@ struct metric_value metric_share_ratio(int64_t k1, int64_t n1, int64_t k2, int64
 /* Pearson's r of sums; absent for fewer than 3 pairs, or where one side does not vary. E.g. (1,1) (2,2) (3,3): 1. */
 struct metric_value metric_correlation(int64_t n, int64_t x, int64_t y, int64_t xx, int64_t yy, int64_t xy);
 
+/* ---- what a figure takes from other rows of its window: their fold fills it in ---- */
+
+enum gap { GAP_csat, GAP_nps, GAP_aht_ms, GAP_service_level, GAP_COUNT };
+extern const enum metric gap_metrics[GAP_COUNT]; /* of which the channels' figures are compared */
+
+struct metric_across { /* all 0: nothing to compare with */
+    struct {
+        double value; /* largest less smallest */
+        int64_t n;    /* channels whose figure rests on metrics.min_n or more; 0: absent */
+    } gap[GAP_COUNT];
+#define METRIC_ACROSS(X) X(others_closed) X(others_converted) X(week_earlier_closed)
+#define X(name) int64_t name;
+    METRIC_ACROSS(X) /* the tenant's other channels; the same hour, day or week of the week before */
+#undef X
+};
+/* Whether the metric needs more than its own row's integers. */
+bool metric_is_across(enum metric metric);
+
 struct row_view;
+/* One metric of a view whose integers are there. */
+struct metric_value metric_one(const struct row_view *view, enum metric metric);
 /* All metrics of a view whose integers are there. */
 void metric_all(struct row_view *view);
 

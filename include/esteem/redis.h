@@ -42,7 +42,7 @@
 enum {
     REDIS_ROWS_MAX = 2048, /* a transaction keeps Redis busy for as long: some 6 ms */
     REDIS_BYTES_MAX = 16 << 20,
-    REDIS_KEYS_MAX = 3 << 20, /* 40 to 56 bytes each */
+    REDIS_KEYS_MAX = 3 << 20, /* 48 to 64 bytes each */
     REDIS_CHANGED_MAX = 1000,
     REDIS_PAUSE_MS = 1000,
     REDIS_PAUSE_MAX_MS = 60000,

@@ -27,6 +27,9 @@ struct row {
     uint8_t value_count;
     uint8_t value_dimension[DIMENSION_MAX]; /* dimension of value i, ascending */
     const struct config *config; /* under which it is published; outlives the row */
+    struct metric_across across;
+    int baseline_count;      /* config's baseline metrics, or 0 */
+    const double *baseline;  /* their values in the baseline; NAN: none */
     const char *window_name; /* "5m", "hour": all strings point into the block */
     const char *tenant;
     const char *scope;       /* canonical: "queue=billing,channel=chat", values percent-encoded; "all" */
@@ -35,13 +38,26 @@ struct row {
     const uint8_t *runs;     /* packed integers (tally.h) */
 };
 
+/* A figure of a row that the configuration asks for, beside the metrics. Its number is the same in all rows of one configuration. */
+struct row_extra {
+    const char *name;   /* "csat_change", "goal.north_csat" */
+    enum family family;
+    struct metric_value value;
+    bool about;         /* a goal that is about this row */
+    bool met;           /* it is, if there is a value */
+};
+enum { ROW_EXTRA_MAX = CONFIG_BASELINE_MAX + CONFIG_GOAL_MAX };
+
 /* A row with its metrics worked out. Large (kept by its user, one a thread) and reusable. */
 struct row_view {
     const struct row *row;
     const struct config *config;
     bool employees; /* the privacy rule lets employee figures out */
     int64_t measure[MEASURE_COUNT];
+    struct metric_across across;
     struct metric_value metric[METRIC_COUNT];
+    int extras;
+    struct row_extra extra[ROW_EXTRA_MAX];
     struct tally_dense dense; /* histograms: value[histogram_id(...)] */
 };
 

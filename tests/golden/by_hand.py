@@ -19,7 +19,9 @@ def row_of(rows, window, start, scope):
 def value_of(row, name):
     if name in row["measures"]:
         return row["measures"][name]
-    name, _, part = name.partition(".")
+    if name in row["metrics"]:
+        return row["metrics"][name]["value"]
+    name, _, part = name.rpartition(".") if "." in name else (name, "", "")
     return row["metrics"][name].get(part or "value") if name in row["metrics"] else None
 
 

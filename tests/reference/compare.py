@@ -46,7 +46,7 @@ def row_differences(a, b, ignore, with_n):
                 if p.get(low) != q.get(low):
                     yield "histogram %s[%s]" % (h, low), p.get(low), q.get(low)
     x, y = a.get("metrics", {}), b.get("metrics", {})
-    names = ("value", "low", "high", "moe") + (("n", "small") if with_n else ())
+    names = ("value", "low", "high", "moe", "met") + (("n", "small") if with_n else ())
     for k in sorted(x.keys() | y.keys()):
         if k in ignore:
             continue

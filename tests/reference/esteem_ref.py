@@ -45,12 +45,12 @@ from functools import lru_cache
 import ref_config
 from ref_events import Refused, parse_time, read
 from ref_measures import Contributions
-from ref_metrics import across, metrics
+from ref_metrics import across, changes, goals, metrics
 from ref_windows import Windows
 
 # --so-far: one table, to be dropped later.
 LATER_MEASURES = set()
-LATER_METRICS = set("""csat_gap nps_gap aht_gap_ms sl_gap conversion_lift volume_change""".split())
+LATER_METRICS = set()
 
 
 def employee(name):
@@ -112,6 +112,7 @@ def rows(events, cfg, at=None, so_far=False):
             memo[key] = metrics(m, hist, cfg)
         return dict(memo[key])
 
+    before = {key[:3]: figures({k: v for k, v in c.m.items() if v}, c.hist) for key, c in win.baseline.items()}
     for (family, label), cells in win.cells.items():
         done = {}
         for key, c in cells.items():
@@ -125,6 +126,9 @@ def rows(events, cfg, at=None, so_far=False):
             if any(k != "eligible_agents" for k in m):
                 done[key] = (m, figures(m, c.hist))
         across(done, cfg, label if family == "calendar" else "", win.zone)
+        for (tenant, i, values, start), (m, mets) in done.items():
+            changes(mets, before.get((tenant, i, values), {}), cfg)
+            goals(mets, m, cfg, cfg.scopes[i], values, label, start, cells[tenant, i, values, start].end)
 
         def order(key):
             return key[3], key[0], scope_text(cfg, key)
@@ -138,7 +142,7 @@ def rows(events, cfg, at=None, so_far=False):
                 if so_far and name in LATER_METRICS:
                     continue
                 x = {k: number(v) for k, v in mets[name].items()}
-                if x["n"] < cfg.min_n:
+                if x["n"] < cfg.min_n and not x.pop("exact", False):
                     x["small"] = True
                 out[name] = x
             final = family == "calendar"

@@ -54,7 +54,37 @@ def config(seed):
         out.append("  %s: {timezone: %s}" % (t if " " not in t else '"%s"' % t, z))
     out += ["retention: {interaction: %s, correction: 8d, ids: 24h}" % pick(["7d", "7d", "3d", "1d"]),
             "limits: {keys: 100000, interactions: 10000000, message: 1MiB}"]
-    return "\n".join(out) + "\n"
+    return "\n".join(out + baseline(seed) + goals(seed, scopes, rolling + calendar)) + "\n"
+
+
+METRICS = """csat nps csat_mean aht_ms aht_p90_ms service_level abandon_rate transfer_rate cost_per_contact usage_rate
+    usage_vs_expected csat_lift aht_csat_r conversion_rate""".split()
+
+
+def baseline(seed):
+    r = random.Random("baseline %d" % seed)
+    if seed % 4 == 3:
+        return []
+    first = r.randrange(17, 28)
+    period = r.choice(["from: 2026-10-%02d, to: 2026-11-%02d" % (first, r.randrange(1, 8)),
+                       "from: 2026-10-%02d, to: 2026-10-%02d" % (first, first + 2),
+                       "from: 2026-10-%02dT13:30:07+02:00, to: 2026-11-02T01:00:00-05:00" % first])
+    return ["baseline: {%s, metrics: [%s]}" % (period, ", ".join(r.sample(METRICS, r.randrange(1, 9))))]
+
+
+def goals(seed, scopes, windows):
+    r = random.Random("goals %d" % seed)
+    out = ["goals:"] if seed % 5 else []
+    for i in range(r.randrange(1, 7) if out else 0):
+        scope = r.choice(scopes)
+        what = r.choice(["metric: csat", "metric: nps", "metric: aht_ms", "metric: abandon_rate", "metric: usage_vs_expected",
+                         "metric: talk_avg_ms, direction: down", "metric: opportunity_rate, direction: up", "metric: csat_gap",
+                         "measure: uses, per: day, direction: up", "measure: use_cost, direction: down",
+                         "measure: offered, direction: up"])
+        match = ", match: {%s: %s}" % (scope[0], r.choice(["billing", "chat", "north"])) if scope and r.random() < 0.3 else ""
+        out.append("  - {name: g%d, %s, scope: [%s]%s, window: %s, target: %s}" % (
+            i, what, ", ".join(scope), match, r.choice(windows), r.choice(["50", "80", "200000", "0.5", "12"])))
+    return out
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Configuration: a small YAML (or JSON) reader and the keys of SEMANTICS section 6."""
 import json
 import re
+from datetime import date, datetime
 
 BASE_DIMS = ["site", "channel", "queue", "team", "agent", "brand", "language",
              "direction", "reason", "campaign", "element"]
@@ -21,6 +22,13 @@ def duration(v):
     if v == 0:
         return 0
     raise ConfigError("duration %r" % (v,))
+
+
+def instant(text):
+    """A date -> ("day", its number since 1970); a time with its zone -> ("ms", milliseconds)."""
+    if len(text) == 10:
+        return "day", date.fromisoformat(text).toordinal() - date(1970, 1, 1).toordinal()
+    return "ms", int(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000)
 
 
 def size(v):
@@ -241,6 +249,10 @@ class Config:
         self.min_n = get("metrics.min_n", 10)
         self.min_employees = get("privacy.min_employees", 5)
         self.retention = duration(get("retention.interaction", "7d"))
+        b = get("baseline", None) or {}
+        self.baseline = (instant(b["from"]), instant(b["to"])) if b else None
+        self.baseline_metrics = list(b.get("metrics", []))
+        self.goals = list(get("goals", []))
         self.max_message = size(get("limits.message", "1MiB"))
 
     def zone(self, tenant):

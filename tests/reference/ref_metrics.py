@@ -196,3 +196,48 @@ def across(rows, cfg, kind, zone_of):
             was = before[0].get("closed", 0) if before else 0
             if was:
                 mets["volume_change"] = {"value": 100 * (m.get("closed", 0) - was) / was, "n": m.get("closed", 0)}
+
+
+# Of these a change is told in per cent of what was, of all others (shares and scores) in points.
+RELATIVE = set("""csat_mean ces_mean aht_csat_r conversation_aht_ms transfers_per_contact repeat_id_rate restatement_rate
+    cost_per_contact cost_per_resolution expected_opportunities csat_lift_ratio value_per_contact concurrency
+    spend_per_agent""".split())
+
+
+def changes(mets, before, cfg):
+    """Adds <metric>_change to a row's metrics; before: those of the baseline's integers."""
+    for name in cfg.baseline_metrics:
+        if name in mets and name in before:
+            now, was = mets[name]["value"], before[name]["value"]
+            relative = name in RELATIVE or name.endswith("_ms")
+            if was or not relative:
+                mets[name + "_change"] = {"value": 100 * (now - was) / was if relative else now - was, "n": mets[name]["n"]}
+
+
+# Less is better of these; of a metric in neither, and of a measure, the goal says so.
+DOWN = set("""aht_csat_r conversation_aht_ms hold_rate abandon_rate transfer_rate transfers_per_contact repeat_id_rate restatement_rate
+    cost_per_contact cost_per_resolution leg_abandon_rate csat_gap nps_gap sl_gap""".split()) - {"aht_csat_r"}
+
+
+def goals(mets, m, cfg, scope, values, label, start, end):
+    """Adds goal.<name> to a row's metrics; scope and values: the row's dimensions."""
+    here = dict(zip(scope, values))
+    for g in cfg.goals:
+        if set(g.get("scope") or []) != set(scope) or g["window"] != label or \
+                any(here.get(d) != str(v) for d, v in (g.get("match") or {}).items()):
+            continue
+        name = g.get("metric")
+        if name and name not in mets:
+            continue
+        if name:
+            value, n = mets[name]["value"], mets[name]["n"]
+        else:
+            value = n = m.get(g["measure"], 0)
+            if g.get("per"):
+                days = (end - start) / 86400000
+                value /= round(days) if label in ("day", "week", "month") else days
+        down = g.get("direction") == "down" or name in DOWN or bool(name) and name.endswith("_ms") and not g.get("direction")
+        target = g["target"]
+        mets["goal." + g["name"]] = {"value": 100 * value / target, "n": n, "met": value <= target if down else value >= target}
+        if not name:
+            mets["goal." + g["name"]]["exact"] = True   # a count is never small

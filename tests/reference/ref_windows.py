@@ -34,6 +34,7 @@ class Windows:
                 self.cells[("rolling", label)] = {}
         self._keys = {}
         self._zones = {}
+        self.baseline = {}      # (tenant, scope number, key) -> Cell
         for p in contributions.points:
             self.point(*p)
         intervals = {}
@@ -46,7 +47,7 @@ class Windows:
             for spans in agents.values():
                 for a, b in union(spans):
                     self.span(tenant, [k], a, b, "engaged_ms")
-        for cells in self.cells.values():
+        for cells in [*self.cells.values(), self.baseline]:
             for c in cells.values():
                 for name, who in c.agents.items():
                     c.m[name] = len(who)
@@ -85,12 +86,21 @@ class Windows:
                 if t >= self.at - length:
                     yield self.cells[("rolling", label)], self.at - length, self.at
 
+    def period(self, tenant):
+        """The baseline's [from, to) in the tenant's zone; () without one."""
+        z = self.zone(tenant)
+        return tuple(z.first_instant(at) if kind == "day" else at for kind, at in self.cfg.baseline or ())
+
     def point(self, tenant, dims, t, m, hist):
         keys = self.keys(dims)
         agent = dims.get("agent")
         distinct = [name for base, name in DISTINCT.items() if base in m] if agent is not None else ()
         hist = [(name, bucket(v)) for name, v in hist]
-        for cells, start, end in self.places(tenant, t):
+        places = list(self.places(tenant, t))
+        period = self.period(tenant)
+        if period and period[0] <= t < period[1]:
+            places.append((self.baseline, *period))
+        for cells, start, end in places:
             for k in keys:
                 c = self.cell(cells, tenant, k, start, end)
                 cm = c.m
@@ -115,6 +125,11 @@ class Windows:
                         m = self.cell(cells, tenant, k, start, end).m
                         m[measure] = m.get(measure, 0) + ms
                     t = end
+            period = self.period(tenant)
+            ms = min(period[1], b) - max(period[0], a) if period else 0
+            for k in keys if ms > 0 else ():
+                m = self.cell(self.baseline, tenant, k, *period).m
+                m[measure] = m.get(measure, 0) + ms
         if self.at is not None:
             for label, length in self.cfg.rolling:
                 start = self.at - length

@@ -1,6 +1,7 @@
 #include "support/folding.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,7 +27,8 @@ static bool take(void *context, struct row *row)
     uint64_t times = shown->times + 1;
     *shown = (struct shown){.start_ms = row->start_ms, .end_ms = row->end_ms, .revision = row->revision, .final = row->final,
                             .partial = row->partial, .rolling = row->rolling, .last = row->last, .running = row->running,
-                            .inexact = row->inexact, .times = times,
+                            .inexact = row->inexact, .times = times, .across = row->across,
+                            .baseline = row->baseline_count ? row->baseline[0] : NAN,
                             .offered = figure_in(row->runs, row->runs_length, MEASURE_offered),
                             .handled = figure_in(row->runs, row->runs_length, MEASURE_handled),
                             .active = figure_in(row->runs, row->runs_length, MEASURE_active_agents),
@@ -63,18 +65,16 @@ void folding_end(struct folding *folding)
 }
 
 /* A cell of a key, which is named first when it is new. */
-static void put(struct folding *folding, const struct scope_key *key, enum measure measure, int64_t at_ms, int64_t n)
+static void put(struct folding *folding, const struct scope_key *key, const struct tally_run *run, int64_t at_ms)
 {
-    static uint64_t named[256];
-    static uint32_t count;
     uint32_t number = 0;
-    while (number < count && named[number] != key_hash(key))
+    while (number < folding->keys && folding->key[number] != key_hash(key))
         number++;
-    if (number == count) {
-        named[count++] = key_hash(key);
+    if (number == folding->keys) {
+        cr_assert_lt(number, sizeof folding->key / sizeof *folding->key);
+        folding->key[folding->keys++] = key_hash(key);
         batch_put_key(folding->batch, number, key);
     }
-    const struct tally_run *run = run_of(measure, n);
     batch_put_cell(folding->batch, number, at_ms / 1000, true, run->bytes, run->length);
 }
 
@@ -94,7 +94,7 @@ static void feed(struct folding *folding, const char *queue, const char *agent, 
     struct scope_key key = {.tenant = "acme"};
     with(&key, DIMENSION_queue, queue);
     with(&key, SCOPE_AGENTS_BIT, agent);
-    put(folding, &key, measure, at_ms, n);
+    put(folding, &key, run_of(measure, n), at_ms);
 }
 
 void folding_feed_place(struct folding *folding, const char *team, const char *agent, int64_t at_ms, int64_t n)
@@ -102,7 +102,7 @@ void folding_feed_place(struct folding *folding, const char *team, const char *a
     struct scope_key key = {.tenant = "acme"};
     with(&key, DIMENSION_team, team);
     with(&key, DIMENSION_agent, agent);
-    put(folding, &key, MEASURE_offered, at_ms, n);
+    put(folding, &key, run_of(MEASURE_offered, n), at_ms);
 }
 
 void folding_roster(struct folding *folding, const char *agent, const char *team, int64_t at_ms)
@@ -113,15 +113,23 @@ void folding_roster(struct folding *folding, const char *agent, const char *team
     batch_put_roster(folding->batch, &change);
 }
 
-void folding_feed(struct folding *folding, const char *queue, int64_t at_ms, int64_t n)
+void folding_put(struct folding *folding, const char *queue, const char *channel, int64_t at_ms, const struct tally_run *run)
 {
-    feed(folding, queue, NULL, MEASURE_offered, at_ms, n);
+    struct scope_key key = {.tenant = "acme"};
+    with(&key, DIMENSION_channel, channel);
+    with(&key, DIMENSION_queue, queue);
+    put(folding, &key, run, at_ms);
 }
 
 void folding_feed_agent(struct folding *folding, const char *queue, const char *agent, enum measure measure, int64_t at_ms, int64_t n)
 {
     feed(folding, queue, NULL, measure, at_ms, n);
     feed(folding, queue, agent, measure, at_ms, n);
+}
+
+void folding_feed(struct folding *folding, const char *queue, int64_t at_ms, int64_t n)
+{
+    folding_put(folding, queue, NULL, at_ms, run_of(MEASURE_offered, n));
 }
 
 void folding_tick(struct folding *folding, int64_t clock_ms)

@@ -11,6 +11,8 @@ struct shown {
     uint32_t revision;
     bool final, partial, rolling, last, running, inexact;
     uint64_t times; /* how often it was shown */
+    struct metric_across across;
+    double baseline; /* of its first metric; NAN: none */
 };
 
 struct folding {
@@ -25,6 +27,8 @@ struct folding {
     uint64_t generation, rows;
     struct shown shown[4096];
     int count;
+    uint64_t key[512]; /* hashes of the keys that the fold was told */
+    uint32_t keys;
 };
 
 void folding_begin(struct folding *folding, const char *yaml, int shards);
@@ -38,6 +42,8 @@ void folding_feed_agent(struct folding *folding, const char *queue, const char *
 void folding_feed_place(struct folding *folding, const char *team, const char *agent, int64_t at_ms, int64_t n);
 /* A change of the roster; `team` NULL: a removal. */
 void folding_roster(struct folding *folding, const char *agent, const char *team, int64_t at_ms);
+/* Any integers of a queue and a channel, either of which may be NULL. */
+void folding_put(struct folding *folding, const char *queue, const char *channel, int64_t at_ms, const struct tally_run *run);
 /* Hands the batch over and steps once. The watermark goes with it. */
 void folding_tick(struct folding *folding, int64_t clock_ms);
 /* Steps until nothing is due any more, moving the clock by a minute at most. */

@@ -124,6 +124,31 @@ Test(calendar, Havana_changes_at_midnight)
     expect(CALENDAR_DAY, "2026-03-08T12:00:00Z", "2026-03-08T05:00:00Z", "2026-03-09T04:00:00Z");
 }
 
+static void expect_week_earlier(enum calendar_window window, const char *start, const char *earlier)
+{
+    char text[TIME_TEXT_MAX] = "none";
+    int64_t earlier_ms;
+    if (calendar_week_earlier(calendar, window, ms(start), &earlier_ms))
+        event_time_format(earlier_ms, text);
+    cr_expect_str_eq(text, earlier, "%s %s: %s", calendar_names[window], start, text);
+}
+
+Test(calendar, a_week_earlier_is_the_same_local_time)
+{
+    in_zone("Europe/Berlin"); /* winter time from 2026-10-25 on */
+    expect_week_earlier(CALENDAR_HOUR, "2026-10-21T10:00:00Z", "2026-10-14T10:00:00Z");
+    expect_week_earlier(CALENDAR_HOUR, "2026-10-27T11:00:00Z", "2026-10-20T10:00:00Z");
+    expect_week_earlier(CALENDAR_DAY, "2026-10-26T23:00:00Z", "2026-10-19T22:00:00Z");
+    expect_week_earlier(CALENDAR_WEEK, "2026-10-25T23:00:00Z", "2026-10-18T22:00:00Z");
+    expect_week_earlier(CALENDAR_HOUR, "2026-10-25T00:00:00Z", "2026-10-18T00:00:00Z"); /* both 2 o'clocks, one before */
+    expect_week_earlier(CALENDAR_HOUR, "2026-10-25T01:00:00Z", "2026-10-18T00:00:00Z");
+    expect_week_earlier(CALENDAR_HOUR, "2026-11-01T01:00:00Z", "2026-10-25T00:00:00Z"); /* of two, the first */
+    expect_week_earlier(CALENDAR_HOUR, "2026-04-05T00:00:00Z", "none");                 /* 2 o'clock on 2026-03-29 there was not */
+    in_zone("Pacific/Apia"); /* no 2011-12-30 */
+    expect_week_earlier(CALENDAR_HOUR, "2012-01-05T10:00:00Z", "none");
+    expect_week_earlier(CALENDAR_DAY, "2012-01-05T10:00:00Z", "2011-12-30T10:00:00Z"); /* the first instant of the next date */
+}
+
 Test(calendar, years_beyond_the_table_follow_the_footers_rule)
 {
     in_zone("Europe/Berlin");

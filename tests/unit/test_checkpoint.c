@@ -111,21 +111,24 @@ __attribute__((format(printf, 2, 3))) static void say(int p, const char *format,
 }
 
 /* Events of contacts spread over all partitions: in any order, with duplicates, corrections, roster changes and rubbish; since the second
- * version with customers who come back, agents' states and opportunities. */
+ * version with channels, customers who come back, agents' states, opportunities and conversions. */
 static void make_feed_of(uint64_t seed, int contacts, bool first_version)
 {
+    static const char *const channel[] = {"chat", "email", "voice"};
     struct chance chance = {seed}, more = {seed + 1000};
     int id = 0;
     for (int c = 0; c < contacts; c++) {
         int64_t t = T + c * INT64_C(2000) + chance_below(&chance, 8000), queue = chance_below(&chance, 5), agent = chance_below(&chance, 12);
         int p = (int)chance_below(&chance, PARTITIONS);
-        char customer[40];
-        snprintf(customer, sizeof customer, ",\"customer\":\"k%d\"", c % 90);
+        char place[64];
+        snprintf(place, sizeof place, ",\"channel\":\"%s\",\"customer\":\"k%d\"", channel[c % 3], c % 90);
 #define ANY (int)chance_below(&chance, PARTITIONS)
-        say(ANY, "{\"id\":\"e%d\",\"type\":\"interaction.offered\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\",\"queue\":\"q%" PRId64 "\"%s}", id++, t, c, queue, first_version ? "" : customer);
+        say(ANY, "{\"id\":\"e%d\",\"type\":\"interaction.offered\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\",\"queue\":\"q%" PRId64 "\"%s}", id++, t, c, queue, first_version ? "" : place);
         if (!first_version) {
             static const char *const states[] = {"ready", "busy", "wrap", "away", "offline"};
             say((int)chance_below(&more, PARTITIONS), "{\"id\":\"z%d\",\"type\":\"agent.state\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"agent\":\"a%" PRId64 "\",\"state\":\"%s\"}", c, t + chance_below(&more, 3) * 1000, agent, states[chance_below(&more, 5)]);
+            if (c % 7 == 0)
+                say((int)chance_below(&more, PARTITIONS), "{\"id\":\"v%d\",\"type\":\"conversion.made\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\",\"value\":1}", c, t + 1000, c);
             say((int)chance_below(&more, PARTITIONS), "{\"id\":\"o%d\",\"type\":\"opportunity.seen\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\"}", c, t + 50000, c);
         }
         say(p, "{\"id\":\"e%d\",\"type\":\"interaction.answered\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\",\"agent\":\"a%" PRId64 "\"}", id++, t + chance_below(&chance, 40000), c, agent);
@@ -167,7 +170,7 @@ static void drop_feed(void)
 /* ---- an engine that can be killed ---- */
 
 #define SETTINGS "time: {mode: replay, out_of_order: 30m, idle_after: 1h}\nretention: {ids: 8d}\nwindows: {rolling: [1m, 10m, 2h], calendar: [quarter_hour, hour, day]}\n" \
-                 "scopes: [[], [queue], [team], [agent], [team, queue]]\npublish: {tick: 100ms}\n"
+                 "scopes: [[], [queue], [channel], [channel, queue], [team], [agent], [team, queue]]\npublish: {tick: 100ms}\n"
 
 static struct clock_hands hands = {.wall_ms = T, .monotonic_ms = 1};
 static struct row_store store;

@@ -139,7 +139,7 @@ Test(config, of_the_example_names_every_key)
     const char *text = file_text("deploy/esteem.yaml");
     static const char *const lists[] = {"windows.rolling", "windows.calendar", "scopes", "dimensions", "tenants",
                                         "metrics.service_level.rules", "metrics.aht_bands", "kafka.topics",
-                                        "kafka.properties"};
+                                        "kafka.properties", "baseline", "goals", "leaderboards"};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         cr_assert(example_has(text, lists[i]), "%s", lists[i]);
 #define OPTION_DURATION(field, key, fallback, low, high, live, help) cr_assert(example_has(text, key), key);
@@ -621,4 +621,108 @@ Test(config, stands_thousands_of_mutations_of_the_example)
         free(text);
     }
     cr_assert(accepted > 100 && refused > 100, "%d accepted, %d refused", accepted, refused);
+}
+
+/* --- what figures are held against --- */
+
+Test(config, reads_a_baseline_of_dates_or_of_times)
+{
+    struct config *config = accept("baseline: {from: 2026-09-01, to: 2026-10-01, metrics: [csat, aht_ms]}");
+    cr_assert(config->baseline.given && config->baseline.from.local && config->baseline.count == 2);
+    cr_assert_eq(config->baseline.from.at, 20697);
+    cr_assert_eq(config->baseline.to.at, 20697 + 30);
+    cr_assert_str_eq(config->baseline.name[1], "aht_ms_change");
+    config_free(config);
+    config = accept("baseline: {from: \"2026-09-01T00:00:00+02:00\", to: 2026-10-01T00:00:00Z, metrics: [csat]}");
+    cr_assert_eq(config->baseline.from.at, INT64_C(1788213600000));
+    config_free(config);
+    config = accept("baseline: {}");
+    cr_assert_not(config->baseline.given);
+    config_free(config);
+}
+
+Test(config, refuses_what_is_no_baseline)
+{
+    refuse("baseline: {from: 2026-09-01, metrics: [csat]}", "f:1: baseline: needs all three; write {from: 2026-09-01, to: 2026-10-01, metrics: [csat]}");
+    refuse("baseline: {from: 2026-09-01, to: 2026-09-01, metrics: [csat]}", "f:1: baseline.to: is not after `from`; it is the first day that no longer counts");
+    refuse("baseline: {from: 2026-09-01, to: 2026-10-01T00:00:00Z, metrics: [csat]}",
+           "f:1: baseline.to: is a time and `from` is a date; write both as dates, or both as times");
+    refuse("baseline: {from: 2026-9-1, to: 2026-10-01, metrics: [csat]}",
+           "f:1: baseline.from: \"2026-9-1\" is neither a date nor a time; write 2026-09-01 or 2026-09-01T00:00:00+02:00");
+    refuse("baseline: {from: 2026-09-01, to: 2026-10-01, metrics: [csta]}", "f:1: baseline.metrics: \"csta\" is not the name of a metric; did you mean csat?");
+    refuse("baseline: {from: 2026-09-01, to: 2026-10-01, metrics: []}", "f:1: baseline.metrics: names no metric; write [csat, aht_ms], or leave baseline out");
+    refuse("baseline: {from: 2026-09-01, to: 2026-10-01, metrics: [csat_gap]}",
+           "f:1: baseline.metrics: csat_gap compares rows already; take a metric of one row");
+    refuse("baseline: {from: 2026-09-01, to: 2026-10-01, metrics: [esat]}",
+           "f:1: baseline.metrics: esat is an employees' figure, which only leaves in rows of a day or longer; take it out");
+}
+
+#define GOAL(more) "goals: [{name: g, window: day, target: 80" more "}]"
+
+Test(config, reads_goals_with_their_direction)
+{
+    struct config *config = accept("goals: [{name: a, metric: csat, scope: [queue], match: {queue: billing}, window: 1h, target: 80, for: 10m, clear: 2},\n"
+                                   "{name: b, metric: aht_ms, window: day, target: 200000, alert: false},\n"
+                                   "{name: c, measure: use_cost, scope: [agent], window: month, target: 5000, direction: down}]");
+    const struct config_goal *goal = config->goal;
+    cr_assert_eq(config->goal_count, 3);
+    cr_assert_str_eq(goal[0].field, "goal.a");
+    cr_assert(!goal[0].down && goal[1].down && goal[2].down && goal[0].alert && !goal[1].alert);
+    cr_assert(goal[0].for_ms == 600000 && goal[1].for_ms == 300000 && goal[0].clear == 2);
+    cr_assert(goal[0].place.rolling && strcmp(config->rolling[goal[0].place.window].name, "1h") == 0);
+    cr_assert(!goal[1].place.rolling && goal[1].place.window == CALENDAR_DAY && goal[1].place.scope == 0);
+    cr_assert_str_eq(goal[0].value[DIMENSION_queue], "billing");
+    config_free(config);
+}
+
+Test(config, refuses_goals_that_cannot_be)
+{
+    refuse(GOAL(""), "f:1: goals: needs a metric or a measure, one of the two; write {name: north_csat, metric: csat, scope: [team], window: month, target: 80}");
+    refuse(GOAL(", metric: csat, measure: uses"),
+           "f:1: goals: needs a metric or a measure, one of the two; write {name: north_csat, metric: csat, scope: [team], window: month, target: 80}");
+    refuse(GOAL(", metric: talk_avg_ms"),
+           "f:1: goals.direction: is missing, and talk_avg_ms itself has none; write up (at least the target) or down (at most)");
+    refuse(GOAL(", metric: aht_ms, direction: up"), "f:1: goals.direction: aht_ms is better when it goes down; leave direction out");
+    refuse(GOAL(", measure: uses"), "f:1: goals.direction: is missing, and uses itself has none; write up (at least the target) or down (at most)");
+    refuse(GOAL(", measure: use, direction: up"), "f:1: goals.measure: \"use\" is not the name of a measure; did you mean uses?");
+    refuse(GOAL(", metric: csat, per: day"), "f:1: goals.per: is `day`, with a measure; leave it out for a metric");
+    refuse(GOAL(", metric: csat, scope: [brand]"), "f:1: goals.scope: is none of the configured scopes; add it to scopes:, or take another");
+    refuse(GOAL(", metric: csat, match: {queue: q}"),
+           "f:1: goals.match: queue is no dimension of the goal's scope; name it in scope, or take it out");
+    refuse(GOAL(", metric: csat, clear: -1"), "f:1: goals.clear: \"-1\" is not a number of 0 or more, in the unit of the target");
+    refuse("goals: [{name: g, metric: csat, window: 2h, target: 80}]",
+           "f:1: goals.window: \"2h\" is none of the configured windows; add it to windows:, or take another");
+    refuse("goals: [{name: g, metric: csat, window: day, target: 0}]", "f:1: goals.target: \"0\" is not a number above 0: attainment is value / target");
+    refuse("goals: [{name: g, metric: csat, window: day}]",
+           "f:1: goals.target: is missing; write {name: north_csat, metric: csat, scope: [team], window: month, target: 80}");
+    refuse("goals: [{name: G, metric: csat, window: day, target: 1}]", "f:1: goals.name: \"G\" cannot be a name; use at most 40 of a-z 0-9 _, a letter first");
+    refuse("goals:\n- {name: g, metric: csat, window: day, target: 1}\n- {name: g, metric: nps, window: day, target: 1}",
+           "f:3: goals.name: g is the goal of line 2 already; take another name");
+}
+
+Test(config, reads_leaderboards_and_refuses_what_is_none)
+{
+    struct config *config = accept("leaderboards: [{metric: usage_rate, scope: [queue, channel], window: day}, {metric: csat, scope: [], window: 1h}]");
+    cr_assert_eq(config->board_count, 2);
+    cr_assert_str_eq(config->board[0].name, "top:usage_rate:channel,queue:day");
+    cr_assert_str_eq(config->board[1].name, "top:csat:all:1h");
+    config_free(config);
+    refuse("leaderboards: [{metric: csat, scope: [queue], window: day}, {metric: csat, scope: [queue], window: day}]",
+           "f:1: leaderboards: is there twice; take one out");
+    refuse("leaderboards: [{metric: csat, scope: [queue]}]", "f:1: leaderboards: needs all three; write {metric: usage_rate, scope: [team], window: day}");
+}
+
+Test(config, changes_goals_and_leaderboards_live_and_a_baseline_not)
+{
+    struct config *old = accept(""), *next = accept("goals: [{name: g, metric: csat, window: day, target: 80}]\nleaderboards: [{metric: csat, scope: [], window: day}]");
+    const char *key = NULL;
+    cr_assert_not(config_needs_restart(old, next, &key));
+    cr_assert_str_neq(old->id, next->id);
+    cr_assert_lt(old->serial, next->serial);
+    config_free(next);
+    next = accept("baseline: {from: 2026-09-01, to: 2026-10-01, metrics: [csat]}");
+    cr_assert(config_needs_restart(old, next, &key));
+    cr_assert_str_eq(key, "baseline");
+    config_free(old);
+    config_free(next);
 }

@@ -1,5 +1,6 @@
 /* The fold: windows that move with a hand-set clock, calendar windows and their revisions, what is published and when. */
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -540,6 +541,196 @@ Test(fold, a_late_contribution_to_a_long_window_is_published_at_its_pace)
     cr_expect_eq(offered("1d", "all", -1), 2);
 }
 
+/* ---- what comes from other rows ---- */
+
+static const char *const channels = "windows: {rolling: [5m], calendar: [hour, day]}\nscopes: [[queue], [channel], [queue, channel]]\nmetrics: {min_n: 2}\n";
+
+/* An answer's CSAT: n of them, of which `top` are satisfied; under the queue, and under its channel. */
+static void answers(const char *channel, int64_t at_ms, int64_t n, int64_t top)
+{
+    folding_put(f, "billing", NULL, at_ms, run_of2(MEASURE_csat_n, n, MEASURE_csat_top, top));
+    folding_put(f, "billing", channel, at_ms, run_of2(MEASURE_csat_n, n, MEASURE_csat_top, top));
+}
+
+static void expect_gap(const char *window, double value, int64_t n)
+{
+    const struct shown *row = folding_row(f, window, "queue=billing", -1);
+    cr_assert_not_null(row);
+    cr_expect(row->across.gap[GAP_csat].value == value && row->across.gap[GAP_csat].n == n, "%s: %g of %lld", window, row->across.gap[GAP_csat].value,
+              (long long)row->across.gap[GAP_csat].n);
+}
+
+Test(fold, a_queue_is_compared_across_its_channels_with_enough_answers)
+{
+    begin(channels);
+    answers("voice", t0, 4, 3);
+    answers("chat", t0, 2, 1);
+    answers("email", t0, 1, 0); /* below min_n */
+    folding_tick(f, t0 + 500);
+    expect_gap("5m", 25, 2);
+    expect_gap("hour", 25, 2);
+    answers("email", t0 + S, 1, 0); /* on it: 75 to 0 */
+    folding_tick(f, t0 + S + 500);
+    expect_gap("5m", 75, 3);
+    folding_settle(f);
+    expect_gap("hour", 75, 3);
+}
+
+/* Only the channel's own key changes: the queue's row comes anew all the same, also the final one, which is another revision then. */
+Test(fold, a_channel_that_changes_brings_its_queues_row_anew)
+{
+    begin(channels);
+    f->watermark_ms = t0;
+    answers("voice", t0, 4, 3);
+    answers("chat", t0, 2, 1);
+    folding_tick(f, t0 + 500);
+    f->watermark_ms = t0 + 2 * H;
+    folding_tick(f, t0 + MIN);
+    cr_expect_eq(folding_row(f, "hour", "queue=billing", t0)->revision, 1);
+    folding_put(f, "billing", "chat", t0, run_of(MEASURE_csat_top, -1));
+    folding_tick(f, t0 + MIN + 500);
+    expect_gap("5m", 75, 2);
+    folding_settle(f);
+    expect_gap("hour", 75, 2);
+    cr_expect_eq(folding_row(f, "hour", "queue=billing", t0)->revision, 2);
+}
+
+Test(fold, a_channel_is_compared_with_its_tenants_other_channels)
+{
+    begin(channels);
+    folding_put(f, NULL, "voice", t0, run_of2(MEASURE_closed, 4, MEASURE_converted, 1));
+    folding_put(f, NULL, "chat", t0, run_of2(MEASURE_closed, 2, MEASURE_converted, 1));
+    folding_tick(f, t0 + 500);
+    folding_put(f, NULL, "email", t0 + S, run_of(MEASURE_closed, 1));
+    folding_tick(f, t0 + S + 500);
+    const struct shown *row = folding_row(f, "5m", "channel=voice", -1);
+    cr_expect(row->across.others_closed == 3 && row->across.others_converted == 1);
+    row = folding_row(f, "5m", "channel=email", -1);
+    cr_expect(row->across.others_closed == 6 && row->across.others_converted == 2);
+    folding_settle(f);
+    row = folding_row(f, "hour", "channel=chat", t0);
+    cr_expect(row->across.others_closed == 5 && row->across.others_converted == 1);
+}
+
+static void closed(int64_t at_ms, int64_t n)
+{
+    folding_put(f, "billing", NULL, at_ms, run_of(MEASURE_closed, n));
+}
+
+static int64_t week_earlier(const char *window, int64_t start_ms)
+{
+    const struct shown *row = folding_row(f, window, "queue=billing", start_ms);
+    return row ? row->across.week_earlier_closed : -1;
+}
+
+Test(fold, a_correction_of_last_week_brings_this_weeks_row_anew)
+{
+    begin(channels);
+    f->watermark_ms = t0;
+    closed(t0, 10);
+    folding_tick(f, t0);
+    f->watermark_ms = t0 + 7 * DAY;
+    closed(t0 + 7 * DAY, 12);
+    folding_tick(f, t0 + 7 * DAY);
+    cr_expect_eq(week_earlier("hour", t0 + 7 * DAY), 10);
+    closed(t0, -1);
+    folding_tick(f, t0 + 7 * DAY + 5 * S);
+    folding_settle(f);
+    cr_expect_eq(week_earlier("hour", t0 + 7 * DAY), 9);
+    cr_expect_eq(week_earlier("day", t0 / DAY * DAY + 7 * DAY), 9);
+    cr_expect_eq(week_earlier("hour", t0), 0);
+}
+
+/* The hour of last week is beyond correction; this week's one is not, and may still change. */
+static void keep_an_hour(void)
+{
+    begin(channels);
+    f->watermark_ms = t0;
+    closed(t0, 10);
+    folding_tick(f, t0);
+    f->watermark_ms = t0 + 7 * DAY;
+    closed(t0 + 7 * DAY, 12);
+    folding_tick(f, t0 + 7 * DAY);
+    f->watermark_ms = t0 + H + 8 * DAY + 1;
+    folding_tick(f, t0 + 9 * DAY);
+    folding_settle(f);
+}
+
+Test(fold, closed_contacts_are_kept_for_the_week_after_and_nothing_else_of_them)
+{
+    keep_an_hour();
+    uint64_t windows = fold_counts(f->fold).calendar_windows, beyond = fold_counts(f->fold).beyond_correction;
+    f->count = 0;
+    closed(t0, 1); /* too late for its hour, in time for its day */
+    closed(t0 + 7 * DAY, 1);
+    folding_tick(f, f->clock_ms + S);
+    folding_settle(f);
+    cr_expect_eq(fold_counts(f->fold).beyond_correction, beyond + 1);
+    cr_expect_eq(week_earlier("hour", t0 + 7 * DAY), 10);
+    f->generation++; /* nobody is shown what is kept */
+    f->count = 0;
+    folding_settle(f);
+    cr_expect_null(folding_row(f, "hour", "queue=billing", t0));
+    f->watermark_ms = t0 + H + 16 * DAY;
+    folding_tick(f, t0 + 16 * DAY + H);
+    folding_settle(f);
+    cr_expect_leq(fold_counts(f->fold).calendar_windows, windows);
+    f->watermark_ms++;
+    uint64_t before = fold_counts(f->fold).calendar_windows;
+    folding_tick(f, f->clock_ms + S);
+    cr_expect_eq(fold_counts(f->fold).calendar_windows, before - 1);
+}
+
+/* ---- the baseline ---- */
+
+/* 2026-11-22 in Berlin: [21 November 23:00, 22 November 23:00) UTC. */
+static const char *const with_baseline = "windows: {rolling: [5m], calendar: [hour], timezone: Europe/Berlin}\nscopes: [[queue]]\n"
+                                         "baseline: {from: 2026-11-22, to: 2026-11-23, metrics: [csat]}\n";
+
+static double baseline_of(const char *window, int64_t start_ms)
+{
+    const struct shown *row = folding_row(f, window, "queue=billing", start_ms);
+    return row ? row->baseline : -1;
+}
+
+static void csat(int64_t at_ms, int64_t n, int64_t top)
+{
+    folding_put(f, "billing", NULL, at_ms, run_of2(MEASURE_csat_n, n, MEASURE_csat_top, top));
+}
+
+Test(fold, the_baseline_holds_its_period_to_the_second)
+{
+    begin(with_baseline);
+    csat(t0 - 15 * H - S, 1, 0);  /* before */
+    csat(t0 - 15 * H, 1, 1);      /* the first second */
+    csat(t0 + 9 * H - S, 1, 0);   /* the last */
+    csat(t0 + 9 * H, 1, 0);       /* beyond */
+    folding_tick(f, t0 + 9 * H);
+    folding_settle(f);
+    cr_expect_eq(baseline_of("5m", -1), 50);
+}
+
+/* A contact of the baseline is corrected: every row of the key is shown anew, also final ones, within a minute. */
+Test(fold, a_correction_of_the_baseline_is_told_in_all_rows)
+{
+    begin(with_baseline);
+    f->watermark_ms = t0;
+    csat(t0, 2, 2);
+    folding_tick(f, t0);
+    f->watermark_ms = t0 + 26 * H;
+    csat(t0 + 24 * H, 1, 1);
+    folding_tick(f, t0 + 26 * H);
+    folding_settle(f);
+    const struct shown *row = folding_row(f, "hour", "queue=billing", t0 + 24 * H);
+    cr_expect(row->final && row->revision == 1 && row->baseline == 100);
+    csat(t0, 0, -1);
+    folding_tick(f, f->clock_ms + S);
+    folding_settle(f);
+    folding_settle(f);
+    row = folding_row(f, "hour", "queue=billing", t0 + 24 * H);
+    cr_expect(row->final && row->revision == 2 && row->baseline == 50, "revision %u, %g", row->revision, row->baseline);
+}
+
 /* ---- random contributions, clock and instants against the sums over [end - W, end) ---- */
 
 enum { MOST = 6000, QUEUES = 4 };
@@ -656,4 +847,93 @@ Test(fold, an_increment_may_take_out_a_pane_of_a_key_that_it_brings)
     cr_expect_eq(row->offered, 1);
     folding_end(other);
     free(other);
+}
+
+Test(fold, what_is_kept_for_the_week_after_survives_a_restart)
+{
+    keep_an_hour();
+    struct folding *other = calloc(1, sizeof *other);
+    folding_begin(other, channels, 1);
+    struct fold_load *load = fold_load_new(&other->fold, 1, NULL);
+    cr_expect(carry_over(true, load));
+    fold_load_end(load);
+    fold_restored(other->fold);
+    other->watermark_ms = f->watermark_ms;
+    folding_tick(other, f->clock_ms + S);
+    struct folding *was = f;
+    f = other;
+    folding_settle(f);
+    cr_expect_eq(week_earlier("hour", t0 + 7 * DAY), 10);
+    cr_expect_null(folding_row(f, "hour", "queue=billing", t0));
+    cr_expect_eq(fold_counts(f->fold).calendar_windows, fold_counts(was->fold).calendar_windows);
+    f = was;
+    folding_end(other);
+    free(other);
+}
+
+/* The next life of the fold, under another configuration perhaps. */
+static struct folding *next_life(const char *yaml)
+{
+    struct folding *next = calloc(1, sizeof *next);
+    folding_begin(next, yaml, 1);
+    struct fold_load *load = fold_load_new(&next->fold, 1, NULL);
+    cr_expect(carry_over(true, load));
+    fold_load_end(load);
+    fold_restored(next->fold);
+    next->watermark_ms = f->watermark_ms;
+    folding_tick(next, f->clock_ms + S);
+    folding_end(f);
+    free(f);
+    f = next;
+    folding_settle(f);
+    return next;
+}
+
+Test(fold, the_baseline_survives_restarts_and_what_calendar_windows_do_not)
+{
+    begin(with_baseline);
+    f->watermark_ms = t0;
+    csat(t0, 4, 3);
+    folding_tick(f, t0);
+    next_life(with_baseline);
+    csat(t0, 0, -1);
+    f->watermark_ms = t0 + 40 * DAY;
+    folding_tick(f, t0 + 40 * DAY); /* all windows of then are gone */
+    next_life(with_baseline);
+    csat(t0 + 40 * DAY, 1, 1);
+    folding_tick(f, f->clock_ms + S);
+    folding_settle(f);
+    cr_expect_eq(baseline_of("hour", -1), 50);
+}
+
+/* What was read without a baseline is not in it, and could only be taken away: none is better than a wrong one. */
+Test(fold, a_state_that_has_read_without_the_baseline_goes_on_without)
+{
+    begin("windows: {rolling: [5m], calendar: [hour], timezone: Europe/Berlin}\nscopes: [[queue]]\n");
+    f->watermark_ms = t0;
+    csat(t0, 4, 3);
+    folding_tick(f, t0);
+    next_life(with_baseline);
+    csat(t0 + S, 1, 1);
+    folding_tick(f, f->clock_ms + S);
+    folding_settle(f);
+    cr_expect(isnan(baseline_of("hour", -1)));
+    next_life(with_baseline); /* that is not forgotten */
+    csat(t0 + 2 * S, 1, 1);
+    folding_tick(f, f->clock_ms + S);
+    folding_settle(f);
+    cr_expect(isnan(baseline_of("hour", -1)));
+}
+
+Test(fold, a_baseline_that_is_named_before_it_begins_is_whole)
+{
+    begin("windows: {rolling: [5m], calendar: [hour], timezone: Europe/Berlin}\nscopes: [[queue]]\n");
+    f->watermark_ms = t0 - 40 * H; /* a day before, and an hour */
+    csat(t0 - 40 * H, 4, 0);
+    folding_tick(f, t0 - 40 * H);
+    next_life(with_baseline);
+    csat(t0, 4, 3);
+    folding_tick(f, t0);
+    folding_settle(f);
+    cr_expect_eq(baseline_of("hour", t0), 75);
 }

@@ -323,6 +323,82 @@ Test(redis, writes_the_catalogue)
     cr_expect_eq(atoi(ask("HLEN esteem:v1:catalogue")), METRIC_COUNT);
 }
 
+/* ---- goals and leaderboards ---- */
+
+#define GOALS "windows: {rolling: [5m], calendar: [hour, day]}\ngoals: [{name: csat, metric: csat, scope: [queue], window: 5m, target: 80},\n" \
+              "{name: aht, metric: aht_ms, scope: [queue], window: 5m, target: 200000}]\n" \
+              "leaderboards: [{metric: csat, scope: [queue], window: 5m}, {metric: aht_ms, scope: [queue], window: hour}]\n"
+
+/* Rows come under another configuration from now on, as after a reload. The sink keeps its own. */
+static struct config *reloaded;
+static void reload(const char *yaml)
+{
+    config_free(reloaded);
+    cr_assert_eq(config_parse("test", yaml, strlen(yaml), stderr, &reloaded), 0);
+}
+
+static struct row *row_under(struct config *under, const char *queue, int64_t answers, int64_t handled)
+{
+    struct config *own = config;
+    config = under;
+    struct row *row = row_of("acme", queue, answers, handled);
+    config = own;
+    return row;
+}
+
+Test(redis, tells_who_misses_which_goal_and_by_how_much)
+{
+    reload(GOALS);
+    put_and_settle(row_under(reloaded, "billing", 12, 40)); /* csat 83.3, aht 231 s: 15.5 % too long */
+    cr_expect_str_eq(ask("ZREVRANGE esteem:v1:{acme}:goals 0 -1 WITHSCORES"), "aht|queue=billing 15.5");
+    cr_expect_str_eq(ask("HMGET " KEY " goal.csat goal.csat_n goal.csat_met goal.aht goal.aht_met goal.aht_small"), "104.166667 12 true 115.5 false false");
+    put_and_settle(row_under(reloaded, "sales", 8, 40)); /* 8 answers are too few */
+    cr_expect_str_eq(ask("ZREVRANGE esteem:v1:{acme}:goals 0 -1"), "aht|queue=sales aht|queue=billing");
+    put_and_settle(row_under(reloaded, "sales", 10, 0)); /* 8 of 10 are just enough, and nobody handled anything */
+    cr_expect_str_eq(ask("ZREVRANGE esteem:v1:{acme}:goals 0 -1"), "aht|queue=billing");
+    put_and_settle(row_under(reloaded, "billing", 0, 0));
+    cr_expect_str_eq(ask("EXISTS esteem:v1:{acme}:goals"), "0");
+    config_free(reloaded);
+}
+
+Test(redis, keeps_leaderboards_of_rows_with_enough)
+{
+    reload(GOALS);
+    put_and_settle(row_under(reloaded, "billing", 10, 40));
+    put_and_settle(row_under(reloaded, "sales", 20, 40));
+    put_and_settle(row_under(reloaded, "few", 9, 40));
+    cr_expect_str_eq(ask("ZREVRANGE esteem:v1:{acme}:top:csat:queue:5m 0 -1 WITHSCORES"), "queue=sales 90 queue=billing 80");
+    cr_expect_str_eq(ask("EXISTS esteem:v1:{acme}:top:aht_ms:queue:hour"), "0");
+    cr_expect_gt(atoll(ask("PTTL esteem:v1:{acme}:top:csat:queue:5m")), 1190000);
+    put_and_settle(row_under(reloaded, "sales", 0, 40));
+    cr_expect_str_eq(ask("ZRANGE esteem:v1:{acme}:top:csat:queue:5m 0 -1"), "queue=billing");
+    config_free(reloaded);
+}
+
+/* What a life before, or a configuration before, has left there is not taken out by anybody. */
+Test(redis, begins_its_sets_anew_with_each_life_and_each_reload)
+{
+    (void)ask("ZADD esteem:v1:{acme}:goals 50 csat|queue=gone");
+    (void)ask("ZADD esteem:v1:{acme}:top:csat:queue:5m 50 queue=gone");
+    reload(GOALS);
+    put_and_settle(row_under(reloaded, "billing", 12, 40));
+    cr_expect_str_eq(ask("ZRANGE esteem:v1:{acme}:goals 0 -1"), "aht|queue=billing");
+    cr_expect_str_eq(ask("ZRANGE esteem:v1:{acme}:top:csat:queue:5m 0 -1"), "queue=billing");
+    struct row *before = row_under(reloaded, "late", 12, 40);
+    struct config *old = reloaded;
+    reloaded = NULL;
+    reload("windows: {rolling: [5m]}\ngoals: [{name: other, metric: csat, scope: [queue], window: 5m, target: 99}]\n");
+    put_and_settle(row_under(reloaded, "billing", 12, 40));
+    cr_expect_str_eq(ask("ZRANGE esteem:v1:{acme}:goals 0 -1"), "other|queue=billing");
+    cr_expect_str_eq(ask("HMGET " KEY " goal.csat goal.aht goal.other_met"), "(null) (null) false");
+    put_and_settle(before); /* a fold that has not heard of the reload yet */
+    cr_expect_str_eq(ask("ZRANGE esteem:v1:{acme}:goals 0 -1"), "other|queue=billing");
+    put_and_settle(row_under(reloaded, "late", 12, 40));
+    cr_expect_str_eq(ask("HMGET esteem:v1:{acme}:queue=late:5m goal.csat goal.aht goal.other_met"), "(null) (null) false");
+    config_free(old);
+    config_free(reloaded);
+}
+
 /* ---- what a batch tells ---- */
 
 static redisContext *subscribed(void)
@@ -641,7 +717,7 @@ static struct recalled *only_name(void)
 Test(redis_server, needs_no_more_rights_than_the_manual_lists)
 {
     (void)ask("ACL SETUSER esteem on >secret ~esteem:* &esteem:* +auth +select +watch +get +set +multi +exec +hset +del +pexpire"
-              " +zadd +zremrangebyscore +publish +scan +hget");
+              " +zadd +zrem +zremrangebyscore +publish +scan +hget");
     sink_start(", user: esteem, password: secret");
     until_generation(1);
     put_and_settle(row_of("acme", "billing", 12, 40));

@@ -1,0 +1,63 @@
+#include "esteem/goal.h"
+
+#include <math.h>
+#include <string.h>
+
+#define DAY_MS 86400000.0
+
+static uint32_t scope_of(const struct row *row)
+{
+    uint32_t scope = 0;
+    for (int v = 0; v < row->value_count; v++)
+        scope |= 1u << row->value_dimension[v];
+    return scope;
+}
+
+bool goal_place_is(const struct config_place *place, const struct row *row)
+{
+    return place->rolling == row->rolling && place->window == row->window && place->scope == scope_of(row);
+}
+
+bool goal_is_about(const struct config_goal *goal, const struct row *row)
+{
+    if (!goal_place_is(&goal->place, row))
+        return false;
+    for (int v = 0; v < row->value_count; v++) {
+        const char *wanted = goal->value[row->value_dimension[v]];
+        if (wanted && strcmp(wanted, row->value[v]) != 0)
+            return false;
+    }
+    return true;
+}
+
+bool goal_is_present(bool employees, const struct row *row)
+{
+    return row->rolling || (employees ? row->last : row->running);
+}
+
+/* Days have 23 to 25 hours: those of a calendar window are counted, not divided. */
+static double days_of(const struct row *row)
+{
+    double days = (double)(row->end_ms - row->start_ms) / DAY_MS;
+    return !row->rolling && row->window >= CALENDAR_DAY ? round(days) : days;
+}
+
+struct goal_figure goal_of(const struct config_goal *goal, const struct row_view *view)
+{
+    struct goal_figure figure = {0};
+    if (goal->metric >= 0) {
+        const struct metric_value *metric = &view->metric[goal->metric];
+        figure = (struct goal_figure){.present = metric->present, .small = metric->small, .value = metric->value, .n = metric->n};
+    } else {
+        int64_t n = view->measure[goal->measure];
+        figure = (struct goal_figure){.present = view->row->runs_length > 0, .value = (double)n / (goal->per_day ? days_of(view->row) : 1), .n = n};
+    }
+    figure.attainment = 100 * figure.value / goal->target;
+    figure.met = goal->down ? figure.value <= goal->target : figure.value >= goal->target;
+    return figure;
+}
+
+double goal_shortfall(const struct config_goal *goal, double attainment)
+{
+    return goal->down ? attainment - 100 : 100 - attainment;
+}

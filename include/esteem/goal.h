@@ -1,0 +1,32 @@
+/* goal: a row held against the goals and leaderboards of a configuration that are about it. Pure functions; any thread. */
+#ifndef ESTEEM_GOAL_H
+#define ESTEEM_GOAL_H
+
+#include <stdbool.h>
+
+#include "esteem/config.h"
+#include "esteem/row.h"
+
+/* Whether the row is of this scope and window. */
+bool goal_place_is(const struct config_place *place, const struct row *row);
+/* Whether the goal is about the row: its place, and the values that it asks for. */
+bool goal_is_about(const struct config_goal *goal, const struct row *row);
+/* Whether the row tells how things stand now: a rolling one, or the calendar window that runs; of employees' figures, which do not leave
+ * before a window is final, the last one closed. */
+bool goal_is_present(bool employees, const struct row *row);
+
+struct goal_figure {
+    bool present; /* false: the row has no such figure */
+    bool small;   /* n below metrics.min_n; a measure never is */
+    bool met;
+    double value; /* in the unit of the target */
+    double attainment; /* 100 value / target */
+    int64_t n;    /* of a measure: itself */
+};
+/* The view's metrics have been worked out; the goal is about its row. E.g. csat 75 of 80, up: 93.75, not met; aht_ms 150,000 of
+ * 200,000, down: 75, met. */
+struct goal_figure goal_of(const struct config_goal *goal, const struct row_view *view);
+/* How far it is missed, in per cent of the target: 0 or less where it is met. */
+double goal_shortfall(const struct config_goal *goal, double attainment);
+
+#endif
