@@ -31,7 +31,8 @@ static const char help[] =
     "\n"
     "  -c, --config FILE  the configuration\n"
     "  --until-end        stop by itself when every partition is read to its end and time.idle_after has passed: the feed is\n"
-    "                     over, calendar windows are final\n";
+    "                     over, calendar windows are final; rows in the sinks that only an earlier life had told are emptied\n"
+    "                     before, which it waits for a minute at most\n";
 
 struct run {
     const struct config *config;                /* of the start */

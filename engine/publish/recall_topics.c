@@ -63,6 +63,11 @@ static int failed(struct topics *topics, const char *what, rd_kafka_resp_err_t e
     return ERR_KAFKA;
 }
 
+static void forbidden(const char *name)
+{
+    log_warn("recall.topics", "%s may not be read: what only an earlier life had told stays there; grant this user Read and Describe of it", name);
+}
+
 static void part_add(struct topics *topics, int family, int32_t partition)
 {
     topics->part = realloc(topics->part, (size_t)(topics->parts + 1) * sizeof *topics->part);
@@ -85,7 +90,9 @@ static int find_parts(struct topics *topics)
         for (int p = 0; !error && p < metadata->topics[0].partition_cnt; p++)
             part_add(topics, f, metadata->topics[0].partitions[p].id);
         rd_kafka_metadata_destroy(metadata);
-        if (error && !producer_unknown_topic(error)) /* where there is no topic nothing was told */
+        if (error == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+            forbidden(topics->name[f]);
+        else if (error && !producer_unknown_topic(error)) /* where there is no topic nothing was told */
             return failed(topics, topics->name[f], error);
     }
     return 0;
@@ -115,9 +122,9 @@ static int find_since(struct topics *topics)
         rd_kafka_topic_partition_list_add(list, topics->name[topics->part[i].family], topics->part[i].partition)->offset = topics->since_ms;
     rd_kafka_resp_err_t error = rd_kafka_offsets_for_times(topics->rk, list, ASK_MS);
     for (int i = 0; i < topics->parts && !error; i++) {
-        const rd_kafka_topic_partition_t *found = &list->elems[i]; /* in the order in which they were asked */
         struct part *part = &topics->part[i];
-        ensure(found->partition == part->partition, "librdkafka answers in the list that it was given");
+        const rd_kafka_topic_partition_t *found = rd_kafka_topic_partition_list_find(list, topics->name[part->family], part->partition);
+        ensure(found != NULL, "librdkafka answers in the list that it was given");
         error = found->err;
         part->next = found->offset < 0 ? part->end : found->offset > part->next ? found->offset : part->next;
     }
@@ -197,6 +204,10 @@ static void take_message(struct topics *topics, struct recall *recall, const rd_
     struct part *part = part_of(topics, message);
     if (part && message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         part->next = message->offset > part->next ? message->offset : part->next;
+    } else if (part && message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) {
+        if (part->next < part->end)
+            forbidden(topics->name[part->family]);
+        part->next = part->end;
     } else if (message->err) {
         (void)failed(topics, part ? topics->name[part->family] : "reading", message->err);
     } else if (part) {

@@ -2,7 +2,7 @@
  * and then, a new generation, a reload; then a drain. At the end the rows hold what the feed holds.
  *
  * The feed: CONTACTS contacts of 4 queues; the facts of each come over different shards, some twice, and half of them are corrected
- * by a wrap that comes last. */
+ * by a wrap that comes last. Meanwhile recall names rows of GHOSTS agents that the feed does not have, and of the queues that it has. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +13,14 @@
 #include "support/feeding.h"
 #include "support/settings.h"
 
-enum { SHARDS = 3, CONTACTS = 3000 };
+enum { SHARDS = 3, CONTACTS = 3000, GHOSTS = 20000 };
 #define YAML "windows: {rolling: [5m, 1h], calendar: [hour, day]}\nscopes: [[], [queue], [agent]]\nkafka: {topics: [{name: events, keyed: false}]}\n"
 
 static struct memory_source memory[SHARDS];
 static struct row_store store[2];
 static int64_t start_ms;
 static _Atomic int letters;
+static const struct config *named; /* the configuration under which recall reads names */
 
 static bool dead_letter(void *context, const struct refused *refused)
 {
@@ -49,6 +50,33 @@ static void write_feed(void)
     memory_add(&memory[0], 0, "{\"id\":\"r\",\"tenant\":\"acme\",\"type\":\"agent.enrolled\",\"time\":%lld,\"agent\":\"a1\",\"team\":\"t\"}", (long long)start_ms);
     for (int i = 0; i < CONTACTS; i += 2)
         say(i, i, "wrapped", start_ms + i * 10 + 2500);
+}
+
+/* Each ghost's day, each second one's hour-long window, and the queues' days. */
+static enum recall_progress read_names(void *state, struct recall *recall, int64_t now_ms)
+{
+    int *next = state;
+    (void)now_ms;
+    for (int i = 0; i < 500 && *next < GHOSTS; i++, ++*next) {
+        char day[TIME_TEXT_MAX], key[96];
+        event_time_format(start_ms / 86400000 * 86400000, day);
+        if (*next % 2)
+            snprintf(key, sizeof key, "acme|agent=ghost%d|1h", *next);
+        else
+            snprintf(key, sizeof key, *next % 100 ? "acme|agent=ghost%d|day|%s" : "acme|queue=q%d|day|%s", *next % 100 ? *next : *next / 100 % 4, day);
+        struct recall_name name;
+        ensure(recall_topic_key(key, strlen(key), &name), "it is a name");
+        struct recalled *row = recalled_new(named, &name);
+        ensure(row != NULL, "it is configured");
+        row->record = 1;
+        recall_put(recall, row);
+    }
+    return *next < GHOSTS ? RECALL_WORKS : RECALL_DONE;
+}
+
+static void nothing(void *state)
+{
+    (void)state;
 }
 
 static void nap_ms(long ms)
@@ -82,6 +110,9 @@ static void check_rows(void)
     snprintf(key, sizeof key, "day acme all %lld", (long long)day_ms);
     expect(key, "closed", CONTACTS);
     expect("1h acme all", "closed", CONTACTS);
+    snprintf(key, sizeof key, "day acme agent=ghost2 %lld", (long long)day_ms);
+    expect(key, "closed", 0); /* there, and empty */
+    expect("1h acme agent=ghost19999", "closed", 0);
 }
 
 int main(void)
@@ -109,7 +140,13 @@ int main(void)
                                    .sink = {store_sink(&store[0]), store_sink(&store[1])}, .dead_letter = dead_letter};
     struct pipeline *pipeline;
     ensure(pipeline_new(config, &setup, &pipeline) == 0, "a pipeline is built");
+    int next = 0;
+    named = config;
+    struct recall_setup names = {.folds = 2, .readers = 1, .reader = {{"names", &next, read_names, nothing}}};
+    struct recall *recall = recall_new(&names);
+    pipeline_recall(pipeline, recall);
     pipeline_start(pipeline);
+    recall_start(recall);
     for (int i = 0; i < 20; i++) {
         nap_ms(50);
         atomic_store(&store[i % 2].full, i % 4 < 2);
@@ -124,6 +161,10 @@ int main(void)
     atomic_store(&store[1].full, false);
     for (int i = 0; i < 600 && pipeline_counts(pipeline).shards.applied < 3 * CONTACTS + CONTACTS / 2 + 1; i++)
         nap_ms(50);
+    for (int i = 0; i < 600 && !pipeline_recalled(pipeline); i++)
+        nap_ms(50);
+    ensure(pipeline_recalled(pipeline), "the names are dealt with");
+    recall_stop(recall);
     ensure(pipeline_stop(pipeline, END_REFRESH, 60000) == 0, "all is published in time");
     struct pipeline_counts counts = pipeline_counts(pipeline);
     pipeline_summary(&counts, config, stdout);
@@ -133,6 +174,7 @@ int main(void)
     check_rows();
     ensure(checkpoint_counts(checkpoint).written > 3 && checkpoint_counts(checkpoint).failed == 0, "several checkpoints were made");
     pipeline_free(pipeline);
+    recall_free(recall);
     checkpoint_free(checkpoint);
     snprintf(command, sizeof command, "rm -rf %s", folder);
     ensure(system(command) == 0, "the folder can be removed");

@@ -22,10 +22,11 @@ def name(row):
     return (row["tenant"], json.dumps(row["scope"], sort_keys=True), row["window"], row["start"])
 
 
-def compute(args, at=None):
+def compute(args, at=None, refused=None):
     command = [args.esteem, "compute", "--config", args.config]
     command += ["--mapping", args.mapping] if args.mapping else []
     command += ["--at", at] if at else []
+    command += ["--refused", refused] if refused else []
     rows = [json.loads(line) for line in lines(command + args.files)]
     return {name(row): row for row in rows}
 

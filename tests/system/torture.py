@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -230,12 +231,23 @@ class Round:
         places = sorted(self.rng.sample(range(self.feed.lines // 50, self.feed.lines * 95 // 100), self.args.faults))
         self.plan = list(zip(places, drawn))
 
+    def start_broker(self):
+        self.broker_failed = None
+        try:
+            self.kafka.start()
+        except Exception as failure:  # noqa: BLE001  told by prepare()
+            self.broker_failed = failure
+
     def prepare(self):
         self.probe_checkpoints()
         self.mount()
+        broker = threading.Thread(target=self.start_broker)
+        broker.start()
         self.feed = Feed(self.args.seed, self.args.events, START_MS, SPAN_MS, roster=self.checkpoints).write(self.folder)
         self.schedule()
-        self.kafka.start()
+        broker.join()
+        if self.broker_failed:
+            raise self.broker_failed
         self.kafka.do("topic", "contacts", KEYED)
         self.kafka.do("topic", "scattered", FREE)
         self.redis.start()
@@ -291,10 +303,14 @@ class Round:
 
     # ---- the verdict ----
 
+    def compute(self):
+        """All windows end at one instant (torture_feed.py), so compute reads the feed once, for its rows and for what it refuses."""
+        args = argparse.Namespace(esteem=self.args.esteem, config=self.config(), mapping=None, files=self.feed.files)
+        self.refused = self.folder + "/refused.jsonl"
+        self.wanted = parts.Wanted(args, {window: parts.edge(self.feed.newest_ms, ms) for window, ms in ROLLING.items()}, self.refused)
+
     def check_rows(self):
-        config = self.config()
-        args = argparse.Namespace(esteem=self.args.esteem, config=config, mapping=None, files=self.feed.files)
-        wanted = parts.Wanted(args, {window: parts.edge(self.feed.newest_ms, ms) for window, ms in ROLLING.items()})
+        wanted = self.wanted
         in_redis = self.redis.rows()
         with open(self.folder + "/redis.json", "w") as file:
             json.dump(in_redis, file)
@@ -310,11 +326,8 @@ class Round:
         """What was sent is there, and what `compute` refuses lies in the dead-letter topic under its own place, byte for byte."""
         there = self.kafka.messages("contacts", KEYED) + self.kafka.messages("scattered", FREE)
         faults = [] if there >= self.feed.lines else ["%d messages in Kafka, %d sent" % (there, self.feed.lines)]
-        refused = self.folder + "/refused.jsonl"
-        subprocess.run([self.args.esteem, "compute", "-c", self.config(), "--refused", refused, *self.feed.files],
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, timeout=300)
         numbers = collections.defaultdict(set)
-        for line in open(refused, errors="replace"):
+        for line in open(self.refused, errors="replace"):
             where = re.match(r'\{"file":"([^"]*)","line":(\d+)', line)
             numbers[where[1]].add(int(where[2]))
         want = collections.Counter()
@@ -349,9 +362,10 @@ class Round:
         self.prepare()
         self.torture()
         self.settle()
+        self.compute()
         return self.check_messages() + self.check_counts() + self.check_rows()
 
-    def close(self):
+    def close(self, keep):
         for process in (self.esteem, self.second):
             if process:
                 process.kill()
@@ -363,7 +377,8 @@ class Round:
         if os.path.isdir(self.kafka.folder):
             self.kafka.do("kill")
         if self.mounted:
-            shutil.copytree(self.folder + "/state", self.folder + "/state.kept", dirs_exist_ok=True)
+            if keep:
+                shutil.copytree(self.folder + "/state", self.folder + "/state.kept", dirs_exist_ok=True)
             if subprocess.run(["umount", self.folder + "/state"]).returncode:
                 subprocess.run(["umount", "-l", self.folder + "/state"])
 
@@ -423,10 +438,14 @@ def main():
         faults = one.run()
     except Failure as failure:
         faults = [str(failure)]
+    except parts.HungUp:
+        faults = []
+        raise
     except Exception:  # noqa: BLE001  a fault like any other: the schedule and the folder are of use
         faults = [traceback.format_exc()]
     finally:
-        one.close()
+        parts.end_on_signals(signal.SIG_IGN)  # what is left is cleaning up
+        one.close(faults)
         if faults:
             print("FAILED, seed %d; the schedule (line, fault):" % args.seed)
             for place, kind in one.plan:

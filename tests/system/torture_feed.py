@@ -6,7 +6,9 @@ one id and one version is one text, so any order and any repetition of the lines
 
 The roster applies to what is derived after it arrives. Contacts that need it (agent, no team; only with `roster`) are therefore touched
 once more by an event at the end of the feed, behind `body` lines: those are to be sent when all others are taken in and the
-roster is whole, for run as for compute. That holds only where a restart does not begin all over again."""
+roster is whole, for run as for compute. That holds only where a restart does not begin all over again.
+
+The newest event lies in the last second of a minute: so all rolling windows up to an hour end at one instant."""
 
 import heapq
 import os
@@ -199,12 +201,12 @@ class Feed:
             if self.lines % STEP == 0:
                 self.index.append((self.lines, self.newest_ms, tuple(offset)))
 
-        while self.lines < body:
+        while self.lines < body or self.newest_ms % 60000 < 59000:
             t += gap_ms * 2 * rng()
             self.contact(int(t))
             if rng() < 0.15:
                 self.outside(int(t))
-            while self.pending and self.pending[0][0] < t and self.lines < body:
+            while self.pending and self.pending[0][0] < t and (self.lines < body or self.newest_ms % 60000 < 59000):
                 _, _, lane, time_ms, text = heapq.heappop(self.pending)
                 self.newest_ms = max(self.newest_ms, time_ms)
                 line(lane, text.encode())

@@ -296,13 +296,13 @@ def edge(now_ms, length_ms):
 
 
 class Wanted:
-    """compute over files: calendar rows, and the rolling ones at the ends of `rolling` (name -> ms)."""
+    """compute over files: calendar rows, and the rolling ones at the ends of `rolling` (name -> ms). refused: a file for what it refuses."""
 
-    def __init__(self, args, rolling):
+    def __init__(self, args, rolling, refused=None):
         self.args, self.ends = args, {window: instant(at) for window, at in rolling.items()}
         self.rows = {}
         for at in sorted(set(self.ends.values())):
-            for key, row in compute(args, at).items():
+            for key, row in compute(args, at, refused).items():
                 if row["window"] in CALENDAR or self.ends.get(row["window"]) == at:
                     self.rows[key] = row
 
@@ -340,10 +340,14 @@ def hold_against(wanted, live, what, complete):
     return faults, compared
 
 
-def terminated(*_):
-    raise SystemExit("ended by a signal")
+class HungUp(SystemExit):
+    """Another round has failed: what this one has is of no use."""
 
 
-def end_on_signals():
+def terminated(number, _):
+    raise HungUp("hung up") if number == signal.SIGHUP else SystemExit("ended by a signal")
+
+
+def end_on_signals(how=terminated):
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, terminated)
+        signal.signal(number, how)
