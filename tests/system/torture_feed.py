@@ -73,7 +73,7 @@ class Feed:
             self.touch.append((tenant, n, lane))
         head = '","tenant":"%s","interaction":"c%d"' % (tenant, n)
         place = ',"queue":"%s","channel":"%s"' % (queue, channel)
-        customer = ',"customer":"u%d"' % int(rng() * 500000)
+        customer = ',"customer":"u%d"' % int(rng() * max(20, self.want // 40)) if rng() < 0.7 else ""
         step = 0
 
         def say(kind, at, more="", late_ms=0):
@@ -168,7 +168,7 @@ class Feed:
         lane = int(rng() * KEYED) if rng() < 0.5 else -1
         kind = self.rng.choice(('"survey.answered","csat":%d,"nps":%d' % (1 + int(rng() * 5), int(rng() * 11)),
                                 '"survey.answered","respondent":"employee","csat":%d' % (1 + int(rng() * 5)),
-                                '"agent.state","state":"ready"', '"recognition.given"', '"program.used","cost":5'))
+                                '"agent.state","state":"%s"' % self.rng.choice(("ready", "busy", "wrap", "away", "offline")), '"recognition.given"', '"program.used","cost":5'))
         self.put(t, lane, '{"id":"x%d","tenant":"%s","time":%d,"agent":"a%03d","team":"t%d","queue":"%s","type":%s}'
                  % (n, tenant, t, agent, agent % TEAMS, QUEUES[n % 6], kind))
 
