@@ -30,9 +30,14 @@ bool goal_is_about(const struct config_goal *goal, const struct row *row)
     return true;
 }
 
-bool goal_is_present(bool employees, const struct row *row)
+bool goal_is_present(bool when_closed, const struct row *row)
 {
-    return row->rolling || (employees ? row->last : row->running);
+    return row->rolling || (when_closed ? row->last : row->running);
+}
+
+bool goal_when_closed(const struct config_goal *goal)
+{
+    return goal->metric >= 0 ? metric_infos[goal->metric].family == FAMILY_EMPLOYEE : !goal->down;
 }
 
 /* Days have 23 to 25 hours: those of a calendar window are counted, not divided. */

@@ -143,8 +143,8 @@ static void open_changes(struct row_view *view)
     for (int i = 0; i < baseline->count; i++) {
         const struct metric_info *info = &metric_infos[baseline->metric[i]];
         double before = i < view->row->baseline_count ? view->row->baseline[i] : NAN;
-        view->extra[view->extras++] =
-            (struct row_extra){.name = baseline->name[i], .family = info->family, .value = change_of(view->metric[baseline->metric[i]], before, info->unit)};
+        struct metric_value change = change_of(view->metric[baseline->metric[i]], before, info->unit);
+        view->extra[view->extras++] = (struct row_extra){.name = baseline->name[i], .family = info->family, .value = change};
     }
 }
 

@@ -31,6 +31,7 @@ enum slice_kind {
     SLICE_PANE_GONE = 13,
     SLICE_CELL = 14,       /* a calendar window */
     SLICE_CELL_GONE = 15,
+    SLICE_ALERT = 16,      /* of a goal and a key; each file of a chain has all there are */
     SLICE_KINDS
 };
 

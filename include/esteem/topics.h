@@ -3,6 +3,8 @@
  * `tenant|scope|window` of rolling ones, the tenant percent-encoded like the scope. A family that had something under a
  * key and has nothing any more is sent once more, empty, so that a reader of the compacted topic sees it go.
  *
+ * Goals missed and met again go to `<prefix>alerts`, one message each, key `tenant|goal|scope` (row_alert_json).
+ *
  * The topics are created (cleanup.policy=compact,delete) where they are missing; until a broker has answered that, the sink is
  * away; one that is found missing later is asked for again. Retries keep the order of a key's values.
  *

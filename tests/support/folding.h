@@ -15,6 +15,12 @@ struct shown {
     double baseline; /* of its first metric; NAN: none */
 };
 
+struct told {
+    struct row_alert alert;
+    char scope[64];
+    int64_t start_ms;
+};
+
 struct folding {
     struct config *config;
     struct fold *fold;
@@ -28,6 +34,8 @@ struct folding {
     int count;
     char name[512][64]; /* of the keys that the fold was told */
     uint32_t names;
+    struct told alert[64]; /* in the order in which they were told */
+    int alerts;
 };
 
 void folding_begin(struct folding *folding, const char *yaml, int shards);
