@@ -55,7 +55,7 @@ struct goal_figure goal_of(const struct config_goal *goal, const struct row_view
         figure = (struct goal_figure){.present = metric->present, .small = metric->small, .value = metric->value, .n = metric->n};
     } else {
         int64_t n = view->measure[goal->measure];
-        figure = (struct goal_figure){.present = view->row->runs_length > 0, .value = (double)n / (goal->per_day ? days_of(view->row) : 1), .n = n};
+        figure = (struct goal_figure){.present = row_has(view, FAMILY_ALL), .value = (double)n / (goal->per_day ? days_of(view->row) : 1), .n = n};
     }
     figure.attainment = 100 * figure.value / goal->target;
     figure.met = goal->down ? figure.value <= goal->target : figure.value >= goal->target;

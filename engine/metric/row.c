@@ -193,3 +193,18 @@ bool row_has(const struct row_view *view, unsigned families)
             return true;
     return false;
 }
+
+unsigned row_families(const struct row_view *view)
+{
+    unsigned families = 0;
+    for (int i = 0; i < MEASURE_COUNT; i++)
+        if (view->measure[i])
+            families |= measure_families[i];
+    for (int i = 0; i < METRIC_COUNT; i++)
+        if (view->metric[i].present)
+            families |= 1u << metric_infos[i].family;
+    for (int i = 0; i < view->extras; i++)
+        if (view->extra[i].value.present)
+            families |= 1u << view->extra[i].family;
+    return families;
+}

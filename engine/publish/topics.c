@@ -256,15 +256,6 @@ static bool produce_alert(struct topics *topics, const struct row *row)
     return send_json(topics, TOPIC_ALERTS, message, (size_t)(at - topics->key) + (size_t)length);
 }
 
-static unsigned families_of(const struct row_view *view)
-{
-    unsigned families = 0;
-    for (unsigned f = 0; f < FAMILY_COUNT; f++)
-        if (row_has(view, 1u << f))
-            families |= 1u << f;
-    return families;
-}
-
 static void remember(struct topics *topics, uint64_t hash, unsigned families, unsigned told)
 {
     const struct row *row = topics->view.row;
@@ -297,7 +288,7 @@ static enum sink_result put(void *state, const struct row *row)
     row_open(&topics->view, row, row->config);
     size_t key_length = key_make(topics, row);
     uint64_t hash = key_memory_hash(topics->key, key_length, 0);
-    unsigned told, families = families_of(&topics->view), before = families_before(topics, hash, &told);
+    unsigned told, families = row_families(&topics->view), before = families_before(topics, hash, &told);
     unsigned now = families | before | (row->final ? told : 0);
     for (unsigned f = 0; f < FAMILY_COUNT; f++)
         if (now >> f & 1 && !produce(topics, (enum family)f, key_length))

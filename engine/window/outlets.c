@@ -121,7 +121,8 @@ struct row *fold_calendar_row(struct fold *fold, uint32_t c)
     head.last = key->last[cell->window] == c;
     head.window = cell->window;
     head.window_name = calendar_names[cell->window];
-    head.across = across_calendar(fold, c);
+    if (cell->tally.length)
+        head.across = across_calendar(fold, c);
     return row_new(&head, cell->tally.bytes, cell->tally.length);
 }
 

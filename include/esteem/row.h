@@ -95,6 +95,8 @@ size_t row_json(const struct row_view *view, unsigned families, bool histograms,
 size_t row_alert_json(const struct row *row, char **text, size_t *room);
 /* Whether the row has anything of these families: a measure that is not zero. */
 bool row_has(const struct row_view *view, unsigned families);
+/* The families that it has a measure or a figure of: a figure that compares, or a goal, may stand without a measure. */
+unsigned row_families(const struct row_view *view);
 
 /* A metric's value as Redis and JSON print it: up to 6 decimals, no trailing zeros. Returns the length. */
 enum { ROW_NUMBER_MAX = 40 };

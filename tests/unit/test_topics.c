@@ -166,6 +166,17 @@ static struct seen read_topic(const char *topic, int expected)
     return seen;
 }
 
+/* A week ago there were contacts, now there is none, but something else: the change stands in the family of contacts all the same. */
+Test(topics, sends_a_family_that_has_a_comparison_alone)
+{
+    struct row *row = row_of(false, 12, 0), head = *row;
+    head.across.week_earlier_closed = 5;
+    cr_assert_eq(put(row_new(&head, row->runs, row->runs_length)), SINK_TAKEN);
+    row_free(row);
+    settle();
+    cr_expect_not_null(strstr(read_topic("esteem.contact", 1).value, "\"metrics\":{\"volume_change\":{\"value\":-100,\"n\":0"));
+}
+
 Test(topics, tells_an_alert_under_its_goal_and_scope)
 {
     static const char yaml[] = "goals: [{name: csat, metric: csat, scope: [queue], window: hour, target: 80}]";
