@@ -212,11 +212,12 @@ static bool read_cell(struct reading *reading, struct slice_item *item)
         (void)slice_get_u64(item);
         runs = slice_get_rest(item, &length);
     }
-    if (item->bad || (key >= reading->keys && !gone) || window >= CALENDAR_COUNT || (!gone && !tally_runs_valid(runs, length)))
+    if (item->bad || (key >= reading->keys && !gone) || window > CALENDAR_COUNT || (!gone && !tally_runs_valid(runs, length)))
         return false;
     if (reading->out == NULL || key >= reading->keys)
         return true;
-    fprintf(reading->out, "{\"calendar\":{%s,\"window\":\"%s\",\"start\":%" PRId64 "}", reading->key[key], calendar_names[window], start_ms);
+    fprintf(reading->out, "{\"calendar\":{%s,\"window\":\"%s\",\"start\":%" PRId64 "}", reading->key[key],
+            window == CALENDAR_COUNT ? "baseline" : calendar_names[window], start_ms);
     if (gone) {
         fputs(",\"gone\":true}\n", reading->out);
         return true;

@@ -185,11 +185,10 @@ static bool goal_name(struct reader *reader, const yaml_node_t *node, struct con
     return true;
 }
 
-/* What is measured, and which way is better. */
+/* What is measured. */
 static bool goal_figure(struct reader *reader, const struct member *member, struct config_goal *goal)
 {
-    const yaml_node_t *metric = member[GOAL_METRIC].value, *measure = member[GOAL_MEASURE].value, *per = member[GOAL_PER].value;
-    const yaml_node_t *direction = member[GOAL_DIRECTION].value;
+    const yaml_node_t *metric = member[GOAL_METRIC].value, *measure = member[GOAL_MEASURE].value;
     goal->metric = goal->measure = -1;
     if ((metric == NULL) == (measure == NULL)) {
         reader_fault(reader, goal->line, "goals", "needs a metric or a measure, one of the two; write %s", goal_form);
@@ -199,37 +198,44 @@ static bool goal_figure(struct reader *reader, const struct member *member, stru
         goal->metric = metric_find(reader, metric, "goals.metric");
     else
         goal->measure = name_find(reader, measure, "goals.measure", "the name of a measure", measure_name, MEASURE_COUNT);
-    if (goal->metric < 0 && goal->measure < 0)
-        return false;
-    if (goal->measure >= 0 && measure_is_employee((enum measure)goal->measure)) {
-        reader_fault(reader, node_line(measure), "goals.measure", "%s is a count of employees' answers; take a metric such as esat", measure_names[goal->measure]);
-        return false;
-    }
-    const char *text = per ? reader_text(reader, per, node_line(per), "goals.per", "day") : NULL;
+    if (goal->measure < 0 || !measure_is_employee((enum measure)goal->measure))
+        return goal->metric >= 0 || goal->measure >= 0;
+    reader_fault(reader, node_line(measure), "goals.measure", "%s is a count of employees' answers; take a metric such as esat",
+                 measure_name(goal->measure));
+    return false;
+}
+
+static bool goal_per(struct reader *reader, const yaml_node_t *node, struct config_goal *goal)
+{
+    const char *text = node ? reader_text(reader, node, node_line(node), "goals.per", "day") : NULL;
     goal->per_day = text != NULL;
-    if (per && (text == NULL || strcmp(text, "day") != 0 || goal->measure < 0)) {
-        if (text != NULL)
-            reader_fault(reader, node_line(per), "goals.per", "is `day`, with a measure; leave it out for a metric");
+    if (text && (strcmp(text, "day") != 0 || goal->measure < 0)) {
+        reader_fault(reader, node_line(node), "goals.per", "is `day`, with a measure; leave it out for a metric");
         return false;
     }
+    return node == NULL || text != NULL;
+}
+
+/* Which way is better: the metric's own, or said by the goal where there is none. */
+static bool goal_direction(struct reader *reader, const yaml_node_t *node, struct config_goal *goal)
+{
     const char *own = goal->metric >= 0 ? metric_infos[goal->metric].direction : "neutral";
-    const char *given = direction ? reader_text(reader, direction, node_line(direction), "goals.direction", "up or down") : NULL;
-    if (direction && (given == NULL || (strcmp(given, "up") != 0 && strcmp(given, "down") != 0))) {
-        if (given != NULL)
-            reader_fault(reader, node_line(direction), "goals.direction", "\"%.20s\" is no direction; write up (at least) or down (at most)", given);
+    const char *name = goal->metric >= 0 ? metric_name(goal->metric) : measure_name(goal->measure);
+    const char *given = node ? reader_text(reader, node, node_line(node), "goals.direction", "up or down") : NULL;
+    bool neutral = strcmp(own, "neutral") == 0;
+    if (node && given == NULL)
         return false;
+    if (given && strcmp(given, "up") != 0 && strcmp(given, "down") != 0)
+        reader_fault(reader, node_line(node), "goals.direction", "\"%.20s\" is no direction; write up (at least) or down (at most)", given);
+    else if (neutral && given == NULL)
+        reader_fault(reader, goal->line, "goals.direction", "is missing, and %s itself has none; write up (at least the target) or down (at most)", name);
+    else if (given && !neutral && strcmp(own, given) != 0)
+        reader_fault(reader, node_line(node), "goals.direction", "%s is better when it goes %s; leave direction out", name, own);
+    else {
+        goal->down = strcmp(given ? given : own, "down") == 0;
+        return true;
     }
-    if (strcmp(own, "neutral") == 0 && given == NULL) {
-        reader_fault(reader, goal->line, "goals.direction", "is missing, and %s itself has none; write up (at least the target) or down (at most)",
-                     goal->metric >= 0 ? metric_name(goal->metric) : measure_names[goal->measure]);
-        return false;
-    }
-    if (given && strcmp(own, "neutral") != 0 && strcmp(own, given) != 0) {
-        reader_fault(reader, node_line(direction), "goals.direction", "%s is better when it goes %s; leave direction out", metric_name(goal->metric), own);
-        return false;
-    }
-    goal->down = strcmp(given ? given : own, "down") == 0;
-    return true;
+    return false;
 }
 
 static bool goal_match(struct reader *reader, yaml_node_t *map, struct config_goal *goal)
@@ -265,21 +271,21 @@ static bool real_member(struct reader *reader, const yaml_node_t *node, const ch
 
 static bool goal_numbers(struct reader *reader, const struct member *member, struct config_goal *goal)
 {
-    bool right = true;
+    const yaml_node_t *target = member[GOAL_TARGET].value, *clear = member[GOAL_CLEAR].value;
+    const yaml_node_t *wait = member[GOAL_FOR].value, *alert = member[GOAL_ALERT].value;
+    bool right = target != NULL;
     goal->alert = true;
     goal->for_ms = 300000;
-    if (member[GOAL_TARGET].value == NULL) {
+    if (target == NULL)
         reader_fault(reader, goal->line, "goals.target", "is missing; write %s", goal_form);
-        right = false;
-    } else {
-        right = real_member(reader, member[GOAL_TARGET].value, "goals.target", "a number above 0: attainment is value / target", 1e-9, &goal->target);
-    }
-    if (member[GOAL_CLEAR].value)
-        right = real_member(reader, member[GOAL_CLEAR].value, "goals.clear", "a number of 0 or more, in the unit of the target", 0, &goal->clear) && right;
-    if (member[GOAL_FOR].value)
-        right = reader_duration(reader, member[GOAL_FOR].value, node_line(member[GOAL_FOR].value), "goals.for", 0, INT64_C(604800000), &goal->for_ms) && right;
-    if (member[GOAL_ALERT].value)
-        right = reader_bool(reader, member[GOAL_ALERT].value, node_line(member[GOAL_ALERT].value), "goals.alert", &goal->alert) && right;
+    else
+        right = real_member(reader, target, "goals.target", "a number above 0: attainment is value / target", 1e-9, &goal->target);
+    if (clear)
+        right = real_member(reader, clear, "goals.clear", "a number of 0 or more, in the unit of the target", 0, &goal->clear) && right;
+    if (wait)
+        right = reader_duration(reader, wait, node_line(wait), "goals.for", 0, INT64_C(604800000), &goal->for_ms) && right;
+    if (alert)
+        right = reader_bool(reader, alert, node_line(alert), "goals.alert", &goal->alert) && right;
     return right;
 }
 
@@ -295,7 +301,8 @@ static bool goal_item(struct reader *reader, yaml_node_t *item, struct config_go
         return false;
     }
     bool right = goal_name(reader, member[GOAL_NAME].value, goal);
-    right = goal_figure(reader, member, goal) && right;
+    right = goal_figure(reader, member, goal) && goal_per(reader, member[GOAL_PER].value, goal) &&
+            goal_direction(reader, member[GOAL_DIRECTION].value, goal) && right;
     right = window_find(reader, member[GOAL_WINDOW].value, "goals.window", &goal->place) && right;
     right = goal_numbers(reader, member, goal) && right;
     right = scope_find(reader, member[GOAL_SCOPE].value, "goals.scope", &goal->place.scope) && right;

@@ -154,15 +154,18 @@ static void redis_keys(FILE *out)
             "| `esteem:v1:{TENANT}:scopes` | sorted set | every SCOPE, scored by the newest instant (ms since 1970) that its rows "
             "reach |\n"
             "| `esteem:v1:{TENANT}:changed` | pub/sub channel | keys changed by a batch, one a line; above %d of them `*` |\n"
-            "| `esteem:v1:{TENANT}:goals` | sorted set | GOAL`|`SCOPE of every goal that is missed now, by the rows of `metrics.min_n` or more: by how "
-            "many per cent of the target. `ZREVRANGE esteem:v1:{acme}:goals 0 -1 WITHSCORES`: who needs help most |\n"
+            "| `esteem:v1:{TENANT}:goals` | sorted set | `GOAL\\|SCOPE` of every goal that is missed now, by the rows of `metrics.min_n` or more: "
+            "by how many per cent of the target. `ZREVRANGE esteem:v1:{acme}:goals 0 -1 WITHSCORES`: who needs help most |\n"
             "| `esteem:v1:{TENANT}:top:METRIC:DIMENSIONS:WINDOW` | sorted set | a leaderboard: SCOPE, scored by the metric, of the rows of "
             "`metrics.min_n` or more |\n"
+            "| `esteem:v1:{TENANT}:alerts` | hash | `GOAL\\|SCOPE` -> its newest alert as JSON: `state` `missed` or `met`, goal, tenant, scope, "
+            "window, start, end, metric (or measure), value, target, n, `since` when, `at` which time it was told, config |\n"
+            "| `esteem:v1:{TENANT}:alerts` | pub/sub channel | the same, one a message |\n"
             "| `esteem:v1:catalogue` | hash | metric -> its unit, formula, direction, meaning and family, as JSON |\n"
             "| `esteem:v1:fence` | number | the newest instance; an older one that sees it stops |\n\n",
             REDIS_CHANGED_MAX);
-    fputs("Goals and leaderboards tell of rolling windows and of the calendar window that runs; employees' figures, of the last one closed. A key\n"
-          "that has no figure at all in a window has no row, and is in none of them.\n\n", out);
+    fputs("Goals and leaderboards tell of rolling windows and of the calendar window that runs; employees' figures, and counts that have\n"
+          "to be reached, of the last one closed. A key that has no figure at all in a window has no row, and is in none of them.\n\n", out);
     fputs("TENANT stands in braces, so that its keys lie in one cluster slot. SCOPE is `all` for the whole tenant, else its\n"
           "dimensions in the order of `dimensions.def`: `channel=chat,queue=billing`. Within values `:` `=` `,` `{` `}` `%`, space\n"
           "and control bytes are percent-encoded: `queue=credit%20cards`.\n\n", out);
@@ -233,6 +236,9 @@ void schema_redis(FILE *out)
                  "The names begin with `topics.prefix` (`%s`).\n\n"
                  "| topic | metrics |\n| --- | --- |\n", config->topics_prefix);
     topics_families(config, out);
+    fprintf(out, "\n`%salerts` has what the channel `alerts` of Redis tells, goals missed and met again, under `TENANT|GOAL|SCOPE`. An alert comes once; after a\n"
+                 "fault of the broker or of Redis, or a kill within half a minute, the same one may come again: `goal`, `scope` and `at` are its name.\n",
+            config->topics_prefix);
     fprintf(out, "\n## Refused events\n\n"
                  "`topics.deadletter` (`%s`) has their original bytes; the headers say why: `esteem-topic`,\n"
                  "`esteem-partition`, `esteem-offset` (where it came from), `esteem-reason`, `esteem-field`, `esteem-text` (the last two\n"

@@ -30,9 +30,14 @@ bool goal_is_about(const struct config_goal *goal, const struct row *row)
     return true;
 }
 
-bool goal_is_present(bool employees, const struct row *row)
+bool goal_is_present(bool when_closed, const struct row *row)
 {
-    return row->rolling || (employees ? row->last : row->running);
+    return row->rolling || (when_closed ? row->last : row->running);
+}
+
+bool goal_when_closed(const struct config_goal *goal)
+{
+    return goal->metric >= 0 ? metric_infos[goal->metric].family == FAMILY_EMPLOYEE : !goal->down;
 }
 
 /* Days have 23 to 25 hours: those of a calendar window are counted, not divided. */
@@ -50,7 +55,7 @@ struct goal_figure goal_of(const struct config_goal *goal, const struct row_view
         figure = (struct goal_figure){.present = metric->present, .small = metric->small, .value = metric->value, .n = metric->n};
     } else {
         int64_t n = view->measure[goal->measure];
-        figure = (struct goal_figure){.present = view->row->runs_length > 0, .value = (double)n / (goal->per_day ? days_of(view->row) : 1), .n = n};
+        figure = (struct goal_figure){.present = row_has(view, FAMILY_ALL), .value = (double)n / (goal->per_day ? days_of(view->row) : 1), .n = n};
     }
     figure.attainment = 100 * figure.value / goal->target;
     figure.met = goal->down ? figure.value <= goal->target : figure.value >= goal->target;

@@ -182,8 +182,8 @@ static void open_changes(struct row_view *view)
     for (int i = 0; i < baseline->count; i++) {
         const struct metric_info *info = &metric_infos[baseline->metric[i]];
         double before = i < view->row->baseline_count ? view->row->baseline[i] : NAN;
-        view->extra[view->extras++] =
-            (struct row_extra){.name = baseline->name[i], .family = info->family, .value = change_of(view->metric[baseline->metric[i]], before, info->unit)};
+        struct metric_value change = change_of(view->metric[baseline->metric[i]], before, info->unit);
+        view->extra[view->extras++] = (struct row_extra){.name = baseline->name[i], .family = info->family, .value = change};
     }
 }
 
@@ -233,4 +233,19 @@ bool row_has(const struct row_view *view, unsigned families)
         if (view->measure[i] && measure_families[i] & families && i != MEASURE_eligible_agents)
             return true;
     return false;
+}
+
+unsigned row_families(const struct row_view *view)
+{
+    unsigned families = 0;
+    for (int i = 0; i < MEASURE_COUNT; i++)
+        if (view->measure[i])
+            families |= measure_families[i];
+    for (int i = 0; i < METRIC_COUNT; i++)
+        if (view->metric[i].present)
+            families |= 1u << metric_infos[i].family;
+    for (int i = 0; i < view->extras; i++)
+        if (view->extra[i].value.present)
+            families |= 1u << view->extra[i].family;
+    return families;
 }

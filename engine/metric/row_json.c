@@ -157,17 +157,23 @@ static void json_bool(struct json *json, const char *name, bool value)
     json_raw(json, value ? "true" : "false");
 }
 
+static void json_scope(struct json *json, const struct row *row, const struct config *config)
+{
+    json_raw(json, ",\"scope\":{");
+    for (int i = 0; i < row->value_count; i++) {
+        json_name(json, config_dimension_name(config, row->value_dimension[i]));
+        json_text(json, row->value[i]);
+    }
+    json_raw(json, "}");
+}
+
 static void json_head(struct json *json, const struct row_view *view)
 {
     const struct row *row = view->row;
     json_raw(json, "{\"v\":1,\"tenant\":");
     json_text(json, row->tenant);
-    json_raw(json, ",\"scope\":{");
-    for (int i = 0; i < row->value_count; i++) {
-        json_name(json, config_dimension_name(view->config, row->value_dimension[i]));
-        json_text(json, row->value[i]);
-    }
-    json_raw(json, "},\"window\":");
+    json_scope(json, row, view->config);
+    json_raw(json, ",\"window\":");
     json_text(json, row->window_name);
     json_time(json, "start", row->start_ms);
     json_time(json, "end", row->end_ms);
@@ -273,6 +279,42 @@ size_t row_json(const struct row_view *view, unsigned families, bool histograms,
             json_metric(&json, &view->extra[i].value, !view->extra[i].about ? "" : view->extra[i].met ? ",\"met\":true" : ",\"met\":false");
         }
     json_raw(&json, "}}");
+    *json_room(&json, 1) = '\0';
+    *text = json.at;
+    *room = json.room;
+    return json.length;
+}
+
+/* {"v":1,"state":"missed","goal":"north_csat","tenant":"acme","scope":{"team":"north"},"window":"month","start":...,"end":...,
+ *  "metric":"csat","value":75,"target":80,"n":20,"since":...,"at":...,"config":"5f1c9a02"} */
+size_t row_alert_json(const struct row *row, char **text, size_t *room)
+{
+    struct json json = {*text, 0, *text ? *room : 0};
+    const struct config_goal *goal = &row->config->goal[row->alert.goal];
+    json_raw(&json, "{\"v\":1,\"state\":");
+    json_text(&json, row->alert.state == ROW_ALERT_MISSED ? "missed" : "met");
+    json_name(&json, "goal");
+    json_text(&json, goal->name);
+    json_name(&json, "tenant");
+    json_text(&json, row->tenant);
+    json_scope(&json, row, row->config);
+    json_name(&json, "window");
+    json_text(&json, row->window_name);
+    json_time(&json, "start", row->start_ms);
+    json_time(&json, "end", row->end_ms);
+    json_name(&json, goal->metric >= 0 ? "metric" : "measure");
+    json_text(&json, goal->metric >= 0 ? metric_infos[goal->metric].name : measure_names[goal->measure]);
+    json_name(&json, "value");
+    json_number(&json, row->alert.value);
+    json_name(&json, "target");
+    json_number(&json, goal->target);
+    json_name(&json, "n");
+    json_integer(&json, row->alert.n);
+    json_time(&json, "since", row->alert.since_ms);
+    json_time(&json, "at", row->alert.at_ms);
+    json_name(&json, "config");
+    json_text(&json, row->config->id);
+    json_raw(&json, "}");
     *json_room(&json, 1) = '\0';
     *text = json.at;
     *room = json.room;

@@ -372,7 +372,7 @@ static void send_now(struct redis *redis)
 static enum sink_result put(void *state, const struct row *row)
 {
     struct redis *redis = state;
-    if (!row->rolling && !row->running && !row->last)
+    if (!row->alert.state && !row->rolling && !row->running && !row->last)
         return SINK_TAKEN;
     if (redis->phase != READY)
         return SINK_AWAY;

@@ -14,7 +14,8 @@
 
 #define GOALS_KEY "goals"
 
-static struct redis_expected *command(struct redis_writer *writer, const struct redis_tenant *tenant, enum redis_command name, int arguments, const char *key)
+static struct redis_expected *command(struct redis_writer *writer, const struct redis_tenant *tenant, enum redis_command name, int arguments,
+                                      const char *key)
 {
     struct redis_expected *expected = redis_link_command(writer->link, name, arguments);
     char *end = stpcpy(mempcpy(writer->key, tenant->prefix, tenant->prefix_length), key);
@@ -56,7 +57,7 @@ static void put_goals(struct redis_writer *writer, const struct redis_tenant *te
     for (int i = 0; i < view->config->goal_count; i++) {
         const struct config_goal *goal = &view->config->goal[i];
         const struct row_extra *extra = &view->extra[view->config->baseline.count + i];
-        if (!extra->about || !goal_is_present(extra->family == FAMILY_EMPLOYEE, view->row))
+        if (!extra->about || !goal_is_present(goal_when_closed(goal), view->row))
             continue;
         bool missed = extra->value.present && !extra->value.small && !extra->met;
         snprintf(member, sizeof member, "%s|%s", goal->name, view->row->scope);

@@ -130,6 +130,8 @@ struct redis_tenant {
     size_t keys_length, keys_room;
     uint32_t changed;
     int64_t newest_ms;  /* newest end of its rows */
+    char *alerts;       /* messages to be told, each ended by a zero byte */
+    size_t alerts_length, alerts_room;
     uint64_t serial;    /* of the configuration whose goals and leaderboards are in Redis; 0: not known */
     int64_t trimmed_ms; /* newest_ms when its scopes were last cleaned up */
 };
@@ -149,6 +151,8 @@ void redis_tenants_clear(struct redis_tenants *tenants);
 /* The tenant by its name as rows carry it. Until the next call. */
 struct redis_tenant *redis_tenant_find(struct redis_tenants *tenants, const char *name);
 void redis_tenant_changed(struct redis_tenants *tenants, struct redis_tenant *tenant, const char *key, size_t length);
+/* A message for its channel `alerts`, at the batch's end. */
+void redis_tenant_alert(struct redis_tenants *tenants, struct redis_tenant *tenant, const char *message, size_t length);
 /* Its changes were told. */
 void redis_tenant_told(struct redis_tenant *tenant);
 

@@ -24,6 +24,7 @@ void redis_tenants_clear(struct redis_tenants *tenants)
     for (uint32_t i = 0; i < tenants->count; i++) {
         free(tenants->tenant[i].prefix);
         free(tenants->tenant[i].keys);
+        free(tenants->tenant[i].alerts);
     }
     memset(tenants->slot, 0, tenants->slots * sizeof *tenants->slot);
     tenants->count = tenants->dirty_count = 0;
@@ -78,7 +79,7 @@ struct redis_tenant *redis_tenant_find(struct redis_tenants *tenants, const char
 
 void redis_tenant_changed(struct redis_tenants *tenants, struct redis_tenant *tenant, const char *key, size_t length)
 {
-    if (tenant->changed++ == 0)
+    if (tenant->changed++ == 0 && tenant->alerts_length == 0)
         tenants->dirty[tenants->dirty_count++] = (uint32_t)(tenant - tenants->tenant);
     if (tenant->changed > REDIS_CHANGED_MAX)
         return;
@@ -93,9 +94,23 @@ void redis_tenant_changed(struct redis_tenants *tenants, struct redis_tenant *te
     tenant->keys_length += length;
 }
 
+void redis_tenant_alert(struct redis_tenants *tenants, struct redis_tenant *tenant, const char *message, size_t length)
+{
+    if (tenant->changed == 0 && tenant->alerts_length == 0)
+        tenants->dirty[tenants->dirty_count++] = (uint32_t)(tenant - tenants->tenant);
+    if (tenant->alerts_room - tenant->alerts_length < length + 1) {
+        tenant->alerts_room = (tenant->alerts_length + length + 1) * 2;
+        tenant->alerts = realloc(tenant->alerts, tenant->alerts_room);
+        ensure(tenant->alerts != NULL, "the machine has memory left");
+    }
+    memcpy(tenant->alerts + tenant->alerts_length, message, length + 1);
+    tenant->alerts_length += length + 1;
+}
+
 void redis_tenant_told(struct redis_tenant *tenant)
 {
     tenant->changed = 0;
+    tenant->alerts_length = 0;
     tenant->keys_length = 0;
     if (tenant->keys_room > KEYS_KEPT) {
         free(tenant->keys);

@@ -11,6 +11,7 @@
  *
  * PUBLISH stands outside: Redis refuses a whole transaction for one command that the user may not send, and the right to
  * a channel is easily forgotten. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -188,9 +189,24 @@ static void put_scope(struct redis_writer *writer, struct redis_tenant *tenant, 
     tenant->newest_ms = score > tenant->newest_ms ? score : tenant->newest_ms;
 }
 
+/* The newest alert of a goal and scope, in a hash; and to be told at the batch's end. */
+static void put_alert(struct redis_writer *writer, struct redis_tenant *tenant, const struct row *row)
+{
+    char field[sizeof row->config->goal->field + ROW_SCOPE_MAX];
+    size_t length = row_alert_json(row, &writer->json, &writer->json_room);
+    snprintf(field, sizeof field, "%s|%s", row->config->goal[row->alert.goal].name, row->scope);
+    redis_writer_batch(writer, tenant_command(writer, tenant, REDIS_HSET, 3, "alerts"));
+    redis_link_text(writer->link, field);
+    redis_link_bytes(writer->link, writer->json, length);
+    redis_writer_batch(writer, tenant_command(writer, tenant, REDIS_PEXPIRE, 2, "alerts"));
+    redis_link_integer(writer->link, writer->ttl_most_ms);
+    redis_tenant_alert(&writer->tenants, tenant, writer->json, length);
+}
+
 bool redis_writer_full(const struct redis_writer *writer)
 {
-    return writer->open.rows >= REDIS_ROWS_MAX || writer->open.commands + REDIS_ROW_COMMANDS_MOST > REDIS_ROWS_MAX * REDIS_ROW_COMMANDS || redis_link_waiting(writer->link) >= REDIS_BYTES_MAX ||
+    return writer->open.rows >= REDIS_ROWS_MAX || writer->open.commands + REDIS_ROW_COMMANDS_MOST > REDIS_ROWS_MAX * REDIS_ROW_COMMANDS ||
+           redis_link_waiting(writer->link) >= REDIS_BYTES_MAX ||
            writer->tenants.count >= REDIS_TENANTS_MAX;
 }
 
@@ -199,6 +215,10 @@ void redis_writer_put(struct redis_writer *writer, const struct row *row, int64_
     struct redis_tenant *tenant = redis_tenant_find(&writer->tenants, row->tenant);
     if (writer->open.rows++ == 0)
         redis_link_command(writer->link, REDIS_MULTI, 0);
+    if (row->alert.state) {
+        put_alert(writer, tenant, row);
+        return;
+    }
     if (row->config->serial > writer->serial) { /* a reload: what is remembered of keys has other numbers */
         writer->serial = row->config->serial;
         key_memory_clear(&writer->keys);
@@ -237,8 +257,14 @@ static void trim_scopes(struct redis_writer *writer, struct redis_tenant *tenant
 static void tell_tenant(struct redis_writer *writer, struct redis_tenant *tenant)
 {
     bool all = tenant->changed > REDIS_CHANGED_MAX;
-    tenant_command(writer, tenant, REDIS_PUBLISH, 2, "changed");
-    redis_link_bytes(writer->link, all ? "*" : tenant->keys, all ? 1 : tenant->keys_length);
+    if (tenant->changed) {
+        tenant_command(writer, tenant, REDIS_PUBLISH, 2, "changed");
+        redis_link_bytes(writer->link, all ? "*" : tenant->keys, all ? 1 : tenant->keys_length);
+    }
+    for (size_t at = 0; at < tenant->alerts_length; at += strlen(tenant->alerts + at) + 1) {
+        tenant_command(writer, tenant, REDIS_PUBLISH, 2, "alerts");
+        redis_link_text(writer->link, tenant->alerts + at);
+    }
     trim_scopes(writer, tenant);
     redis_tenant_told(tenant);
 }

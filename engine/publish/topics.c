@@ -25,6 +25,8 @@ enum {
     KEY_MAX = ROW_SCOPE_MAX + 3 * 1024,
     KNOWN_MARGIN_MS = 600000,
     MESSAGE_BESIDE = 128,     /* bytes of a message beside its key and value, at most */
+    TOPIC_ALERTS = FAMILY_COUNT, /* behind the families' */
+    TOPICS_ALL,
     BATCH_LEAST_BYTES = 1024, /* below, batches are not the reason */
     BATCH_SHARE = 8,          /* a smaller batch has this part of the last one's bytes */
     TOLD_MS = 60000,          /* the log says the same of a topic once a minute */
@@ -33,8 +35,8 @@ enum {
 struct topics {
     const struct config *config;
     rd_kafka_t *rk; /* NULL: it broke and could not be opened again yet */
-    rd_kafka_topic_t *topic[FAMILY_COUNT];
-    char name[FAMILY_COUNT][TOPIC_NAME_MAX];
+    rd_kafka_topic_t *topic[TOPICS_ALL];
+    char name[TOPICS_ALL][TOPIC_NAME_MAX];
     struct producer_topics create;
     int64_t now_ms;     /* of the last call that brought a time */
     int64_t refuse_ms;  /* until then rows are refused */
@@ -44,8 +46,8 @@ struct topics {
     int64_t heal_ms;    /* what a broker did not allow is tried again then; 0: all was allowed */
     int batch_bytes;    /* the most that a batch of several messages may have */
     bool smaller;       /* batches were too large: a producer with smaller ones is to be opened */
-    rd_kafka_resp_err_t told[FAMILY_COUNT];
-    int64_t told_ms[FAMILY_COUNT]; /* when the log told that of the topic */
+    rd_kafka_resp_err_t told[TOPICS_ALL];
+    int64_t told_ms[TOPICS_ALL]; /* when the log told that of the topic */
     uint64_t generation;
     uint64_t waiting;   /* messages that are not delivered yet */
     uint64_t lost;      /* messages that failed since everything was sent last */
@@ -64,7 +66,7 @@ struct topics {
 static int family_of(const struct topics *topics, const char *topic)
 {
     int f = 0;
-    while (f < FAMILY_COUNT - 1 && strcmp(topics->name[f], topic) != 0)
+    while (f < TOPICS_ALL - 1 && strcmp(topics->name[f], topic) != 0)
         f++;
     return f;
 }
@@ -146,7 +148,7 @@ static int client_open(struct topics *topics)
  * topics by itself would then create it, without compaction, before our own request comes to it. */
 static void handles_open(struct topics *topics)
 {
-    for (int f = 0; f < FAMILY_COUNT; f++) {
+    for (int f = 0; f < TOPICS_ALL; f++) {
         topics->topic[f] = rd_kafka_topic_new(topics->rk, topics->name[f], NULL);
         ensure(topics->topic[f] != NULL, "names were checked when the sink was opened");
     }
@@ -155,7 +157,7 @@ static void handles_open(struct topics *topics)
 static void client_close(struct topics *topics, int wait_ms)
 {
     producer_topics_close(&topics->create);
-    for (int f = 0; f < FAMILY_COUNT; f++) {
+    for (int f = 0; f < TOPICS_ALL; f++) {
         if (topics->topic[f])
             rd_kafka_topic_destroy(topics->topic[f]);
         topics->topic[f] = NULL;
@@ -222,12 +224,10 @@ static size_t key_make(struct topics *topics, const struct row *row)
     return (size_t)(at - topics->key);
 }
 
-/* False: no room. */
-static bool produce(struct topics *topics, enum family family, size_t key_length)
+/* topics->json under topics->key. False: no room. */
+static bool send_json(struct topics *topics, int topic, size_t length, size_t key_length)
 {
-    bool histograms = topics->view.config->publish_histograms;
-    size_t length = row_json(&topics->view, 1u << family, histograms, &topics->json, &topics->json_room);
-    if (rd_kafka_produce(topics->topic[family], RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, topics->json, length, topics->key,
+    if (rd_kafka_produce(topics->topic[topic], RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, topics->json, length, topics->key,
                          key_length, NULL) == 0) {
         topics->waiting++;
         return true;
@@ -235,17 +235,25 @@ static bool produce(struct topics *topics, enum family family, size_t key_length
     rd_kafka_resp_err_t error = rd_kafka_last_error();
     if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL)
         return false;
-    not_delivered(topics, (int)family, error, SIZE_MAX);
+    not_delivered(topics, topic, error, SIZE_MAX);
     return true;
 }
 
-static unsigned families_of(const struct row_view *view)
+static bool produce(struct topics *topics, enum family family, size_t key_length)
 {
-    unsigned families = 0;
-    for (unsigned f = 0; f < FAMILY_COUNT; f++)
-        if (row_has(view, 1u << f))
-            families |= 1u << f;
-    return families;
+    bool histograms = topics->view.config->publish_histograms;
+    size_t length = row_json(&topics->view, 1u << family, histograms, &topics->json, &topics->json_room);
+    return send_json(topics, (int)family, length, key_length);
+}
+
+/* Key: tenant|goal|scope, so that a compacted topic keeps the newest alert of each. */
+static bool produce_alert(struct topics *topics, const struct row *row)
+{
+    char *at = topics->key;
+    at += row_encode(row->tenant, at, KEY_MAX - ROW_SCOPE_MAX - 128);
+    int length = snprintf(at, KEY_MAX - (size_t)(at - topics->key), "|%s|%s", row->config->goal[row->alert.goal].name, row->scope);
+    size_t message = row_alert_json(row, &topics->json, &topics->json_room);
+    return send_json(topics, TOPIC_ALERTS, message, (size_t)(at - topics->key) + (size_t)length);
 }
 
 static void remember(struct topics *topics, uint64_t hash, unsigned families, unsigned told)
@@ -279,10 +287,12 @@ static enum sink_result put(void *state, const struct row *row)
         return SINK_AWAY;
     if (topics->rk == NULL || topics->smaller || topics->now_ms < topics->refuse_ms || topics->waiting + FAMILY_COUNT > TOPICS_QUEUE_MAX)
         return SINK_FULL;
+    if (row->alert.state)
+        return produce_alert(topics, row) ? SINK_TAKEN : SINK_FULL;
     row_open(&topics->view, row, row->config);
     size_t key_length = key_make(topics, row);
     uint64_t hash = key_memory_hash(topics->key, key_length, 0);
-    unsigned told, families = families_of(&topics->view), before = families_before(topics, hash, &told);
+    unsigned told, families = row_families(&topics->view), before = families_before(topics, hash, &told);
     unsigned now = families | before | (row->final ? told : 0);
     for (unsigned f = 0; f < FAMILY_COUNT; f++)
         if (now >> f & 1 && !produce(topics, (enum family)f, key_length))
@@ -349,8 +359,8 @@ static int names_make(struct topics *topics)
     const char *prefix = topics->config->topics_prefix;
     if (strlen(prefix) + strlen("employee") >= TOPIC_NAME_MAX)
         return err_set(ERR_CONFIG, "topics.prefix: longer than a topic's name may be; shorten it");
-    for (int f = 0; f < FAMILY_COUNT; f++) {
-        (void)snprintf(topics->name[f], sizeof topics->name[f], "%s%s", prefix, family_names[f]);
+    for (int f = 0; f < TOPICS_ALL; f++) {
+        (void)snprintf(topics->name[f], sizeof topics->name[f], "%s%s", prefix, f == TOPIC_ALERTS ? "alerts" : family_names[f]);
         producer_topics_add(&topics->create, topics->name[f], "compact,delete");
     }
     return 0;

@@ -209,7 +209,8 @@ static void mark_week_later(struct fold *fold, const struct cell *cell)
     int window = cell->window;
     int64_t start_ms = cell->start_ms;
     struct calendar *calendar = fold->zone[fold->key[k]->zone].calendar;
-    for (int64_t at_ms = start_ms + WEEK_MS - SKIP_MS, end_ms; at_ms <= start_ms + WEEK_MS + SKIP_MS && at_ms <= fold->newest_start_ms; at_ms = end_ms) {
+    int64_t until_ms = start_ms + WEEK_MS + SKIP_MS < fold->newest_start_ms ? start_ms + WEEK_MS + SKIP_MS : fold->newest_start_ms;
+    for (int64_t at_ms = start_ms + WEEK_MS - SKIP_MS, end_ms; at_ms <= until_ms; at_ms = end_ms) {
         int64_t later_ms, earlier_ms;
         calendar_bounds(calendar, (enum calendar_window)window, at_ms, &later_ms, &end_ms);
         if (calendar_week_earlier(calendar, (enum calendar_window)window, later_ms, &earlier_ms) && earlier_ms == start_ms)

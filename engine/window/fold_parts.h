@@ -9,6 +9,7 @@
 #ifndef ESTEEM_FOLD_PARTS_H
 #define ESTEEM_FOLD_PARTS_H
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@
 
 #define NONE UINT32_MAX
 enum { WINDOW_BASELINE = CALENDAR_COUNT }; /* of a cell: the baseline's period, in no bucket, shown in no row of its own */
+enum { OUTLETS_ALL = OUTLET_MAX + 1 }; /* behind those of the setup one that judges goals: alerts.c */
 enum { QUEUE_URGENT = CONFIG_ROLLING_MAX + CALENDAR_COUNT, QUEUES };
 
 /* What distinct agents are counted by: agents.c has the measures. */
@@ -42,6 +44,7 @@ struct key {
     uint32_t within;                       /* an agent's key: the key that it lies within; NONE: it is none */
     int64_t headcount_ms;                  /* eligible agents have changed from this time on; INT64_MAX: they have not */
     int64_t (*held)[DISTINCT_COUNT];       /* an agent's key, instead of D[w]: what each rolling window holds of it */
+    uint32_t alert;         /* the first of its alerts, or NONE */
     uint32_t baseline;      /* its cell, or NONE */
     double *baseline_value; /* of config.baseline's metrics; NULL: to be worked out */
     bool restate;           /* the baseline has changed: all rows are to be shown anew */
@@ -72,6 +75,19 @@ struct cell {
     bool recalled; /* a sink held its row before this life had told one */
     bool kept; /* beyond correction: `closed` alone, for the window of a week later */
     struct mark mark;
+};
+
+enum alert_state { ALERT_NONE, ALERT_PENDING, ALERT_MISSED, ALERT_MET };
+
+struct alert { /* of a goal and a key */
+    uint32_t key, next; /* the key's next, or in the free list */
+    int16_t goal;       /* of config.goal */
+    uint8_t state;
+    uint8_t waits;      /* bit: outlet that has not been told */
+    double value;       /* what it was when it came to this */
+    int64_t n, start_ms, end_ms;
+    int64_t since_ms;   /* when it began to be missed, or met */
+    int64_t at_ms;      /* when it came into this state */
 };
 
 struct kin {
@@ -153,10 +169,13 @@ struct fold {
     struct {
         uint32_t *key, count, room;
     } moving[CONFIG_ROLLING_MAX]; /* keys with that bit */
-    struct queue queue[OUTLET_MAX][QUEUES];
+    int outlets; /* the setup's, and the one that judges goals; 0 in a batch */
+    struct alert *alert;
+    uint32_t alerts, alert_room, alert_free;
+    struct queue queue[OUTLETS_ALL][QUEUES];
     uint64_t generation[OUTLET_MAX];
     int64_t budget_ms; /* when the row budgets were last filled */
-    int64_t budget[OUTLET_MAX];
+    int64_t budget[OUTLETS_ALL];
     int64_t now_ms;       /* where rolling windows stand */
     int64_t watermark_ms; /* for finality */
     bool inexact, finished;
@@ -274,6 +293,28 @@ void baseline_restate(struct fold *fold, int64_t clock_ms, bool now);
 /* The settings are others: all values are worked out again. */
 void baseline_forget_values(struct fold *fold);
 
+/* ---- alerts.c ---- */
+
+/* Whether an alert hangs on the rows of this window of the key. */
+bool alerts_want(const struct fold *fold, const struct key *key, bool rolling, int window);
+/* Judges a row, and frees it. */
+void alerts_take(struct fold *fold, uint32_t key, struct row *row);
+/* What time brings about, and what is to be told. Returns rows told; adds what found no room to *left (NULL: nobody asks). */
+uint64_t alerts_step(struct fold *fold, uint64_t *left);
+/* The outlet has lost what it had. */
+void alerts_again(struct fold *fold, int outlet);
+/* Before the configuration changes to this one. */
+void alerts_reload(struct fold *fold, const struct config *next);
+void alerts_close(struct fold *fold);
+void alerts_dump(const struct fold *fold, struct slice_out *out);
+struct alert_saved {
+    struct alert alert; /* the key's number is the slice's */
+    char goal[48];
+};
+/* False when it is not well-formed. */
+bool alert_read(struct slice_item *item, struct alert_saved *saved);
+void alert_restore(struct fold *fold, uint32_t key, const struct alert_saved *saved, int64_t written_ms);
+
 /* ---- fold_state.c ---- */
 
 /* The cell is about to change. */
@@ -296,6 +337,7 @@ void outlets_again(struct fold *fold, int outlet);
 /* Hands out what is due; returns rows. */
 uint64_t outlets_publish(struct fold *fold, int64_t clock_ms);
 void outlets_close(struct fold *fold);
+struct row fold_row_head(struct fold *fold, uint32_t key);
 struct row *fold_rolling_row(struct fold *fold, uint32_t key, int window, bool *empty);
 struct row *fold_calendar_row(struct fold *fold, uint32_t cell);
 

@@ -101,6 +101,7 @@ void fold_dump_begin(struct fold *fold, bool full, struct slice_out *out)
     fold->out = out;
     fold->dumping = true;
     put_head(fold, out);
+    alerts_dump(fold, out);
     if (full)
         fold->keys_saved = 0;
     fold->keys_due = fold->keys;
@@ -174,6 +175,8 @@ struct fold_load {
     uint16_t measure[TALLY_IDS];                                 /* UINT16_MAX: none */
     int64_t now_ms, watermark_ms;
     bool inexact;
+    struct alert_saved *alert; /* of the newest file */
+    uint32_t alerts, alert_room;
     struct tally scratch;
 };
 
@@ -198,6 +201,7 @@ static bool load_head(struct fold_load *load, struct slice_item *item)
     load->inexact = slice_get(item);
     load->rolling_count = 0;
     load->same_baseline = false;
+    load->alerts = 0;
     return !item->bad;
 }
 
@@ -408,6 +412,15 @@ static bool load_cell(struct fold_load *load, struct slice_item *item)
     return true;
 }
 
+static bool load_alert(struct fold_load *load, struct slice_item *item)
+{
+    if (load->alerts == load->alert_room) {
+        load->alert_room = load->alert_room ? load->alert_room * 2 : 64;
+        load->alert = fold_must(realloc(load->alert, load->alert_room * sizeof *load->alert));
+    }
+    return alert_read(item, &load->alert[load->alerts++]);
+}
+
 bool fold_load_item(struct fold_load *load, struct slice_item *item)
 {
     switch (item->kind) {
@@ -417,6 +430,7 @@ bool fold_load_item(struct fold_load *load, struct slice_item *item)
     case SLICE_KEY: return load_key(load, item);
     case SLICE_PANE: case SLICE_PANE_GONE: return load_pane(load, item);
     case SLICE_CELL: case SLICE_CELL_GONE: return load_cell(load, item);
+    case SLICE_ALERT: return load_alert(load, item);
     case SLICE_END: return true;
     default: return false;
     }
@@ -438,6 +452,12 @@ static void later(int64_t *time_ms, int64_t other_ms)
 
 void fold_load_end(struct fold_load *load)
 {
+    for (uint32_t a = 0; a < load->alerts; a++) {
+        const struct place *place = load->alert[a].alert.key < load->places ? &load->place[load->alert[a].alert.key] : NULL;
+        if (place && place->key != NONE)
+            alert_restore(load->fold[place->fold], place->key, &load->alert[a], load->now_ms);
+    }
+    free(load->alert);
     for (int f = 0; f < load->folds; f++) {
         struct fold *fold = load->fold[f];
         later(&fold->now_ms, load->now_ms);
@@ -462,7 +482,7 @@ void fold_restored(struct fold *fold)
         fold_advance(fold);
         (void)cells_advance(fold);
     }
-    for (int o = 0; o < fold->setup.outlets; o++)
+    for (int o = 0; o < fold->outlets; o++)
         outlets_again(fold, o);
     for (uint32_t k = 0; k < fold->keys; k++)
         key_may_be_told(fold->key[k]);

@@ -72,7 +72,7 @@ static struct key *key_new(struct fold *fold, const struct scope_key *text, uint
     memcpy(key->dimension, text->dimension, sizeof key->dimension);
     key->zone = fold_zone(fold, text->tenant);
     memset(key->last, 0xff, sizeof key->last);
-    key->baseline = NONE;
+    key->baseline = key->alert = NONE;
     return key;
 }
 

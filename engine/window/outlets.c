@@ -32,11 +32,17 @@ static uint32_t queue_take(struct queue *queue)
     return item;
 }
 
+/* The one that judges goals takes only what some goal with an alert is about. */
+static bool wanted(const struct fold *fold, int outlet, const struct key *key, bool rolling, int window)
+{
+    return outlet < fold->setup.outlets || alerts_want(fold, key, rolling, window);
+}
+
 void outlets_rolling_mark(struct fold *fold, uint32_t k, int window)
 {
     struct key *key = fold->key[k];
-    for (int o = 0; o < fold->setup.outlets && !key_is_agent(key); o++)
-        if (!(key->waits[window] >> o & 1)) {
+    for (int o = 0; o < fold->outlets && !key_is_agent(key); o++)
+        if (!(key->waits[window] >> o & 1) && wanted(fold, o, key, true, window)) {
             key->waits[window] |= (uint8_t)(1u << o);
             queue_put(&fold->queue[o][window], k);
         }
@@ -51,9 +57,9 @@ void outlets_rolling_changed(struct fold *fold, uint32_t k, int window)
 void outlets_calendar_changed(struct fold *fold, uint32_t c, bool urgent)
 {
     struct cell *cell = &fold->cell[c];
-    for (int o = 0; o < fold->setup.outlets && !key_is_agent(fold->key[cell->key]); o++) {
+    for (int o = 0; o < fold->outlets && !key_is_agent(fold->key[cell->key]); o++) {
         uint8_t *waits = urgent ? &cell->urgent : &cell->waits;
-        if (*waits >> o & 1)
+        if (*waits >> o & 1 || !wanted(fold, o, fold->key[cell->key], false, cell->window))
             continue;
         *waits |= (uint8_t)(1u << o);
         queue_put(&fold->queue[o][urgent ? QUEUE_URGENT : CONFIG_ROLLING_MAX + cell->window], c);
@@ -62,7 +68,7 @@ void outlets_calendar_changed(struct fold *fold, uint32_t c, bool urgent)
 
 /* ---- rows ---- */
 
-static struct row row_head(struct fold *fold, uint32_t k)
+struct row fold_row_head(struct fold *fold, uint32_t k)
 {
     const struct key *key = fold->key[k];
     struct row row = {.config = fold->config, .tenant = key->tenant, .scope = key->scope, .value_count = key->count, .inexact = fold->inexact,
@@ -91,7 +97,7 @@ struct row *fold_rolling_row(struct fold *fold, uint32_t k, int window, bool *em
     struct tally sum = {0};
     rolling_sum(fold, k, window, &sum);
     *empty = sum.length == 0;
-    struct row head = row_head(fold, k);
+    struct row head = fold_row_head(fold, k);
     head.start_ms = edges->left_ms;
     head.end_ms = edges->right_ms;
     head.rolling = true;
@@ -118,7 +124,7 @@ struct row *fold_calendar_row(struct fold *fold, uint32_t c)
     struct cell *cell = &fold->cell[c];
     const struct key *key = fold->key[cell->key];
     tally_settle(&cell->tally, &fold->slab, &fold->dense);
-    struct row head = row_head(fold, cell->key);
+    struct row head = fold_row_head(fold, cell->key);
     head.start_ms = cell->start_ms;
     head.end_ms = cell->end_ms;
     head.final = cell->final;
@@ -129,7 +135,8 @@ struct row *fold_calendar_row(struct fold *fold, uint32_t c)
     head.window = cell->window;
     head.window_name = calendar_names[cell->window];
     head.eligible = eligible_at_end(fold, cell);
-    head.across = across_calendar(fold, c);
+    if (cell->tally.length)
+        head.across = across_calendar(fold, c);
     return row_new(&head, cell->tally.bytes, cell->tally.length);
 }
 
@@ -164,8 +171,12 @@ static bool revise(struct fold *fold, struct cell *cell)
 
 /* ---- publishing ---- */
 
-static bool give(struct fold *fold, int outlet, struct row *row)
+static bool give(struct fold *fold, int outlet, uint32_t k, struct row *row)
 {
+    if (outlet == fold->setup.outlets) {
+        alerts_take(fold, k, row);
+        return true;
+    }
     if (fold->setup.outlet[outlet].put(fold->setup.outlet[outlet].context, row)) {
         fold->counts.rows++;
         return true;
@@ -184,7 +195,7 @@ static bool publish_rolling(struct fold *fold, int outlet, int window, uint32_t 
         row_free(row);
         return true;
     }
-    if (!give(fold, outlet, row))
+    if (!give(fold, outlet, k, row))
         return false;
     key->published[window] = empty ? key->published[window] & (uint8_t)~bit : key->published[window] | bit;
     key->told[window] |= empty ? 0 : bit;
@@ -199,7 +210,7 @@ static bool publish_calendar(struct fold *fold, int outlet, uint32_t c)
         return true;
     if (tally_is_zero(&cell->tally, &fold->slab, &fold->dense) && !(cell->published & bit) && !cell->recalled && cell->start_ms > fold->now_ms)
         return true;
-    if (!give(fold, outlet, fold_calendar_row(fold, c)))
+    if (!give(fold, outlet, cell->key, fold_calendar_row(fold, c)))
         return false;
     cell->published |= bit;
     return true;
@@ -248,7 +259,7 @@ static int64_t pace_ms(const struct fold *fold, int outlet, int which)
     int64_t pace = length_ms / PACE_SHARE;
     pace = length_ms <= TICK_WINDOW_MS ? fold->config->publish_tick_ms : pace < PACE_LEAST_MS ? PACE_LEAST_MS : pace;
     pace = pace > PACE_MOST_MS ? PACE_MOST_MS : pace;
-    int64_t least = fold->setup.outlet[outlet].by_topics_every ? fold->config->topics_every_ms : 0;
+    int64_t least = outlet < fold->setup.outlets && fold->setup.outlet[outlet].by_topics_every ? fold->config->topics_every_ms : 0;
     return rolling && pace < least ? least : pace;
 }
 
@@ -260,7 +271,7 @@ static void fill_budgets(struct fold *fold, int64_t clock_ms)
         fold->budget_ms = clock_ms - 1000;
     if ((clock_ms - fold->budget_ms) * most < 1000)
         return; /* less than a row so far */
-    for (int o = 0; o < fold->setup.outlets; o++) {
+    for (int o = 0; o < fold->outlets; o++) {
         fold->budget[o] += (clock_ms - fold->budget_ms) * most / 1000;
         fold->budget[o] = fold->budget[o] > most ? most : fold->budget[o];
     }
@@ -272,7 +283,7 @@ uint64_t outlets_publish(struct fold *fold, int64_t clock_ms)
     uint64_t done = 0;
     int64_t unbounded = INT64_MAX;
     fill_budgets(fold, clock_ms);
-    for (int o = 0; o < fold->setup.outlets; o++) {
+    for (int o = 0; o < fold->outlets; o++) {
         done += drain(fold, o, QUEUE_URGENT, &unbounded);
         for (int q = 0; q < QUEUE_URGENT; q++) {
             struct queue *queue = &fold->queue[o][q];
@@ -294,7 +305,7 @@ void outlets_again(struct fold *fold, int outlet)
         for (int w = 0; w < fold->rolling_count && !key_is_agent(fold->key[k]); w++) {
             struct key *key = fold->key[k];
             key->published[w] |= key->told[w] & bit; /* the outlet may have lost the row that emptied it */
-            if (key->waits[w] & bit)
+            if (key->waits[w] & bit || !wanted(fold, outlet, key, true, w))
                 continue;
             key->waits[w] |= bit;
             queue_put(&fold->queue[outlet][w], k);
@@ -302,7 +313,8 @@ void outlets_again(struct fold *fold, int outlet)
     for (uint32_t c = 0; c < fold->cells_made; c++) {
         struct cell *cell = &fold->cell[c];
         cell->published &= (uint8_t)~bit; /* also of one that waits: a change that came to nothing must not hold it back */
-        if (!cell->used || cell->kept || cell->window == WINDOW_BASELINE || cell->waits & bit || key_is_agent(fold->key[cell->key]))
+        if (!cell->used || cell->kept || cell->window == WINDOW_BASELINE || cell->waits & bit || key_is_agent(fold->key[cell->key]) ||
+            !wanted(fold, outlet, fold->key[cell->key], false, cell->window))
             continue;
         cell->waits |= bit;
         queue_put(&fold->queue[outlet][CONFIG_ROLLING_MAX + cell->window], c);
@@ -323,7 +335,7 @@ static void queue_remove(struct queue *queue, uint32_t item)
 void outlets_forget_cell(struct fold *fold, uint32_t c)
 {
     struct cell *cell = &fold->cell[c];
-    for (int o = 0; o < fold->setup.outlets; o++) {
+    for (int o = 0; o < fold->outlets; o++) {
         if (cell->waits >> o & 1)
             queue_remove(&fold->queue[o][CONFIG_ROLLING_MAX + cell->window], c);
         if (cell->urgent >> o & 1)
@@ -337,7 +349,7 @@ uint64_t fold_flush(struct fold *fold, bool all)
     uint64_t left = 0;
     int64_t unbounded = INT64_MAX;
     baseline_restate(fold, 0, true);
-    for (int o = 0; o < fold->setup.outlets; o++) {
+    for (int o = 0; o < fold->outlets; o++) {
         if (all)
             outlets_again(fold, o);
         for (int q = 0; q < QUEUES; q++) {
@@ -345,12 +357,13 @@ uint64_t fold_flush(struct fold *fold, bool all)
             left += fold->queue[o][q].count;
         }
     }
+    (void)alerts_step(fold, &left);
     return left;
 }
 
 void outlets_close(struct fold *fold)
 {
-    for (int o = 0; o < OUTLET_MAX; o++)
+    for (int o = 0; o < OUTLETS_ALL; o++)
         for (int q = 0; q < QUEUES; q++)
             free(fold->queue[o][q].item);
 }

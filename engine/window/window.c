@@ -25,7 +25,8 @@ int fold_new(const struct config *config, const struct fold_setup *setup, struct
     fold->key_slots = fold->cell_slots = 1024;
     fold->key_slot = fold_slots(fold->key_slots);
     fold->cell_slot = fold_slots(fold->cell_slots);
-    fold->cell_free = NONE;
+    fold->cell_free = fold->alert_free = NONE;
+    fold->outlets = setup->outlets ? setup->outlets + 1 : 0;
     fold->newest_start_ms = INT64_MIN;
     fold->view = fold_must(calloc(1, sizeof *fold->view));
     slab_init(&fold->slab);
@@ -43,6 +44,7 @@ void fold_free(struct fold *fold)
     spans_close(fold);
     recall_held_close(&fold->recalls);
     across_close(fold);
+    alerts_close(fold);
     for (int i = 0; i < fold->setup.shards; i++)
         free(fold->shard[i].key);
     free(fold->rolling.bytes);
@@ -58,9 +60,10 @@ void fold_free(struct fold *fold)
 
 void fold_reload(struct fold *fold, const struct config *config)
 {
+    alerts_reload(fold, config);
     fold->config = config;
     baseline_forget_values(fold);
-    for (int o = 0; o < fold->setup.outlets; o++) { /* the same integers may mean other metrics now */
+    for (int o = 0; o < fold->outlets; o++) { /* the same integers may mean other metrics now */
         outlets_again(fold, o);
         for (int q = 0; q < QUEUES; q++)
             fold->queue[o][q].due_ms = 0;
@@ -341,13 +344,16 @@ int fold_step(struct fold *fold, int64_t clock_ms)
     for (int o = 0; o < fold->setup.outlets; o++) {
         uint64_t generation = fold->setup.outlet[o].generation(fold->setup.outlet[o].context);
         if (generation != fold->generation[o]) {
-            if (fold->generation[o])
+            if (fold->generation[o]) {
                 outlets_again(fold, o);
+                alerts_again(fold, o);
+            }
             fold->generation[o] = generation;
         }
     }
     baseline_restate(fold, clock_ms, false);
-    return moved + (int)outlets_publish(fold, clock_ms);
+    moved += (int)outlets_publish(fold, clock_ms);
+    return moved + (int)alerts_step(fold, NULL);
 }
 
 void fold_finish(struct fold *fold)

@@ -11,9 +11,11 @@
 bool goal_place_is(const struct config_place *place, const struct row *row);
 /* Whether the goal is about the row: its place, and the values that it asks for. */
 bool goal_is_about(const struct config_goal *goal, const struct row *row);
-/* Whether the row tells how things stand now: a rolling one, or the calendar window that runs; of employees' figures, which do not leave
- * before a window is final, the last one closed. */
-bool goal_is_present(bool employees, const struct row *row);
+/* Whether the row tells how things stand now: a rolling one, or the calendar window that runs; with when_closed the last one closed. */
+bool goal_is_present(bool when_closed, const struct row *row);
+/* Goals that a running window says nothing of: of employees' figures, which do not leave before it is final, and of counts that have to
+ * be reached. */
+bool goal_when_closed(const struct config_goal *goal);
 
 struct goal_figure {
     bool present; /* false: the row has no such figure */

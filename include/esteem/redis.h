@@ -4,6 +4,8 @@
  *   esteem:v1:{<tenant>}:<scope>:<window>        hash; calendar rows: `...:hour` runs, `...:hour:last` is the last one closed
  *   esteem:v1:{<tenant>}:scopes                  sorted set: scope text, scored by the newest instant that its rows reach, ms
  *   esteem:v1:{<tenant>}:changed                 pub/sub: keys changed by a batch, one a line; above REDIS_CHANGED_MAX `*`
+ *   esteem:v1:{<tenant>}:goals, :top:...         sorted sets: who misses a goal, leaderboards (redis_goals.c)
+ *   esteem:v1:{<tenant>}:alerts                  hash: goal|scope -> its newest alert as JSON; and the channel where each is told
  *   esteem:v1:catalogue                          hash: metric -> unit, formula, direction, meaning, family
  *   esteem:v1:fence                              number of the newest instance: an older one stops when it sees it
  *

@@ -13,6 +13,17 @@
 #include "esteem/metric.h"
 #include "esteem/tally.h"
 
+/* A goal missed, or met again: then the row has no figures, and is told as a message of its own (row_alert_json). */
+enum row_alert_state { ROW_ALERT_NONE, ROW_ALERT_MISSED, ROW_ALERT_MET };
+struct row_alert {
+    uint8_t state;
+    uint8_t goal;      /* of config.goal */
+    double value;      /* in the unit of the target */
+    int64_t n;
+    int64_t since_ms;  /* when it began */
+    int64_t at_ms;     /* when that was judged long enough */
+};
+
 struct row {
     int64_t start_ms, end_ms;
     int64_t eligible;  /* eligible agents at its end */
@@ -27,6 +38,7 @@ struct row {
     uint8_t value_count;
     uint8_t value_dimension[DIMENSION_MAX]; /* dimension of value i, ascending */
     const struct config *config; /* under which it is published; outlives the row */
+    struct row_alert alert;
     struct metric_across across;
     int baseline_count;      /* config's baseline metrics, or 0 */
     const double *baseline;  /* their values in the baseline; NAN: none */
@@ -82,8 +94,12 @@ void row_open(struct row_view *view, const struct row *row, const struct config 
  * a newline; `*text` is grown with realloc, `*room` its size. */
 enum { FAMILY_ALL = (1 << FAMILY_COUNT) - 1 };
 size_t row_json(const struct row_view *view, unsigned families, bool histograms, char **text, size_t *room);
+/* The message of an alert, likewise. */
+size_t row_alert_json(const struct row *row, char **text, size_t *room);
 /* Whether the row has anything of these families: a measure that is not zero, eligible agents excepted. */
 bool row_has(const struct row_view *view, unsigned families);
+/* The families that it has a measure or a figure of: a figure that compares, or a goal, may stand without a measure. */
+unsigned row_families(const struct row_view *view);
 
 /* A metric's value as Redis and JSON print it: up to 6 decimals, no trailing zeros. Returns the length. */
 enum { ROW_NUMBER_MAX = 40 };

@@ -32,6 +32,7 @@ enum slice_kind {
     SLICE_PANE_GONE = 13,
     SLICE_CELL = 14,       /* a calendar window */
     SLICE_CELL_GONE = 15,
+    SLICE_ALERT = 16,      /* of a goal and a key; each file of a chain has all there are */
     SLICE_LIST = 20,       /* a list of scopes that entries of books were told under */
     SLICE_BOOK_PAGE = 21,  /* entries of a person: replaces what was there */
     SLICE_BOOK_GONE = 22,

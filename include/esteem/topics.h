@@ -4,6 +4,8 @@
  * key and has nothing any more is sent once more, empty, so that a reader of the compacted topic sees it go (also when all is
  * sent again: the record that was lost may have been that one).
  *
+ * Goals missed and met again go to `<prefix>alerts`, one message each, key `tenant|goal|scope` (row_alert_json).
+ *
  * The topics are created (cleanup.policy=compact,delete) where they are missing; until a broker has answered that, the sink is
  * away; one that is found missing later is asked for again. Retries keep the order of a key's values.
  *

@@ -13,6 +13,14 @@ static bool take(void *context, struct row *row)
     struct folding *folding = context;
     if (folding->full)
         return false;
+    if (row->alert.state) {
+        cr_assert_lt(folding->alerts, (int)(sizeof folding->alert / sizeof *folding->alert));
+        struct told *told = &folding->alert[folding->alerts++];
+        *told = (struct told){.alert = row->alert, .start_ms = row->start_ms};
+        (void)snprintf(told->scope, sizeof told->scope, "%s", row->scope);
+        row_free(row);
+        return true;
+    }
     struct shown *shown = NULL;
     for (int i = 0; i < folding->count && shown == NULL; i++) {
         struct shown *one = &folding->shown[i];

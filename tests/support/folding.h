@@ -15,6 +15,12 @@ struct shown {
     double baseline; /* of its first metric; NAN: none */
 };
 
+struct told {
+    struct row_alert alert;
+    char scope[64];
+    int64_t start_ms;
+};
+
 struct folding {
     struct config *config;
     struct fold *fold;
@@ -29,6 +35,8 @@ struct folding {
     int count;
     uint64_t key[512]; /* hashes of the keys that the fold was told */
     uint32_t keys;
+    struct told alert[64]; /* in the order in which they were told */
+    int alerts;
 };
 
 void folding_begin(struct folding *folding, const char *yaml, int shards);

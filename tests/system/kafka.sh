@@ -76,6 +76,20 @@ done
 config randomfree 4 "[{name: random, keyed: false}]" "$dir/random.yaml"
 case_run randomfree "random feed taken as not keyed, 4 shards" "$dir/random.jsonl"
 
+# Rows that take something from other rows: channels, the week before, a baseline; goals.
+{ grep -avE '^(scopes|baseline)' "$dir/random.yaml"; echo 'baseline: {from: 2026-10-20, to: 2026-10-28, metrics: [csat, aht_ms, nps, aht_p90_ms]}'; } |
+    sed '/^goals:/,/^[^ ]/{/^goals:/d; /^ /d}' >"$dir/others.yaml"
+cat >>"$dir/others.yaml" <<YAML
+goals: [{name: csat, metric: csat, scope: [queue], window: hour, target: 60}]
+leaderboards: [{metric: aht_ms, scope: [channel], window: hour}]
+YAML
+config across 4 "[random]" "$dir/others.yaml"
+case_run across "rows that take something from others, 4 shards, 2 folds" "$dir/random.jsonl"
+for figure in csat_gap conversion_lift volume_change csat_change goal.csat; do
+    for topic in csat contact sales; do kcat -C -b "127.0.0.1:$port" -t across.$topic -e -q 2>/dev/null; done >"$dir/across.rows"
+    grep -aq "\"$figure\":" "$dir/across.rows" || { failed=$((failed + 1)); echo "not ok - $figure is among them"; }
+done
+
 if [ -e "$shared/data/pwc_telecom/call_center.csv" ]; then
     csv=$shared/data/pwc_telecom/call_center.csv
     echo 'time: {mode: replay, idle_after: 2s}' >"$dir/pwc.yaml"

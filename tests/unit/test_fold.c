@@ -641,6 +641,20 @@ Test(fold, a_correction_of_last_week_brings_this_weeks_row_anew)
     cr_expect_eq(week_earlier("hour", t0), 0);
 }
 
+Test(fold, an_hour_without_a_contact_is_compared_with_nothing)
+{
+    begin(channels);
+    f->watermark_ms = t0;
+    closed(t0, 10);
+    closed(t0 + 7 * DAY - H, 10);
+    folding_tick(f, t0);
+    f->watermark_ms = t0 + 7 * DAY;
+    folding_tick(f, t0 + 7 * DAY - MIN);
+    folding_tick(f, t0 + 7 * DAY);
+    folding_settle(f);
+    cr_expect_eq(week_earlier("hour", t0 + 7 * DAY), 0); /* it runs, and is empty so far */
+}
+
 /* The hour of last week is beyond correction; this week's one is not, and may still change. */
 static void keep_an_hour(void)
 {

@@ -445,6 +445,45 @@ Test(redis, tells_a_star_above_a_thousand_keys)
     redisFree(listener);
 }
 
+/* ---- alerts ---- */
+
+static struct row *alert_row(enum row_alert_state state, double value)
+{
+    struct row *row = row_under(reloaded, "billing", 0, 0), head = *row;
+    head.alert = (struct row_alert){.state = (uint8_t)state, .goal = 0, .value = value, .n = 20, .since_ms = START_MS, .at_ms = START_MS + 60000};
+    struct row *alert = row_new(&head, NULL, 0);
+    row_free(row);
+    return alert;
+}
+
+#define ALERT(state, value) "{\"v\":1,\"state\":\"" state "\",\"goal\":\"csat\",\"tenant\":\"acme\",\"scope\":{\"queue\":\"billing\"},\"window\":\"5m\"," \
+    "\"start\":\"2026-11-22T13:55:00Z\",\"end\":\"2026-11-22T14:00:00Z\",\"metric\":\"csat\",\"value\":" value ",\"target\":80,\"n\":20," \
+    "\"since\":\"2026-11-22T14:00:00Z\",\"at\":\"2026-11-22T14:01:00Z\",\"config\":\"%s\"}"
+
+Test(redis, tells_alerts_on_their_channel_and_keeps_the_newest_of_each)
+{
+    char want[512];
+    redisContext *listener = redisConnectUnix(socket_path);
+    freeReplyObject(redisCommand(listener, "SUBSCRIBE esteem:v1:{acme}:alerts"));
+    redisSetTimeout(listener, (struct timeval){5, 0});
+    reload(GOALS);
+    put_and_settle(alert_row(ROW_ALERT_MISSED, 70));
+    (void)snprintf(want, sizeof want, ALERT("missed", "70"), reloaded->id);
+    expect_told(listener, want);
+    cr_expect_str_eq(ask("HGET esteem:v1:{acme}:alerts csat|queue=billing"), want);
+    cr_assert_eq(put(row_under(reloaded, "billing", 12, 40)), SINK_TAKEN); /* beside a row, in one transaction */
+    put_and_settle(alert_row(ROW_ALERT_MET, 87.5));
+    (void)snprintf(want, sizeof want, ALERT("met", "87.5"), reloaded->id);
+    expect_told(listener, want);
+    cr_expect_str_eq(ask("HLEN esteem:v1:{acme}:alerts"), "1");
+    cr_expect_str_eq(ask("HGET esteem:v1:{acme}:alerts csat|queue=billing"), want);
+    cr_expect_gt(atoll(ask("PTTL esteem:v1:{acme}:alerts")), 1190000);
+    cr_expect_str_eq(ask("HGET " KEY " csat_n"), "12");
+    cr_expect_eq(redis_counts(&sink).rows, 3);
+    redisFree(listener);
+    config_free(reloaded);
+}
+
 /* ---- fence ---- */
 
 static const char *own_fence(void)

@@ -166,6 +166,35 @@ static struct seen read_topic(const char *topic, int expected)
     return seen;
 }
 
+/* A week ago there were contacts, now there is none, but something else: the change stands in the family of contacts all the same. */
+Test(topics, sends_a_family_that_has_a_comparison_alone)
+{
+    struct row *row = row_of(false, 12, 0), head = *row;
+    head.across.week_earlier_closed = 5;
+    cr_assert_eq(put(row_new(&head, row->runs, row->runs_length)), SINK_TAKEN);
+    row_free(row);
+    settle();
+    cr_expect_not_null(strstr(read_topic("esteem.contact", 1).value, "\"metrics\":{\"volume_change\":{\"value\":-100,\"n\":0"));
+}
+
+Test(topics, tells_an_alert_under_its_goal_and_scope)
+{
+    static const char yaml[] = "goals: [{name: csat, metric: csat, scope: [queue], window: hour, target: 80}]";
+    struct config *goals;
+    cr_assert_eq(config_parse("test", yaml, strlen(yaml), stderr, &goals), 0);
+    struct row *row = row_of(false, 0, 0), head = *row;
+    head.config = goals;
+    head.alert = (struct row_alert){.state = ROW_ALERT_MISSED, .value = 70, .n = 20, .since_ms = START_MS, .at_ms = START_MS + 60000};
+    cr_assert_eq(put(row_new(&head, NULL, 0)), SINK_TAKEN);
+    row_free(row);
+    settle();
+    struct seen seen = read_topic("esteem.alerts", 1);
+    cr_expect_str_eq(seen.key, "acme|csat|queue=billing");
+    cr_expect(strstr(seen.value, "{\"v\":1,\"state\":\"missed\",\"goal\":\"csat\",\"tenant\":\"acme\",\"scope\":{\"queue\":\"billing\"},\"window\":\"hour\"") == seen.value);
+    cr_expect_eq(topics_counts(&sink).messages, 1);
+    config_free(goals);
+}
+
 Test(topics, sends_a_row_to_each_family_that_has_something)
 {
     cr_assert_eq(put(row_of(false, 12, 40)), SINK_TAKEN);
