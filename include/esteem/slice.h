@@ -31,6 +31,7 @@ enum slice_kind {
     SLICE_PANE_GONE = 13,
     SLICE_CELL = 14,       /* a calendar window */
     SLICE_CELL_GONE = 15,
+    SLICE_ROSTER_FILE = 20, /* the next roster entry, of roster.file: put in, or taken back */
     SLICE_KINDS
 };
 
