@@ -4,10 +4,10 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-base="clock command config disk err event intern log measure memory ring roster slab slice span tally track varint"
+base="clock command config disk err event intern log measure memory ring roster slab slice span tally track utf8 varint"
 allowed() {
     case $1 in
-        engine/base/*) echo "clock disk err event intern log measure memory ring roster slab slice span tally track varint" ;;
+        engine/base/*) echo "clock disk err event intern log measure memory ring roster slab slice span tally track utf8 varint" ;;
         engine/control/schema*) echo "$base schema formula metric row redis" ;; # pages made of everybody's tables
         engine/control/config_goals.c|engine/control/config_id.c) echo "$base metric" ;; # goals and the baseline name metrics
         engine/control/*) echo "$base calendar" ;;                              # checks that a zone can be read

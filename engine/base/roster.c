@@ -1,4 +1,5 @@
-/* A hash of (tenant, agent) to its changes, sorted as SEMANTICS 2 orders facts: by time, removals before enrolments, hash of the id. */
+/* A hash of (tenant, agent) to its changes, sorted as SEMANTICS 2 orders facts: by time, removals before enrolments, hash of the id. Nothing
+ * leaves the list: a change that is taken back is known to whoever asks as of before. */
 #include "esteem/roster.h"
 
 #include <stdlib.h>
@@ -15,7 +16,7 @@ struct person {
 
 struct roster {
     struct person *slot;
-    uint32_t slots, people, sequence;
+    uint32_t slots, people, sequence, reading; /* of the file */
 };
 
 struct roster *roster_new(void)
@@ -71,7 +72,21 @@ static bool before(const struct roster_entry *a, const struct roster_entry *b)
 static bool same(const struct roster_entry *a, const struct roster_entry *b)
 {
     return a->id_hash == b->id_hash && a->time_ms == b->time_ms && a->enrolled == b->enrolled && a->team == b->team &&
-           a->site == b->site;
+           a->site == b->site && a->ineligible == b->ineligible && a->file == b->file;
+}
+
+/* Whether a change is in force for who knows those numbered up to `as_of`. */
+static bool stands(const struct roster_entry *entry, uint32_t as_of)
+{
+    return entry->sequence <= as_of && (entry->gone == 0 || entry->gone > as_of);
+}
+
+static struct roster_entry *standing(const struct person *person, const struct roster_entry *like)
+{
+    for (uint32_t i = 0; i < person->count; i++)
+        if (person->entry[i].gone == 0 && same(&person->entry[i], like))
+            return &person->entry[i];
+    return NULL;
 }
 
 bool roster_put(struct roster *roster, uint32_t tenant, uint32_t agent, const struct roster_entry *entry)
@@ -83,9 +98,8 @@ bool roster_put(struct roster *roster, uint32_t tenant, uint32_t agent, const st
         *person = (struct person){.tenant = tenant, .agent = agent};
         roster->people++;
     }
-    for (uint32_t i = 0; i < person->count; i++)
-        if (same(&person->entry[i], entry))
-            return false;
+    if (standing(person, entry))
+        return false;
     if (person->count == person->room) {
         person->room = person->room ? person->room * 2 : 4;
         person->entry = realloc(person->entry, person->room * sizeof *person->entry);
@@ -96,7 +110,43 @@ bool roster_put(struct roster *roster, uint32_t tenant, uint32_t agent, const st
         person->entry[at] = person->entry[at - 1];
     person->entry[at] = *entry;
     person->entry[at].sequence = person->newest = ++roster->sequence;
+    person->entry[at].gone = 0;
     return true;
+}
+
+static void take_back(struct roster *roster, struct person *person, struct roster_entry *entry)
+{
+    entry->gone = person->newest = ++roster->sequence;
+}
+
+bool roster_drop(struct roster *roster, uint32_t tenant, uint32_t agent, const struct roster_entry *entry)
+{
+    struct person *person = find(roster, tenant, agent);
+    struct roster_entry *found = standing(person, entry);
+    if (found)
+        take_back(roster, person, found);
+    return found != NULL;
+}
+
+void roster_file_begin(struct roster *roster)
+{
+    roster->reading++;
+}
+
+void roster_keep(struct roster *roster, uint32_t tenant, uint32_t agent, const struct roster_entry *entry)
+{
+    (void)roster_put(roster, tenant, agent, entry);
+    standing(find(roster, tenant, agent), entry)->kept = roster->reading;
+}
+
+void roster_file_end(struct roster *roster)
+{
+    for (uint32_t i = 0; i < roster->slots; i++)
+        for (uint32_t e = 0; e < roster->slot[i].count; e++) {
+            struct roster_entry *entry = &roster->slot[i].entry[e];
+            if (entry->file && entry->gone == 0 && entry->kept != roster->reading)
+                take_back(roster, &roster->slot[i], entry);
+        }
 }
 
 uint32_t roster_sequence(const struct roster *roster)
@@ -104,13 +154,18 @@ uint32_t roster_sequence(const struct roster *roster)
     return roster->sequence;
 }
 
+static bool makes_eligible(const struct roster_entry *entry)
+{
+    return entry->enrolled && !entry->ineligible;
+}
+
 bool roster_eligible_before(const struct roster *roster, uint32_t tenant, uint32_t agent, const struct roster_entry *change, uint32_t as_of)
 {
     const struct person *person = find(roster, tenant, agent);
     bool eligible = false;
     for (uint32_t i = 0; i < person->count && before(&person->entry[i], change); i++)
-        if (person->entry[i].sequence <= as_of)
-            eligible = person->entry[i].enrolled;
+        if (stands(&person->entry[i], as_of))
+            eligible = makes_eligible(&person->entry[i]);
     return eligible;
 }
 
@@ -119,8 +174,9 @@ bool roster_eligible(const struct roster *roster, uint32_t tenant, uint32_t agen
     const struct person *person = find(roster, tenant, agent);
     const struct roster_entry *last = NULL;
     for (uint32_t i = 0; i < person->count && person->entry[i].time_ms < before_ms; i++)
-        last = &person->entry[i];
-    if (last == NULL || !last->enrolled)
+        if (person->entry[i].gone == 0)
+            last = &person->entry[i];
+    if (last == NULL || !makes_eligible(last))
         return false;
     *place = (struct roster_place){last->team, last->site};
     return true;
@@ -129,11 +185,15 @@ bool roster_eligible(const struct roster *roster, uint32_t tenant, uint32_t agen
 void roster_spans(const struct roster *roster, uint32_t tenant, uint32_t agent, roster_span *each, void *context)
 {
     const struct person *person = find(roster, tenant, agent);
-    for (uint32_t i = 0; i < person->count; i++) {
-        const struct roster_entry *entry = &person->entry[i];
-        int64_t until_ms = i + 1 < person->count ? entry[1].time_ms : INT64_MAX;
-        if (entry->enrolled && entry->time_ms < until_ms)
-            each(context, (struct roster_place){entry->team, entry->site}, entry->time_ms, until_ms);
+    const struct roster_entry *open = NULL; /* the last one that stands, so far */
+    for (uint32_t i = 0; i <= person->count; i++) {
+        const struct roster_entry *entry = i < person->count ? &person->entry[i] : NULL;
+        int64_t until_ms = entry ? entry->time_ms : INT64_MAX;
+        if (entry && entry->gone)
+            continue;
+        if (open && makes_eligible(open) && open->time_ms < until_ms)
+            each(context, (struct roster_place){open->team, open->site}, open->time_ms, until_ms);
+        open = entry;
     }
 }
 
@@ -143,14 +203,14 @@ uint32_t roster_changed(const struct roster *roster, uint32_t tenant, uint32_t a
 }
 
 struct change {
-    uint32_t tenant, agent;
+    uint32_t tenant, agent, number;
     const struct roster_entry *entry;
 };
 
-static int by_sequence(const void *left, const void *right)
+static int by_number(const void *left, const void *right)
 {
     const struct change *a = left, *b = right;
-    return (a->entry->sequence > b->entry->sequence) - (a->entry->sequence < b->entry->sequence);
+    return (a->number > b->number) - (a->number < b->number);
 }
 
 void roster_since(const struct roster *roster, uint32_t since, roster_each *each, void *context)
@@ -159,12 +219,17 @@ void roster_since(const struct roster *roster, uint32_t since, roster_each *each
     struct change *change = malloc((roster->sequence - since + 1) * sizeof *change);
     ensure(change != NULL, "the machine has memory left");
     for (uint32_t i = 0; i < roster->slots && roster->sequence > since; i++)
-        for (uint32_t e = 0; e < roster->slot[i].count; e++)
-            if (roster->slot[i].entry[e].sequence > since)
-                change[count++] = (struct change){roster->slot[i].tenant, roster->slot[i].agent, &roster->slot[i].entry[e]};
-    qsort(change, count, sizeof *change, by_sequence);
+        for (uint32_t e = 0; e < roster->slot[i].count; e++) {
+            const struct person *person = &roster->slot[i];
+            const struct roster_entry *entry = &person->entry[e];
+            if (entry->sequence > since)
+                change[count++] = (struct change){person->tenant, person->agent, entry->sequence, entry};
+            if (entry->gone > since)
+                change[count++] = (struct change){person->tenant, person->agent, entry->gone, entry};
+        }
+    qsort(change, count, sizeof *change, by_number);
     for (uint32_t i = 0; i < count; i++)
-        each(context, change[i].tenant, change[i].agent, change[i].entry);
+        each(context, change[i].tenant, change[i].agent, change[i].entry, change[i].number == change[i].entry->gone);
     free(change);
 }
 
@@ -172,7 +237,7 @@ void roster_since(const struct roster *roster, uint32_t since, roster_each *each
 static struct roster_place place_of(const struct person *person, uint32_t at, uint32_t as_of)
 {
     for (uint32_t i = at + 1; i-- > 0;)
-        if (person->entry[i].sequence <= as_of && person->entry[i].enrolled)
+        if (stands(&person->entry[i], as_of) && person->entry[i].enrolled)
             return (struct roster_place){person->entry[i].team, person->entry[i].site};
     return (struct roster_place){0, 0};
 }
@@ -184,7 +249,7 @@ struct roster_place roster_find(const struct roster *roster, uint32_t tenant, ui
     const struct person *person = find(roster, tenant, agent);
     uint32_t found = UINT32_MAX;
     for (uint32_t i = 0; i < person->count; i++) {
-        if (person->entry[i].sequence > as_of)
+        if (!stands(&person->entry[i], as_of))
             continue;
         if (found == UINT32_MAX || person->entry[i].time_ms <= at_ms)
             found = i;

@@ -63,7 +63,7 @@ void batch_put_roster(struct batch *batch, const struct batch_roster *change)
     uint8_t *at = reserve(batch, BATCH_KEY_TEXT_MAX + 32);
     *at++ = 'r';
     at = varint_put(at, zigzag(change->time_ms));
-    *at++ = change->enrolled;
+    *at++ = (uint8_t)(change->enrolled | change->ineligible << 1 | change->file << 2 | change->gone << 3);
     at = varint_put(at, change->id_hash);
     at = put_text(at, change->tenant);
     at = put_text(at, change->agent);
@@ -147,6 +147,9 @@ static bool get_roster(struct batch *batch, uint32_t *cursor, char *text)
         return false;
     change->time_ms = unzigzag(time);
     change->enrolled = flags & 1;
+    change->ineligible = flags >> 1 & 1;
+    change->file = flags >> 2 & 1;
+    change->gone = flags >> 3 & 1;
     return get_text(batch, cursor, &text, &change->tenant) && get_text(batch, cursor, &text, &change->agent) &&
            get_text(batch, cursor, &text, &change->team) && get_text(batch, cursor, &text, &change->site);
 }

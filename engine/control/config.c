@@ -120,6 +120,13 @@ static void lists_free(struct config *config)
         free(config->tenant[i].timezone);
     }
     free(config->tenant);
+    for (uint32_t i = 0; i < config->roster_count; i++) {
+        free(config->roster[i].tenant);
+        free(config->roster[i].agent);
+        free(config->roster[i].team);
+        free(config->roster[i].site);
+    }
+    free(config->roster);
     for (int i = 0; i < config->topic_count; i++) {
         free(config->topic[i].name);
         free(config->topic[i].mapping);
@@ -179,6 +186,15 @@ static int faults_tell(struct reader *reader, FILE *out)
     return ERR_CONFIG;
 }
 
+/* The file that roster.file names has faults and lines of its own. */
+static int read_roster_file(struct config *config, FILE *faults)
+{
+    struct reader reader = {.file = config->roster_file};
+    if (*config->roster_file != '\0')
+        reader_roster(&reader, config);
+    return reader.fault_count > 0 ? faults_tell(&reader, faults) : 0;
+}
+
 int config_parse(const char *name, const char *text, size_t length, FILE *faults, struct config **config)
 {
     struct reader reader = {.file = name, .config = config_new(name)};
@@ -190,6 +206,11 @@ int config_parse(const char *name, const char *text, size_t length, FILE *faults
     if (reader.fault_count > 0) {
         config_free(reader.config);
         return faults_tell(&reader, faults);
+    }
+    int result = read_roster_file(reader.config, faults);
+    if (result != 0) {
+        config_free(reader.config);
+        return result;
     }
     static _Atomic uint64_t serial;
     config_identify(reader.config);

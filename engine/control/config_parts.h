@@ -148,6 +148,15 @@ const char *reader_text(struct reader *reader, const yaml_node_t *node, int line
 /* Reads the whole document into reader->config, lists with their defaults where the file has none. */
 void reader_document(struct reader *reader, const char *text, size_t length);
 
+/* A YAML document of one's own: `root` is handed its first node, NULL when it has none. */
+typedef void yaml_root(void *context, yaml_node_t *root);
+void reader_yaml(struct reader *reader, const char *text, size_t length, yaml_root *root, void *context);
+
+/* --- roster.file (config_roster.c) --- */
+
+/* Reads reader->file, which it names, into config->roster. */
+void reader_roster(struct reader *reader, struct config *config);
+
 /* --- single values (config_option.c) --- */
 
 void option_read(struct reader *reader, const struct option *option, const yaml_node_t *node, int line);

@@ -167,8 +167,9 @@ static bool list_is_empty(const yaml_node_t *node)
     return node != NULL && node->type == YAML_SEQUENCE_NODE && reader_item_count(node) == 0;
 }
 
-static void root_read(struct reader *reader, yaml_node_t *root)
+static void root_read(void *context, yaml_node_t *root)
 {
+    struct reader *reader = context;
     struct walk walk = {.reader = reader};
     if (root != NULL && !node_is_null(root) &&
         reader_wants_map(reader, root, node_line(root), "file", "sections, each KEY: VALUE"))
@@ -206,7 +207,7 @@ static bool nesting_is_sane(struct reader *reader, const char *text, size_t leng
     return depth <= NESTING_MAX;
 }
 
-void reader_document(struct reader *reader, const char *text, size_t length)
+void reader_yaml(struct reader *reader, const char *text, size_t length, yaml_root *root, void *context)
 {
     yaml_parser_t parser;
     yaml_document_t document, second;
@@ -218,7 +219,7 @@ void reader_document(struct reader *reader, const char *text, size_t length)
         goto done;
     }
     reader->document = &document;
-    root_read(reader, yaml_document_get_root_node(&document));
+    root(context, yaml_document_get_root_node(&document));
     yaml_document_delete(&document);
     if (!yaml_parser_load(&parser, &second)) {
         fault_syntax(reader, &parser, text, length);
@@ -229,4 +230,9 @@ void reader_document(struct reader *reader, const char *text, size_t length)
     yaml_document_delete(&second);
 done:
     yaml_parser_delete(&parser);
+}
+
+void reader_document(struct reader *reader, const char *text, size_t length)
+{
+    reader_yaml(reader, text, length, root_read, reader);
 }

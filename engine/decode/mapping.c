@@ -18,6 +18,7 @@
 #include <jq.h>
 
 #include "esteem/err.h"
+#include "esteem/utf8.h"
 
 enum { PROGRAM_BYTES_MAX = 1 << 20, COMPLAINT_MAX = 512 };
 
@@ -131,50 +132,13 @@ fail:
     return NULL;
 }
 
-/* UTF-8 as RFC 3629 has it: no surrogates, nothing overlong, nothing above U+10FFFF. jq would put U+FFFD instead. */
-static bool utf8_valid(const char *text, size_t length)
-{
-    const unsigned char *at = (const unsigned char *)text, *end = at + length;
-    while (at < end) {
-        if (*at < 0x80) {
-            at++;
-            continue;
-        }
-        unsigned char low = 0x80, high = 0xbf; /* bounds of the second byte */
-        int more;
-        if (*at >= 0xc2 && *at <= 0xdf) {
-            more = 1;
-        } else if (*at >= 0xe0 && *at <= 0xef) {
-            more = 2;
-            low = *at == 0xe0 ? 0xa0 : low;
-            high = *at == 0xed ? 0x9f : high;
-        } else if (*at >= 0xf0 && *at <= 0xf4) {
-            more = 3;
-            low = *at == 0xf0 ? 0x90 : low;
-            high = *at == 0xf4 ? 0x8f : high;
-        } else {
-            return false;
-        }
-        if (end - at <= more || at[1] < low || at[1] > high) {
-            return false;
-        }
-        for (int i = 2; i <= more; i++) {
-            if (at[i] < 0x80 || at[i] > 0xbf) {
-                return false;
-            }
-        }
-        at += more + 1;
-    }
-    return true;
-}
-
 /* One JSON value from the whole text; invalid when it is none. The message, if any, does not quote the text. */
 static jv value_parse(const char *json, size_t length)
 {
     if (length > INT_MAX) {
         return jv_invalid_with_msg(jv_string("too long"));
     }
-    if (!utf8_valid(json, length)) {
+    if (!utf8_valid(json, length)) { /* jq would put U+FFFD instead */
         return jv_invalid_with_msg(jv_string("not UTF-8"));
     }
     struct jv_parser *parser = jv_parser_new(0);

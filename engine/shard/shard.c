@@ -269,12 +269,12 @@ struct telling {
     int batches;
 };
 
-static void tell_change(void *context, uint32_t tenant, uint32_t agent, const struct roster_entry *entry)
+static void tell_change(void *context, uint32_t tenant, uint32_t agent, const struct roster_entry *entry, bool gone)
 {
     struct telling *telling = context;
     const struct intern *strings = &telling->shard->strings;
     struct batch_roster change = {.time_ms = entry->time_ms, .id_hash = entry->id_hash, .enrolled = entry->enrolled,
-                                  .tenant = intern_text(strings, tenant), .agent = intern_text(strings, agent),
+                                  .ineligible = entry->ineligible, .file = entry->file, .gone = gone, .tenant = intern_text(strings, tenant), .agent = intern_text(strings, agent),
                                   .team = entry->team ? intern_text(strings, entry->team) : "", .site = entry->site ? intern_text(strings, entry->site) : ""};
     for (int i = 0; i < telling->batches; i++)
         batch_put_roster(telling->batch[i], &change);
@@ -477,9 +477,37 @@ static int read_source(struct shard *shard, int wait_ms)
     return 0;
 }
 
+/* After a start, a restart or a reload: the file's changes are put into the roster, those that it has no longer are taken back. Each shard reads the
+ * same file, so nobody has to tell the others. */
+static void take_roster_file(struct shard *shard)
+{
+    static const char id[] = "roster.file";
+    const struct config *config = shard->config;
+    struct intern *strings = &shard->strings;
+    if (shard->roster_of == config)
+        return;
+    roster_file_begin(shard->roster);
+    for (uint32_t i = 0; i < config->roster_count; i++) {
+        const struct config_roster *one = &config->roster[i];
+        uint32_t tenant = intern_put(strings, one->tenant, (uint32_t)strlen(one->tenant));
+        uint32_t agent = intern_put(strings, one->agent, (uint32_t)strlen(one->agent));
+        struct roster_entry entry = {.time_ms = one->from_ms, .id_hash = XXH3_64bits(id, sizeof id), .enrolled = true, .ineligible = !one->eligible, .file = true};
+        entry.team = *one->team ? intern_put(strings, one->team, (uint32_t)strlen(one->team)) : 0;
+        entry.site = *one->site ? intern_put(strings, one->site, (uint32_t)strlen(one->site)) : 0;
+        roster_keep(shard->roster, tenant, agent, &entry);
+        if (one->until_ms == INT64_MAX)
+            continue;
+        struct roster_entry end = {.time_ms = one->until_ms, .id_hash = entry.id_hash, .file = true};
+        roster_keep(shard->roster, tenant, agent, &end);
+    }
+    roster_file_end(shard->roster);
+    shard->roster_of = config;
+}
+
 int shard_step(struct shard *shard, int wait_ms, bool flush)
 {
     int done = send_outbox(shard);
+    take_roster_file(shard);
     ledger_press(shard->ledger, atomic_load_explicit(&shard->setup.clocks->pressed, memory_order_relaxed));
     ledger_relax(shard->ledger, shard->barrier != 0);
     done += take_parcels(shard);

@@ -31,6 +31,7 @@ struct view {
 struct change {
     uint32_t tenant, agent; /* in the slice's strings, like team and site of the entry */
     struct roster_entry entry;
+    bool gone;              /* it is taken back */
 };
 
 struct shard_load {
@@ -44,6 +45,7 @@ struct shard_load {
     uint64_t lacks[4];     /* measures that its writer did not know */
     struct change *change;
     uint32_t changes, change_room;
+    bool from_file; /* some are of roster.file */
     struct shard_input *input;
     int inputs, input_room;
 };
@@ -157,12 +159,25 @@ static struct roster_entry entry_for(struct shard_load *load, int s, const struc
     return entry;
 }
 
+/* A change of the slice, in this roster. */
+static bool change_roster(struct shard_load *load, int s, const struct change *change, struct roster *roster)
+{
+    struct roster_entry entry = entry_for(load, s, change);
+    uint32_t tenant = string(load, s, change->tenant), agent = string(load, s, change->agent);
+    return change->gone ? roster_drop(roster, tenant, agent, &entry) : roster_put(roster, tenant, agent, &entry);
+}
+
 static int load_roster(struct shard_load *load, struct slice_item *item)
 {
     struct change change = {.tenant = (uint32_t)slice_get(item), .agent = (uint32_t)slice_get(item)};
     change.entry.time_ms = slice_get_signed(item);
     change.entry.id_hash = slice_get_u64(item);
-    change.entry.enrolled = slice_get(item);
+    uint64_t flags = slice_get(item);
+    change.entry.enrolled = flags & 1;
+    change.entry.ineligible = flags >> 1 & 1;
+    change.gone = flags >> 2 & 1;
+    change.entry.file = item->kind == SLICE_ROSTER_FILE;
+    load->from_file |= change.entry.file;
     change.entry.team = (uint32_t)slice_get(item);
     change.entry.site = (uint32_t)slice_get(item);
     uint32_t count = load->strings.count;
@@ -177,10 +192,8 @@ static int load_roster(struct shard_load *load, struct slice_item *item)
     for (int s = 0; s < load->shards; s++) {
         if (!load->view[s].home)
             continue;
-        struct roster_entry entry = entry_for(load, s, &change);
         struct roster *roster = load->shard[s]->roster;
-        load->view[s].same_roster &= roster_put(roster, string(load, s, change.tenant), string(load, s, change.agent), &entry) &&
-                                     roster_sequence(roster) == load->changes;
+        load->view[s].same_roster &= change_roster(load, s, &change, roster) && roster_sequence(roster) == load->changes;
     }
     return 0;
 }
@@ -448,7 +461,7 @@ int shard_load_item(struct shard_load *load, struct slice_item *item)
     case SLICE_NAMES: return load_names(load, item);
     case SLICE_INPUT: return load_input(load, item);
     case SLICE_STRING: return load_string(load, item);
-    case SLICE_ROSTER: return load_roster(load, item);
+    case SLICE_ROSTER: case SLICE_ROSTER_FILE: return load_roster(load, item);
     case SLICE_EPOCH: return load_epoch(load, item);
     case SLICE_RECORD: return load_record(load, item);
     case SLICE_RECORD_GONE: return load_gone(load, item);
@@ -459,25 +472,22 @@ int shard_load_item(struct shard_load *load, struct slice_item *item)
     }
 }
 
-/* The slice's changes that this shard does not know yet: news, as if they came now. */
+/* The slice's changes that this shard does not know yet: news, as if they came now. Those of roster.file every shard takes from there. */
 static void unite(struct shard_load *load, int s)
 {
-    for (uint32_t i = 0; i < load->changes; i++) {
-        struct roster_entry entry = entry_for(load, s, &load->change[i]);
-        (void)roster_put(load->shard[s]->roster, string(load, s, load->change[i].tenant), string(load, s, load->change[i].agent), &entry);
-    }
+    for (uint32_t i = 0; i < load->changes; i++)
+        if (!load->change[i].entry.file)
+            (void)change_roster(load, s, &load->change[i], load->shard[s]->roster);
 }
 
 /* Records whose numbers of the roster are those of their old shard. */
 static void settle(struct shard_load *load, int s)
 {
     struct roster *then = roster_new();
-    for (uint32_t i = 0; i < load->changes; i++) {
-        struct roster_entry entry = entry_for(load, s, &load->change[i]);
-        roster_put(then, string(load, s, load->change[i].tenant), string(load, s, load->change[i].agent), &entry);
-    }
+    for (uint32_t i = 0; i < load->changes; i++)
+        (void)change_roster(load, s, &load->change[i], then);
     unite(load, s);
-    bool same = roster_sequence(load->shard[s]->roster) == roster_sequence(then);
+    bool same = !load->from_file && roster_sequence(load->shard[s]->roster) == roster_sequence(then);
     ledger_settle(load->shard[s]->ledger, then, same, shard_emit, load->shard[s]);
     roster_free(then);
 }

@@ -113,15 +113,15 @@ static void put_strings(struct shard *shard)
     shard->strings_saved = shard->strings.count;
 }
 
-static void put_roster_entry(void *context, uint32_t tenant, uint32_t agent, const struct roster_entry *entry)
+static void put_roster_entry(void *context, uint32_t tenant, uint32_t agent, const struct roster_entry *entry, bool gone)
 {
     struct shard *shard = context;
-    uint8_t *at = slice_put(&shard->out, SLICE_ROSTER, 8 * VARINT_MAX);
+    uint8_t *at = slice_put(&shard->out, entry->file ? SLICE_ROSTER_FILE : SLICE_ROSTER, 8 * VARINT_MAX);
     at = varint_put(at, tenant);
     at = varint_put(at, agent);
     at = varint_put(at, zigzag(entry->time_ms));
     at = slice_u64(at, entry->id_hash);
-    *at++ = entry->enrolled;
+    *at++ = (uint8_t)(entry->enrolled | entry->ineligible << 1 | gone << 2);
     at = varint_put(at, entry->team);
     slice_put_end(&shard->out, varint_put(at, entry->site));
 }

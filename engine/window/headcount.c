@@ -38,8 +38,8 @@ struct headcount {
     struct roster *roster;
     struct history *slot; /* open addressing */
     uint32_t slots, histories;
-    struct passing *passing; /* all changes, ascending */
-    uint32_t count, room;
+    struct passing *passing; /* all changes; the first `sorted` ascending */
+    uint32_t count, room, sorted;
     bool marked; /* some keys are */
 };
 
@@ -236,8 +236,18 @@ static uint32_t word(struct headcount *head, const char *text)
     return *text ? intern_put(&head->strings, text, (uint32_t)strlen(text)) : 0;
 }
 
-static uint32_t passing_from(const struct headcount *head, int64_t time_ms)
+static int by_time(const void *left, const void *right)
 {
+    const struct passing *a = left, *b = right;
+    return (a->time_ms > b->time_ms) - (a->time_ms < b->time_ms);
+}
+
+/* The first change at or after a time. A roster comes whole at the start: sorted when it is asked, not with each. */
+static uint32_t passing_from(struct headcount *head, int64_t time_ms)
+{
+    if (head->sorted < head->count)
+        qsort(head->passing, head->count, sizeof *head->passing, by_time);
+    head->sorted = head->count;
     uint32_t low = 0, high = head->count;
     while (low < high) {
         uint32_t middle = (low + high) / 2;
@@ -255,22 +265,19 @@ static void passing_put(struct headcount *head, struct passing one)
         head->room = head->room ? head->room * 2 : 64;
         head->passing = fold_must(realloc(head->passing, head->room * sizeof *head->passing));
     }
-    uint32_t at = passing_from(head, one.time_ms);
-    memmove(&head->passing[at + 1], &head->passing[at], (head->count - at) * sizeof one);
-    head->passing[at] = one;
-    head->count++;
+    head->passing[head->count++] = one;
 }
 
 void headcount_change(struct fold *fold, const struct batch_roster *change)
 {
     struct headcount *head = fold->head;
     uint32_t tenant = word(head, change->tenant), agent = word(head, change->agent);
-    struct roster_entry entry = {.time_ms = change->time_ms, .id_hash = change->id_hash, .enrolled = change->enrolled,
-                                 .team = word(head, change->team), .site = word(head, change->site)};
+    struct roster_entry entry = {.time_ms = change->time_ms, .id_hash = change->id_hash, .enrolled = change->enrolled, .ineligible = change->ineligible,
+                                 .file = change->file, .team = word(head, change->team), .site = word(head, change->site)};
     struct spans spans = {head, tenant, -1};
     each_key_at(fold, tenant, agent, change->time_ms + 1, mark, change->time_ms);
     roster_spans(head->roster, tenant, agent, count_span, &spans);
-    bool news = roster_put(head->roster, tenant, agent, &entry);
+    bool news = change->gone ? roster_drop(head->roster, tenant, agent, &entry) : roster_put(head->roster, tenant, agent, &entry);
     spans.sign = 1;
     roster_spans(head->roster, tenant, agent, count_span, &spans);
     each_key_at(fold, tenant, agent, change->time_ms + 1, mark, change->time_ms);
@@ -282,7 +289,9 @@ void headcount_change(struct fold *fold, const struct batch_roster *change)
 
 void headcount_pass(struct fold *fold, int window, int64_t from_ms, int64_t to_ms)
 {
-    const struct headcount *head = fold->head;
+    struct headcount *head = fold->head;
+    if (from_ms >= to_ms)
+        return;
     for (uint32_t i = passing_from(head, from_ms); i < head->count && head->passing[i].time_ms < to_ms; i++) {
         struct passing one = head->passing[i];
         each_key_at(fold, one.tenant, one.agent, one.time_ms, passes, window);

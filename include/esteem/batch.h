@@ -19,7 +19,7 @@
 struct batch_roster {
     int64_t time_ms;
     uint64_t id_hash;
-    bool enrolled;
+    bool enrolled, ineligible, file, gone; /* roster.h; gone: it is taken back */
     const char *tenant, *agent, *team, *site;
 };
 

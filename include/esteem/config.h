@@ -62,6 +62,14 @@ struct config_tenant {
     char *timezone; /* NULL: windows.timezone */
 };
 
+/* A line of roster.file: from then until then (INT64_MAX: no end) the agent is there; "" for what is not named. */
+struct config_roster {
+    char *tenant, *agent, *team, *site;
+    int64_t from_ms, until_ms;
+    bool eligible;
+    int line;
+};
+
 struct config_property {
     char *key, *value;
 };
@@ -134,6 +142,8 @@ struct config {
     int64_t band_ms[CONFIG_BAND_MAX];
     int tenant_count;
     struct config_tenant *tenant;
+    uint32_t roster_count;
+    struct config_roster *roster; /* by tenant, agent and time */
     int topic_count;
     struct config_topic topic[CONFIG_TOPIC_MAX];
     int kafka_property_count; /* kafka.properties: librdkafka's own keys, handed on as they are */

@@ -36,6 +36,7 @@ enum slice_kind {
     SLICE_LIST = 20,       /* a list of scopes that entries of books were told under */
     SLICE_BOOK_PAGE = 21,  /* entries of a person: replaces what was there */
     SLICE_BOOK_GONE = 22,
+    SLICE_ROSTER_FILE = 23, /* the next roster entry, of roster.file: put in, or taken back */
     SLICE_KINDS
 };
 

@@ -475,6 +475,59 @@ Test(checkpoint, a_restart_says_the_same_of_windows_that_are_final)
     store_close(&store);
 }
 
+/* ---- roster.file ---- */
+
+/* SETTINGS with a roster of this text; the file is in the folder's place until the config is read. */
+static const char *with_roster(const char *text)
+{
+    static char settings[1024];
+    char path[96];
+    (void)snprintf(path, sizeof path, "%s.csv", folder);
+    FILE *file = fopen(path, "w");
+    cr_assert_not_null(file);
+    fputs(text, file);
+    fclose(file);
+    (void)snprintf(settings, sizeof settings, "%sroster: {file: %s}\n", SETTINGS, path);
+    return settings;
+}
+
+/* Two rosters in turn, by lives; what counts at the end is the last one, as if it had always been there. */
+Test(checkpoint, a_roster_file_may_change_between_and_within_lives)
+{
+    static const char *const one = "agent,team,from,until,tenant\na1,t7,,,acme\na2,t7,,2026-11-22T14:20:00Z,acme\na3,t8,2026-11-22T14:10:00Z,,acme\n";
+    static const char *const two = "agent,team,from,until,tenant\na1,t8,,,acme\na3,t8,2026-11-22T14:10:00Z,,acme\na5,t7,,2026-11-22T14:30:00Z,acme\n";
+    char command[128];
+    for (uint64_t seed = 61; seed < 65; seed++) {
+        make_feed(seed, 1500);
+        struct picture want = undisturbed(with_roster(two));
+        struct chance chance = {seed};
+        struct engine engine = {0};
+        store_init(&store);
+        for (int lives = 0; lives < 20 && !(lives && engine_read_all(&engine)); lives++) {
+            if (lives)
+                engine_kill(&engine);
+            engine_start(&engine, with_roster(lives % 2 ? one : two), 1 + (int)chance_below(&chance, SHARDS), 1 + (int)chance_below(&chance, 3), folder, chance_next(&chance));
+            engine_steps(&engine, 1 + chance_below(&chance, 60));
+            if (lives % 3 == 0) { /* a reload */
+                pipeline_reload(engine.pipeline, config_of(with_roster(lives % 2 ? two : one)));
+                engine_steps(&engine, 1 + chance_below(&chance, 30));
+            }
+        }
+        pipeline_reload(engine.pipeline, config_of(with_roster(two)));
+        engine_finish(&engine);
+        struct picture got = picture_of(&store);
+        expect_equal(&want, &got, "roster.file");
+        cr_expect_gt(want.count, 100);
+        picture_free(&want);
+        picture_free(&got);
+        store_close(&store);
+        (void)snprintf(command, sizeof command, "rm -f %s.csv", folder);
+        cr_assert_eq(system(command), 0);
+        end();
+        begin();
+    }
+}
+
 /* ---- disks ---- */
 
 static int64_t disk_room; /* bytes that may still be written; below 0: no bound */

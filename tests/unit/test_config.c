@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "esteem/config.h"
 #include "esteem/err.h"
@@ -569,6 +570,95 @@ Test(config, schema_and_manual_name_every_key)
     cr_assert_not_null(strstr(schema, "\"timeout\": {\"description\": \"a reply later than this is a broken connection\", "
                                       "\"x-change\": \"restart\", \"type\": \"string\", "
                                       "\"pattern\": \"^[0-9]+(ms|s|m|h|d)$\", \"default\": \"5s\"}"));
+}
+
+/* --- roster.file --- */
+
+/* A configuration whose roster is this text, in a file that ends so. */
+static struct config *with_roster(const char *end, const char *text)
+{
+    static char path[64], yaml[256];
+    (void)snprintf(path, sizeof path, "/tmp/esteem-roster-%d%s", (int)getpid(), end);
+    FILE *file = fopen(path, "w");
+    cr_assert_not_null(file);
+    fputs(text, file);
+    fclose(file);
+    (void)snprintf(yaml, sizeof yaml, "windows: {timezone: Europe/Berlin}\nroster: {file: %s}\n", path);
+    struct config *config = parse(yaml);
+    remove(path);
+    return config;
+}
+
+/* Each fault, without the path before it. */
+static void roster_refused(const char *end, const char *text, const char *fault)
+{
+    struct config *config = with_roster(end, text);
+    cr_assert_null(config, "%s is accepted", text);
+    const char *said = strchr(faults, ':');
+    cr_assert(said != NULL && strncmp(said + 1, fault, strlen(fault)) == 0 && said[1 + strlen(fault)] == '\n', "%s\n  says   %s\n  not    :%s", text, faults, fault);
+}
+
+Test(config, a_roster_is_read_from_csv_and_from_yaml_alike)
+{
+    static const char *const csv = "team,agent,from,until,eligible,site,tenant\nnorth,ann,2026-03-29,2026-03-29T12:00:00+02:00,,,\n\"so\"\"uth,\n\",bob,,,false,bonn,acme\n";
+    static const char *const yaml = "- {agent: ann, team: north, from: 2026-03-29, until: \"2026-03-29T10:00:00Z\"}\n- agent: bob\n  team: \"so\\\"uth,\\n\"\n  site: bonn\n  eligible: false\n  tenant: acme\n";
+    for (int i = 0; i < 2; i++) {
+        struct config *config = with_roster(i ? ".yml" : ".csv", i ? yaml : csv);
+        cr_assert_not_null(config, "%s", faults);
+        cr_assert_eq(config->roster_count, 2);
+        const struct config_roster *bob = &config->roster[0], *ann = &config->roster[1]; /* by tenant: acme, default */
+        cr_expect(strcmp(ann->agent, "ann") == 0 && strcmp(ann->tenant, "default") == 0 && strcmp(ann->team, "north") == 0 && *ann->site == '\0' && ann->eligible);
+        cr_expect_eq(ann->from_ms, INT64_C(1774738800000)); /* 2026-03-28T23:00:00Z, the night in which clocks go forward */
+        cr_expect_eq(ann->until_ms, INT64_C(1774778400000));
+        cr_expect(strcmp(bob->team, "so\"uth,\n") == 0 && strcmp(bob->site, "bonn") == 0 && !bob->eligible);
+        cr_expect(bob->from_ms == 0 && bob->until_ms == INT64_MAX);
+        config_free(config);
+    }
+}
+
+Test(config, every_fault_of_a_roster_is_told_with_its_line_and_the_fix)
+{
+    roster_refused(".csv", "", "1: header: there is no column \"\"; take agent, team, site, eligible, from, until, tenant");
+    roster_refused(".csv", "agent,taem\n", "1: header: there is no column \"taem\"; did you mean team?");
+    roster_refused(".csv", "agent,team,agent\n", "1: header: agent is there twice; take one out");
+    roster_refused(".csv", "team,site\n", "1: header: has no column agent; begin with the line agent,team,site");
+    roster_refused(".csv", "agent,team\n\nann,north,bonn\n", "3: line: has 3 cells for 2 columns; quote a value that holds a comma");
+    roster_refused(".csv", "agent,team\nann,\"north\nbob,south\n", "2: line: is no CSV: a quote does not close, or something follows it; mend the quotes");
+    roster_refused(".csv", "agent,team\nann,\"north\"\"\n", "2: line: is no CSV: a quote does not close, or something follows it; mend the quotes");
+    roster_refused(".csv", "agent,team\nann,\"north\"s\n", "2: line: is no CSV: a quote does not close, or something follows it; mend the quotes");
+    roster_refused(".csv", "agent,team\n,north\n", "2: agent: is missing; name the agent as events do");
+    roster_refused(".csv", "agent,team\nann,\xff\n", "2: team: is no UTF-8; save the file as UTF-8");
+    roster_refused(".csv", "agent,from\nann,2026-02-30\n", "2: from: \"2026-02-30\" is no time of 1970 to 2199; write a date, 2026-03-01, or a time with its zone, 2026-03-01T08:00:00Z");
+    roster_refused(".csv", "agent,from\nann,2026-02-03T08:00:00\n", "2: from: \"2026-02-03T08:00:00\" is no time of 1970 to 2199; write a date, 2026-03-01, or a time with its zone, 2026-03-01T08:00:00Z");
+    roster_refused(".csv", "agent,eligible\nann,yes\n", "2: eligible: \"yes\" is no truth value; write true or false, or nothing for true");
+    roster_refused(".csv", "agent,from,until\nann,2026-03-01,2026-03-01\n", "2: until: is not after `from`; it is the first instant at which the agent is gone");
+    roster_refused(".csv", "agent,from\nann,2026-03-01\nbob,2026-03-01\nann,2026-03-01\n", "4: from: ann is there from the same instant on as in line 2; keep one of the two");
+    roster_refused(".csv", "agent,from,until\nann,2026-03-01,2026-05-01\nann,2026-04-01,\n", "2: until: is after the `from` of ann in line 3; end it there, or leave it empty");
+    roster_refused(".yaml", "- {agent: ann, tema: north}\n", "1: tema: unknown key; did you mean team?");
+    roster_refused(".yaml", "agent: ann\n", "1: file: is a map; write a list of {agent: ann, team: north}");
+    roster_refused(".yaml", "- {agent: [ann]}\n", "1: agent: is a list; write a text");
+    refuse("roster: {file: /nowhere/roster.csv}", "/nowhere/roster.csv:1: file: cannot be read: No such file or directory; mend roster.file, or leave it out");
+    cr_expect_null(with_roster(".csv", "agent,from\nann,x\nbob,y\n"));
+    cr_expect_not_null(strstr(faults, ":3: from: \"y\"")); /* all of them */
+}
+
+Test(config, a_roster_of_any_bytes_is_read_or_refused)
+{
+    static const char letters[] = "agent,team\n\r\"ann\xc3\xa4 2026-01-01T";
+    uint64_t state = 11;
+    int accepted = 0;
+    for (int i = 0; i < 2000; i++) {
+        char text[96] = "agent,team\n";
+        for (size_t at = strlen(text), end = at + (size_t)(i % 60); at < end; at++) {
+            state = state * UINT64_C(6364136223846793005) + 1442695040888963407;
+            text[at] = letters[(state >> 33) % (sizeof letters - 1)];
+        }
+        struct config *config = with_roster(".csv", text);
+        cr_assert(config != NULL || *faults != '\0');
+        accepted += config != NULL;
+        config_free(config);
+    }
+    cr_assert_gt(accepted, 30);
 }
 
 /* --- mutations --- */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "esteem/pipeline.h"
 #include "support/feeding.h"
@@ -210,6 +211,50 @@ Test(pipeline, every_shard_knows_the_whole_roster)
     }
     run(15 * S);
     cr_expect_eq(store_measure(&store, HOUR("team=north"), "answered"), 40);
+}
+
+/* A configuration whose roster.file is this text. */
+static struct config *config_with_roster(const char *text)
+{
+    char path[64], yaml[512];
+    (void)snprintf(path, sizeof path, "/tmp/esteem-roster-%d.csv", (int)getpid());
+    FILE *file = fopen(path, "w");
+    cr_assert_not_null(file);
+    fputs(text, file);
+    fclose(file);
+    (void)snprintf(yaml, sizeof yaml, "%sroster: {file: %s}\n", PLAIN, path);
+    struct config *made = config_of(yaml);
+    remove(path);
+    return made;
+}
+
+Test(pipeline, a_roster_file_that_is_read_again_moves_what_it_concerns)
+{
+    begin_with(PLAIN, 4, true);
+    pipeline_reload(pipeline, config_with_roster("agent,team,tenant\nanne,north,acme\nbob,north,acme\n"));
+    run(S);
+    for (int n = 0; n < 40; n++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "i%d", n);
+        add(n % 4, "interaction.answered", name, T, "\"agent\":\"anne\"");
+        add(n % 4, "interaction.answered", name, T, "\"agent\":\"bob\"");
+    }
+    add(0, "interaction.answered", "cyd", T, "\"agent\":\"cyd\"");
+    run(15 * S);
+    int64_t north = store_measure(&store, HOUR("team=north"), "answered");
+    cr_expect_eq(north, 40); /* a contact has the team of one of the two */
+    cr_expect_eq(store_measure(&store, HOUR("team=north"), "eligible_agents"), 2);
+    pipeline_reload(pipeline, config_with_roster("agent,team,tenant,eligible\nanne,south,acme,\nbob,south,acme,false\n"));
+    run(15 * S);
+    cr_expect_eq(store_measure(&store, HOUR("team=north"), "answered"), 0);
+    cr_expect_eq(store_measure(&store, HOUR("team=south"), "answered"), 40);
+    cr_expect_eq(store_measure(&store, HOUR("team=south"), "eligible_agents"), 1);
+    cr_expect_eq(store_measure(&store, HOUR("all"), "eligible_agents"), 1);
+    pipeline_reload(pipeline, config_of(PLAIN)); /* no roster at all */
+    run(15 * S);
+    cr_expect_eq(store_measure(&store, HOUR("team=south"), "answered"), 0);
+    cr_expect_eq(store_measure(&store, HOUR("all"), "eligible_agents"), 0);
+    cr_expect_eq(store_measure(&store, HOUR("all"), "answered"), 41);
 }
 
 Test(pipeline, at_its_bound_of_interactions_it_waits)

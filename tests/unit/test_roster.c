@@ -1,5 +1,7 @@
 /* The roster: who is in which team and site, by agent and time (SEMANTICS 2). */
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "esteem/roster.h"
 
@@ -53,6 +55,101 @@ Test(roster, a_removal_keeps_team_and_site)
     change(200, false, SOUTH, 0);
     cr_expect_eq(team_at(300), NORTH);
     cr_expect_eq(roster_find(roster, TENANT, AGENT, 300, 2).site, CARE);
+}
+
+static struct roster_entry of_file(int64_t time_ms, bool enrolled, uint32_t team)
+{
+    return (struct roster_entry){.time_ms = time_ms, .enrolled = enrolled, .team = team, .file = true};
+}
+
+Test(roster, a_change_that_is_taken_back_is_known_to_who_asks_as_of_before)
+{
+    struct roster_entry north = of_file(100, true, NORTH), south = of_file(200, true, SOUTH);
+    roster_put(roster, TENANT, AGENT, &north);
+    roster_put(roster, TENANT, AGENT, &south);
+    cr_expect_eq(roster_changed(roster, TENANT, AGENT), 2);
+    cr_expect(roster_drop(roster, TENANT, AGENT, &south));
+    cr_expect_not(roster_drop(roster, TENANT, AGENT, &south));
+    cr_expect_eq(roster_changed(roster, TENANT, AGENT), 3);
+    cr_expect_eq(team_at(300), NORTH);
+    cr_expect_eq(roster_find(roster, TENANT, AGENT, 300, 2).team, SOUTH);
+    cr_expect(roster_put(roster, TENANT, AGENT, &south)); /* it comes again */
+    cr_expect_eq(team_at(300), SOUTH);
+    cr_expect_eq(roster_find(roster, TENANT, AGENT, 300, 3).team, NORTH);
+}
+
+Test(roster, a_file_read_again_takes_back_what_it_has_no_longer)
+{
+    struct roster_entry north = of_file(100, true, NORTH), end = of_file(200, false, 0);
+    change(50, true, SOUTH, 0); /* an event: the file has no say in it */
+    roster_file_begin(roster);
+    roster_keep(roster, TENANT, AGENT, &north);
+    roster_keep(roster, TENANT, AGENT, &end);
+    roster_file_end(roster);
+    uint32_t sequence = roster_sequence(roster);
+    roster_file_begin(roster);
+    roster_keep(roster, TENANT, AGENT, &end);
+    roster_keep(roster, TENANT, AGENT, &north);
+    roster_file_end(roster);
+    cr_expect_eq(roster_sequence(roster), sequence); /* nothing is new */
+    roster_file_begin(roster);
+    roster_keep(roster, TENANT, AGENT, &north);
+    roster_file_end(roster);
+    struct roster_place place;
+    cr_expect(roster_eligible(roster, TENANT, AGENT, 300, &place) && place.team == NORTH);
+    roster_file_begin(roster);
+    roster_file_end(roster);
+    cr_expect_eq(team_at(300), SOUTH);
+}
+
+struct told {
+    char text[256];
+};
+
+static void tell(void *context, uint32_t tenant, uint32_t agent, const struct roster_entry *entry, bool gone)
+{
+    struct told *told = context;
+    size_t used = strlen(told->text);
+    (void)tenant, (void)agent;
+    (void)snprintf(told->text + used, sizeof told->text - used, "%s%d ", gone ? "-" : "+", (int)entry->time_ms);
+}
+
+Test(roster, tells_changes_and_what_is_taken_back_in_the_order_of_their_numbers)
+{
+    struct roster_entry one = of_file(100, true, NORTH), two = of_file(50, true, SOUTH);
+    struct told all = {""}, later = {""};
+    roster_put(roster, TENANT, AGENT, &one);
+    roster_put(roster, TENANT, AGENT, &two);
+    roster_drop(roster, TENANT, AGENT, &one);
+    roster_put(roster, TENANT, AGENT, &one);
+    roster_since(roster, 0, tell, &all);
+    roster_since(roster, 2, tell, &later);
+    cr_expect_str_eq(all.text, "+100 +50 -100 +100 ");
+    cr_expect_str_eq(later.text, "-100 +100 ");
+}
+
+static void span(void *context, struct roster_place place, int64_t from_ms, int64_t until_ms)
+{
+    struct told *told = context;
+    size_t used = strlen(told->text);
+    (void)snprintf(told->text + used, sizeof told->text - used, "%u:%d-%d ", place.team, (int)from_ms, until_ms == INT64_MAX ? -1 : (int)until_ms);
+}
+
+Test(roster, spans_leave_out_who_is_placed_but_not_eligible)
+{
+    struct roster_entry placed = of_file(300, true, SOUTH), back = of_file(400, true, NORTH);
+    struct told told = {""};
+    placed.ineligible = true;
+    change(100, true, NORTH, 0);
+    change(200, false, 0, 0);
+    roster_put(roster, TENANT, AGENT, &back);
+    roster_put(roster, TENANT, AGENT, &placed);
+    roster_spans(roster, TENANT, AGENT, span, &told);
+    cr_expect_str_eq(told.text, "21:100-200 21:400--1 ");
+    cr_expect_eq(team_at(350), SOUTH);
+    struct roster_place place;
+    cr_expect_not(roster_eligible(roster, TENANT, AGENT, 400, &place)); /* by the changes before it */
+    cr_expect(roster_eligible(roster, TENANT, AGENT, 401, &place));
 }
 
 Test(roster, knows_other_tenants_and_agents_apart)
