@@ -10,7 +10,7 @@
 #include "esteem/varint.h"
 #include "intake.h"
 
-enum { TUPLES_FIRST = 1024, TUPLES_MOST = 1 << 20, NOTE_MOST = 3 + 6 * VARINT_MAX + 16, TUPLE_MOST = (DIMENSION_MAX + 1) * 260 + 3 * VARINT_MAX,
+enum { TUPLES_FIRST = 1024, TUPLES_MOST = 1 << 12, NOTE_MOST = 3 + 6 * VARINT_MAX + 16, TUPLE_MOST = (DIMENSION_MAX + 1) * 260 + 3 * VARINT_MAX,
        PAGE_MS = 2 * 3600000 };
 #define NONE UINT32_MAX
 
