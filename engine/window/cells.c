@@ -183,7 +183,8 @@ static void begin_next(struct fold *fold, uint32_t c)
 {
     struct cell cell = fold->cell[c];
     int64_t start_ms, end_ms;
-    if (cell.end_ms > fold->now_ms || key_is_agent(fold->key[cell.key]) || tally_is_zero(&fold->cell[c].tally, &fold->slab, &fold->dense))
+    if (cell.kept || cell.end_ms > fold->now_ms || key_is_agent(fold->key[cell.key]) ||
+        tally_is_zero(&fold->cell[c].tally, &fold->slab, &fold->dense))
         return;
     calendar_bounds(fold->zone[fold->key[cell.key]->zone].calendar, (enum calendar_window)cell.window, fold->now_ms, &start_ms, &end_ms);
     uint32_t next = fold->cell_slot[cell_slot(fold, cell.key, cell.window, start_ms)];

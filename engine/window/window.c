@@ -394,7 +394,8 @@ struct fold_counts fold_counts(const struct fold *fold)
     counts.panes = panes.panes;
     counts.calendar_windows = fold->cells;
     counts.bytes = panes.bytes + fold->slab.used + fold->cells * sizeof(struct cell) +
-                   fold->keys * (sizeof(struct key) + (size_t)fold->rolling_count * sizeof(struct tally));
+                   fold->keys * (sizeof(struct key) + (size_t)fold->rolling_count * sizeof(struct tally)) + fold->kin_room * sizeof(struct kin) +
+                   fold->kin_slots * sizeof *fold->kin_slot + fold->alert_room * sizeof(struct alert);
     counts.slack_bytes = fold->slab.bytes - fold->slab.used + panes.slack_bytes;
     counts.saturated = fold->dense.saturated;
     counts.watermark_ms = fold->watermark_ms;

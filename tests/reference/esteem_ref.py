@@ -34,6 +34,8 @@ Readings chosen where SEMANTICS leaves room:
 24. `volume_change` compares the local start a week earlier; absent where that row has no `closed`.
 25. Rolling windows see all of the input: a fact after T may change what lies before it.
 26. A hour cut (half and quarter hours likewise) only at a transition that is not a whole number of hours.
+27. A baseline's change in points for shares and scores, else in per cent; its own n does not matter, small is by the row's.
+28. A goal's n is the metric's, of a measure the measure itself.
 """
 import argparse
 import gc

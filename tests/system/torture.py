@@ -33,6 +33,9 @@ publish: {{tick: {tick}, rows_per_second: {rows}}}
 windows: {{rolling: [1m, 5m, 1h], calendar: [quarter_hour, hour, day]}}
 time: {{mode: replay, idle_after: 2s}}
 threads: {{shards: {shards}, folds: 2}}
+baseline: {{from: "2026-09-21T23:00:00Z", to: "2026-09-22T01:30:00Z", metrics: [csat, aht_ms, service_level]}}
+goals: [{{name: csat, metric: csat, scope: [queue], window: hour, target: 70, clear: 1}}, {{name: aht, metric: aht_ms, scope: [channel], window: 5m, target: 200000, for: 1m}}]
+leaderboards: [{{metric: csat, scope: [queue], window: hour}}]
 """
 START_MS = 1790030100000  # 22:35 UTC: a day ends on the way
 SPAN_MS = 5 * 3600000

@@ -110,7 +110,8 @@ class Redis:
 
     def rows(self):
         """Key -> row, of all keys that hold one."""
-        keys = [key for key in self.ask([("KEYS", "esteem:v1:{*")])[0] if key.rsplit(b":", 1)[-1] not in (b"scopes", b"changed")]
+        keys = [key for key in self.ask([("KEYS", "esteem:v1:{*")])[0] 
+                if key.rsplit(b":", 1)[-1] not in (b"scopes", b"changed", b"goals", b"alerts") and b"}:top:" not in key]
         rows = zip(keys, self.ask([("HGET", key, "row") for key in keys]))
         return {key.decode(): json.loads(row) for key, row in rows if row}
 
