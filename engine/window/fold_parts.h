@@ -343,6 +343,12 @@ struct row *fold_calendar_row(struct fold *fold, uint32_t cell);
 
 /* ---- what all use ---- */
 
+/* Whether the cell makes rows: the baseline's, those of agents within a key, and what is left of one beyond correction make none. */
+static inline bool cell_has_row(const struct fold *fold, const struct cell *cell)
+{
+    return cell->used && !cell->kept && cell->window != WINDOW_BASELINE && !key_is_agent(fold->key[cell->key]);
+}
+
 static inline void *fold_must(void *block)
 {
     ensure(block != NULL, "the machine has memory left");

@@ -313,8 +313,7 @@ void outlets_again(struct fold *fold, int outlet)
     for (uint32_t c = 0; c < fold->cells_made; c++) {
         struct cell *cell = &fold->cell[c];
         cell->published &= (uint8_t)~bit; /* also of one that waits: a change that came to nothing must not hold it back */
-        if (!cell->used || cell->kept || cell->window == WINDOW_BASELINE || cell->waits & bit || key_is_agent(fold->key[cell->key]) ||
-            !wanted(fold, outlet, fold->key[cell->key], false, cell->window))
+        if (!cell_has_row(fold, cell) || cell->waits & bit || !wanted(fold, outlet, fold->key[cell->key], false, cell->window))
             continue;
         cell->waits |= bit;
         queue_put(&fold->queue[outlet][CONFIG_ROLLING_MAX + cell->window], c);

@@ -367,8 +367,7 @@ void fold_rows(struct fold *fold, fold_each *each, void *context)
 {
     for (uint32_t c = 0; c < fold->cells_made; c++) {
         struct cell *cell = &fold->cell[c];
-        if (!cell->used || cell->window == WINDOW_BASELINE || key_is_agent(fold->key[cell->key]) ||
-            tally_is_zero(&cell->tally, &fold->slab, &fold->dense))
+        if (!cell_has_row(fold, cell) || tally_is_zero(&cell->tally, &fold->slab, &fold->dense))
             continue;
         cell->final = true;
         cell->revision = 1;

@@ -441,6 +441,22 @@ Test(fold, a_late_change_of_the_roster_is_a_revision_of_the_windows_that_end_aft
     cr_expect(folding_row(f, "hour", "team=south", t0)->revision == 1);
 }
 
+/* The baseline's cell ends after the change too, and makes no row. */
+Test(fold, a_late_change_of_the_roster_shows_no_row_of_the_baseline)
+{
+    begin("windows: {rolling: [], calendar: [hour]}\nscopes: [[], [team]]\n"
+          "baseline: {from: \"2026-01-01T00:00:00Z\", to: \"2027-01-01T00:00:00Z\", metrics: [csat]}\n");
+    f->watermark_ms = t0;
+    folding_roster(f, "ann", "north", t0 - DAY);
+    folding_feed_place(f, "north", NULL, t0, 1);
+    folding_tick(f, t0 + MIN);
+    folding_roster(f, "ann", "south", t0 - 1);
+    folding_settle(f);
+    cr_expect(eligible("hour", "team=north", t0) == 0);
+    for (int i = 0; i < f->count; i++)
+        cr_expect_str_eq(f->shown[i].window, "hour");
+}
+
 Test(fold, a_rolling_row_is_published_when_its_end_passes_a_change_of_the_roster)
 {
     begin(places);
