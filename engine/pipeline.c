@@ -7,6 +7,7 @@
  * (a mutex, once a new key) and the configuration (read-only; swapped by each agent at its own step). */
 #include "pipeline_parts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -201,6 +202,24 @@ void pipeline_free(struct pipeline *pipeline)
 
 /* ---- one step of each agent ---- */
 
+/* Erasing a customer: a pass begins when main says so, and is told when it is over. */
+static void shard_agent_erase(struct shard_agent *agent)
+{
+    struct pipeline *pipeline = agent->pipeline;
+    uint64_t count, pass = atomic_load_explicit(&pipeline->erase.pass, memory_order_acquire); /* acquire: who is to be erased was written before */
+    if (pass != agent->erasing) {
+        agent->erasing = pass;
+        agent->erased = false;
+        shard_forget(agent->shard, pass % 2 ? SHARD_FORGET_INTERACTIONS : SHARD_FORGET_VISITS, pipeline->erase.tenant, pipeline->erase.customer);
+    }
+    if (agent->erased || pass == 0 || !shard_forgotten(agent->shard, &count))
+        return;
+    agent->erased = true;
+    atomic_fetch_add_explicit(&pipeline->erase.counted, count, memory_order_relaxed);
+    /* release: the count goes before it; partner of pipeline_forgotten's acquire */
+    atomic_fetch_sub_explicit(&pipeline->erase.waits, 1, memory_order_release);
+}
+
 int shard_agent_step(struct shard_agent *agent, int wait_ms, bool flush)
 {
     /* acquire: the configuration was written before it was stored */
@@ -209,6 +228,7 @@ int shard_agent_step(struct shard_agent *agent, int wait_ms, bool flush)
         shard_reload(agent->shard, config);
         agent->config = config;
     }
+    shard_agent_erase(agent);
     int done = shard_agent_state(agent);
     return done + shard_step(agent->shard, done ? 0 : wait_ms, flush);
 }
@@ -361,6 +381,43 @@ bool pipeline_recalled(const struct pipeline *pipeline)
 bool pipeline_sink_reached(const struct pipeline *pipeline, int sink)
 {
     return publisher_generation(&pipeline->publisher[sink].publisher) > 0;
+}
+
+/* ---- erasing a customer ---- */
+
+static void begin_pass(struct pipeline *pipeline)
+{
+    atomic_store_explicit(&pipeline->erase.counted, 0, memory_order_relaxed);
+    atomic_store_explicit(&pipeline->erase.waits, (uint64_t)pipeline->setup.shards, memory_order_relaxed);
+    /* release: shard_agent_erase's acquire sees who it is */
+    atomic_fetch_add_explicit(&pipeline->erase.pass, 1, memory_order_release);
+}
+
+bool pipeline_forget(struct pipeline *pipeline, const char *tenant, uint64_t customer)
+{
+    if (pipeline->erase.at_work)
+        return false;
+    pipeline->erase.at_work = true;
+    pipeline->erase.customer = customer;
+    snprintf(pipeline->erase.tenant, sizeof pipeline->erase.tenant, "%s", tenant);
+    begin_pass(pipeline);
+    return true;
+}
+
+bool pipeline_forgotten(struct pipeline *pipeline, uint64_t *interactions, uint64_t *visits)
+{
+    if (!pipeline->erase.at_work || atomic_load_explicit(&pipeline->erase.waits, memory_order_acquire) > 0)
+        return false;
+    bool first = atomic_load_explicit(&pipeline->erase.pass, memory_order_relaxed) % 2;
+    pipeline->erase.count[!first] = atomic_load_explicit(&pipeline->erase.counted, memory_order_relaxed);
+    if (first) {
+        begin_pass(pipeline);
+        return false;
+    }
+    *interactions = pipeline->erase.count[0];
+    *visits = pipeline->erase.count[1];
+    pipeline->erase.at_work = false;
+    return true;
 }
 
 /* ---- configuration ---- */

@@ -23,6 +23,8 @@ struct shard_agent {
     pthread_mutex_t counts_lock; /* protects counts */
     struct shard_counts counts;
     uint64_t epoch, lasting; /* of the checkpoints it has seen */
+    uint64_t erasing;        /* the last pass of erasing that it has begun */
+    bool erased;             /* has told the main thread that it is over */
 };
 
 /* From one fold to one publisher. */
@@ -56,6 +58,13 @@ struct publisher_agent {
 };
 
 struct pipeline {
+    struct {
+        char tenant[STRING_MAX + 1];
+        uint64_t customer, count[2];
+        _Atomic uint64_t pass;   /* number of the pass that is under way or was last: main raises it when all of that is written */
+        _Atomic uint64_t waits, counted; /* shards that are at work at it; what they erased */
+        bool at_work;
+    } erase;
     struct pipeline_setup setup;
     struct config **reloaded; /* configurations taken over, the newest last; freed at the end */
     int reloads;

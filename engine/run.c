@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "esteem/command.h"
+#include "esteem/control.h"
 #include "esteem/deadletter.h"
 #include "esteem/err.h"
 #include "esteem/kafka.h"
@@ -48,6 +49,8 @@ struct run {
     struct checkpoint *checkpoint;
     int settle_tries;       /* state thread */
     enum memory_state memory;
+    struct control *control;
+    struct control_client *forgets; /* waits for a customer to be erased */
     struct recall *recall;
     int recall_sink[RECALL_READERS]; /* each reader's */
     bool recalled;          /* it is told that recall is done */
@@ -158,6 +161,7 @@ static void watch_recall(struct run *run)
 
 static void close_all(struct run *run)
 {
+    control_close(run->control);
     recall_stop(run->recall);
     pipeline_free(run->pipeline);
     recall_free(run->recall);
@@ -227,6 +231,19 @@ static int open_state(struct run *run, struct pipeline_setup *setup)
     return restore(run, setup);
 }
 
+static int open_control(struct run *run)
+{
+    char path[512];
+    if (!config_control_socket(run->config, path, sizeof path))
+        return 0;
+    int result = control_open(path, &run->control);
+    if (result == 0 || run->config->control_socket[0])
+        return result;
+    log_warn("control.none", "%s; esteem ctl cannot ask this engine: name control.socket", err_text());
+    err_clear();
+    return 0;
+}
+
 int run_start(const struct config *config, struct run **out)
 {
     struct run *run = calloc(1, sizeof *run);
@@ -243,6 +260,8 @@ int run_start(const struct config *config, struct run **out)
         result = kafka_source_open(config, s, run->shards, &run->source[s]);
     if (result == 0)
         result = open_state(run, &setup);
+    if (result == 0)
+        result = open_control(run);
     if (result != 0) {
         close_all(run);
         return result;
@@ -293,9 +312,48 @@ static void follow_clock(struct run *run)
                  (long long)(jump_ms / 1000), STEADY_TRUST_MS / 1000);
 }
 
+/* ---- esteem ctl ---- */
+
+static void forget(struct run *run, struct control_client *client, int words, char **word)
+{
+    if (words != 3 || strlen(word[1]) > STRING_MAX || strlen(word[2]) > STRING_MAX)
+        control_answer(client, false, "forget takes a tenant and a customer, of at most %d bytes", STRING_MAX);
+    else if (!pipeline_forget(run->pipeline, word[1], shard_customer_hash(run->config, word[2])))
+        control_answer(client, false, "another customer is being erased; ask again in a moment");
+    else
+        run->forgets = client;
+}
+
+static void take_command(void *context, struct control_client *client, int words, char **word)
+{
+    struct run *run = context;
+    if (strcmp(word[0], "forget") == 0)
+        forget(run, client, words, word);
+    else
+        control_answer(client, false, "there is no command %s; esteem ctl --help lists them", word[0]);
+}
+
+static void tend_control(struct run *run)
+{
+    uint64_t interactions, visits;
+    if (run->control == NULL)
+        return;
+    control_step(run->control, take_command, run);
+    if (run->forgets == NULL || !pipeline_forgotten(run->pipeline, &interactions, &visits))
+        return;
+    if (run->checkpoint)
+        checkpoint_renew(run->checkpoint);
+    log_info("customer.forgotten", "a customer was erased from %llu interactions, and %llu visits of longer ago", (unsigned long long)interactions,
+             (unsigned long long)visits);
+    control_answer(run->forgets, true, "erased from %llu interactions, and %llu visits of longer ago; gone from %s after two more checkpoints",
+                   (unsigned long long)interactions, (unsigned long long)visits, run->checkpoint ? run->config->state_folder : "memory");
+    run->forgets = NULL;
+}
+
 int run_check(struct run *run)
 {
     tend(run);
+    tend_control(run);
     follow_clock(run);
     watch_memory(run);
     watch_recall(run);

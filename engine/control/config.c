@@ -267,6 +267,15 @@ static int tenant_compare(const void *name, const void *tenant)
     return strcmp(name, ((const struct config_tenant *)tenant)->name);
 }
 
+bool config_control_socket(const struct config *config, char *path, size_t room)
+{
+    if (config->control_socket[0])
+        snprintf(path, room, "%s", config->control_socket);
+    else if (config->state_folder[0])
+        snprintf(path, room, "%s/control.sock", config->state_folder);
+    return config->control_socket[0] || config->state_folder[0];
+}
+
 const char *config_timezone(const struct config *config, const char *tenant)
 {
     const struct config_tenant *found = NULL;

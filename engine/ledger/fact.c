@@ -105,6 +105,20 @@ uint32_t fact_agent(const uint8_t *packed)
     return (uint32_t)value;
 }
 
+bool fact_forget_customer(uint8_t *packed, uint64_t customer)
+{
+    uint64_t mask;
+    (void)varint_get(packed + AT_REST, &mask);
+    if (!(packed[AT_TYPE] & FLAG_CUSTOMER))
+        return false;
+    uint32_t hashes = 1 + (packed[AT_TYPE] & FLAG_SURVEY ? 1u : 0u) + (mask & WITH_INTERACTION ? 1u : 0u);
+    uint8_t *at = packed + fact_length(packed) - 8 * hashes; /* the customer is the first of the hashes at the end */
+    if (memcmp(at, &customer, 8) != 0)
+        return false;
+    memset(at, 0, 8);
+    return true;
+}
+
 bool fact_same_event(const uint8_t *at, const struct fact *fact)
 {
     if (memcmp(at + AT_ID, &fact->id_hash, 8) != 0)

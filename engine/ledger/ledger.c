@@ -348,14 +348,20 @@ static void emit_difference(struct ledger *ledger, const struct interaction *one
     }
 }
 
-void ledger_bring_up(struct ledger *ledger, struct interaction *one, uint32_t sent, const struct roster *then, ledger_emit *emit, void *context)
+/* What the windows know of it: its first `sent` bytes of facts, under the settings and the roster of then. */
+static void derive_before(struct ledger *ledger, const struct interaction *one, uint32_t sent, const struct roster *then)
+{
+    ledger->before.count = 0;
+    if (sent)
+        derive(ledger->fact, unpack(ledger, one, sent), one->flags & FLAG_ALONE, &ledger->epoch[one->epoch].settings, then, one->tenant,
+               one->roster_sequence, &ledger->before);
+}
+
+/* What all its facts mean now; the windows are told the difference. */
+static void tell_after(struct ledger *ledger, struct interaction *one, ledger_emit *emit, void *context)
 {
     bool alone = one->flags & FLAG_ALONE;
     const struct epoch *old = &ledger->epoch[one->epoch], *now = &ledger->epoch[ledger->epoch_now];
-    ledger->before.count = 0;
-    if (sent)
-        derive(ledger->fact, unpack(ledger, one, sent), alone, &old->settings, then, one->tenant, one->roster_sequence,
-               &ledger->before);
     uint32_t sequence = roster_sequence(ledger->roster);
     derive(ledger->fact, unpack(ledger, one, one->length), alone, &now->settings, ledger->roster, one->tenant, sequence,
            &ledger->after);
@@ -367,6 +373,12 @@ void ledger_bring_up(struct ledger *ledger, struct interaction *one, uint32_t se
     one->epoch = ledger->epoch_now;
     one->roster_sequence = sequence;
     one->flags &= (uint8_t)~(FLAG_TOUCHED | FLAG_STALE);
+}
+
+void ledger_bring_up(struct ledger *ledger, struct interaction *one, uint32_t sent, const struct roster *then, ledger_emit *emit, void *context)
+{
+    derive_before(ledger, one, sent, then);
+    tell_after(ledger, one, emit, context);
 }
 
 uint32_t ledger_flush(struct ledger *ledger, ledger_emit *emit, void *context)
@@ -432,6 +444,37 @@ uint32_t ledger_follow_roster(struct ledger *ledger, uint32_t most)
 }
 
 /* ---- forgetting ---- */
+
+static bool names_customer(const struct interaction *one, uint64_t customer)
+{
+    struct fact fact;
+    for (const uint8_t *packed = one->log, *end = one->log + one->length; packed < end;) {
+        packed += fact_unpack(packed, &fact);
+        if (fact.customer == customer)
+            return true;
+    }
+    return false;
+}
+
+uint32_t ledger_forget_customer(struct ledger *ledger, uint32_t tenant, uint64_t customer, uint32_t *from, uint32_t most, bool *more, ledger_emit *emit,
+                                void *context)
+{
+    uint32_t forgotten = 0;
+    ensure(ledger->touched_count == 0, "a ledger is flushed before a customer is taken out of it");
+    for (uint32_t looked = 0; *from < ledger->made && looked < most; looked++, ++*from) {
+        struct interaction *one = ledger_at(ledger, *from);
+        if (!(one->flags & FLAG_USED) || one->tenant != tenant || !names_customer(one, customer))
+            continue;
+        ledger_keep_for_checkpoint(ledger, *from);
+        derive_before(ledger, one, one->length, ledger->roster);
+        for (uint8_t *packed = one->log, *end = one->log + one->length; packed < end; packed += fact_length(packed))
+            (void)fact_forget_customer(packed, customer);
+        tell_after(ledger, one, emit, context);
+        forgotten++;
+    }
+    *more = *from < ledger->made;
+    return forgotten;
+}
 
 void ledger_forget(struct ledger *ledger, uint32_t record)
 {

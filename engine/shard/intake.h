@@ -71,6 +71,12 @@ struct shard {
     int outputs_done;      /* of the message at hand: mapped events that are in already */
     struct parcel *held;   /* handed over, and held up by a full ledger */
     uint64_t customer_seed;
+    struct {
+        bool at_work;
+        int pass;
+        uint32_t tenant, next; /* record to look at */
+        uint64_t customer, count, parcels;
+    } forget;
     bool route; /* interactions are owned by hash: their events may be in any partition */
     uint32_t strings_most, other; /* beyond so many strings a new one counts as KEY_OTHER */
     struct shard_counts counts;

@@ -385,6 +385,13 @@ void relay_take(struct shard *shard, int from, const uint8_t *at, uint32_t lengt
 
 /* ---- forgetting ---- */
 
+uint32_t relay_forget(struct shard *shard, uint32_t tenant, uint64_t customer)
+{
+    struct book *book = shard->relay.visits.book;
+    uint32_t person = book_person(book, tenant, customer);
+    return person == BOOK_NOBODY ? 0 : book_forget(book, person);
+}
+
 /* An interaction changes for retention.interaction after its last fact; what it told of may lie twice as far back. */
 void relay_expire(struct shard *shard, uint32_t most)
 {

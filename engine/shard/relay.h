@@ -56,6 +56,8 @@ void relay_take(struct shard *shard, int from, const uint8_t *bytes, uint32_t le
 bool relay_empty(const struct relay *relay);
 struct book *relay_book(const struct relay *relay, int number); /* BOOK_VISITS ... */
 
+/* Forgets a customer's visits, if they are kept here; how many. */
+uint32_t relay_forget(struct shard *shard, uint32_t tenant, uint64_t customer);
 /* Forgets what nothing can change any more. */
 void relay_expire(struct shard *shard, uint32_t most);
 

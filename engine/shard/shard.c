@@ -73,6 +73,7 @@ int shard_new(const struct config *config, const struct shard_setup *setup, stru
     shard->combine = combine_new(setup->index, setup->folds, setup->pane_ms, setup->pane_from_ms, &shard->strings, setup->registry);
     shard->decoder = decoder_new((size_t)config->limit_message, (const char *const *)config->own_dimension, config->own_dimension_count);
     shard->customer_seed = XXH3_64bits(config->customer_key, strlen(config->customer_key));
+    shard->forget.tenant = UINT32_MAX;
     if (shard->decoder == NULL || open_mappings(shard) != 0) {
         shard_free(shard);
         return (int)err_code();
@@ -343,11 +344,28 @@ void shard_derive(struct shard *shard)
     relay_send(shard);
 }
 
+/* Goes on erasing a customer; everything is derived. */
+static void forget_step(struct shard *shard)
+{
+    bool more = false;
+    if (!shard->forget.at_work || shard->barrier_again)
+        return;
+    if (shard->forget.pass == SHARD_FORGET_INTERACTIONS)
+        shard->forget.count += ledger_forget_customer(shard->ledger, shard->forget.tenant, shard->forget.customer, &shard->forget.next, SEARCH_MOST,
+                                                      &more, shard_emit, shard);
+    else
+        shard->forget.count += relay_forget(shard, shard->forget.tenant, shard->forget.customer);
+    relay_send(shard);
+    shard->forget.at_work = more;
+    shard->forget.parcels = shard->parcels;
+}
+
 void shard_tick(struct shard *shard, uint64_t barrier)
 {
     if (!shard->setup.batch && !shard->barrier_again) /* a batch derives once, at its end; behind its second barrier a shard tells nobody anything */
         (void)ledger_follow_roster(shard->ledger, SEARCH_MOST);
     shard_derive(shard);
+    forget_step(shard);
     read_inputs(shard); /* behind what was sent to other shards: the watermark waits for that */
     read_clocks(shard);
     shard_post_batches(shard, false, barrier);
@@ -524,6 +542,29 @@ int shard_step(struct shard *shard, int wait_ms, bool flush)
         done += send_outbox(shard);
     }
     return done;
+}
+
+uint64_t shard_customer_hash(const struct config *config, const char *customer)
+{
+    return XXH3_64bits_withSeed(customer, strlen(customer), XXH3_64bits(config->customer_key, strlen(config->customer_key)));
+}
+
+void shard_forget(struct shard *shard, int pass, const char *tenant, uint64_t customer)
+{
+    uint32_t id = intern_find(&shard->strings, tenant, (uint32_t)strlen(tenant));
+    shard->forget.at_work = id != 0; /* else it has nothing of that tenant */
+    shard->forget.pass = pass;
+    shard->forget.tenant = id;
+    shard->forget.customer = customer;
+    shard->forget.next = 0;
+    shard->forget.count = 0;
+    shard->forget.parcels = shard->parcels;
+}
+
+bool shard_forgotten(const struct shard *shard, uint64_t *count)
+{
+    *count = shard->forget.count;
+    return !shard->forget.at_work && parcels_settled(shard, shard->forget.parcels);
 }
 
 void shard_stop_reading(struct shard *shard)

@@ -40,6 +40,7 @@ struct checkpoint {
     struct slice *slice;
     enum phase phase;
     bool failed;       /* the running one is given up; its blocks are still taken, and dropped */
+    bool renewing;     /* the running one is one of those that checkpoint_renew asked for */
     bool all_full;     /* the next one is: the first, or one was given up */
     uint64_t epoch;    /* of the running one, else of the last */
     int64_t due_ms, begun_ms;
@@ -49,6 +50,7 @@ struct checkpoint {
     _Atomic uint64_t wanted, lasting, asked, given_up;
     _Atomic bool ended, recalled;
     _Atomic int64_t life_told_since_ms; /* until the sinks' rows are recalled */
+    _Atomic int renew; /* so many more are to be whole */
     _Atomic bool want_full[STATE_SLICES_MAX];
     pthread_mutex_t lock_counts; /* protects counts */
     struct checkpoint_counts counts;
@@ -197,6 +199,12 @@ uint64_t checkpoint_now(struct checkpoint *checkpoint)
     return next;
 }
 
+void checkpoint_renew(struct checkpoint *checkpoint)
+{
+    atomic_store_explicit(&checkpoint->renew, 2, memory_order_release);
+    (void)checkpoint_now(checkpoint);
+}
+
 void checkpoint_end(struct checkpoint *checkpoint)
 {
     atomic_store_explicit(&checkpoint->ended, true, memory_order_release);
@@ -244,6 +252,8 @@ static void begin(struct checkpoint *checkpoint)
     bool full = false; /* all together, so that the generation before shares no file with this one */
     for (int i = 0; i < checkpoint->slices; i++)
         full |= wants_full(checkpoint, &checkpoint->slice[i].chain);
+    checkpoint->renewing = atomic_load_explicit(&checkpoint->renew, memory_order_acquire) > 0;
+    full |= checkpoint->renewing;
     for (int i = 0; i < checkpoint->slices; i++) {
         checkpoint->slice[i].done = false;
         atomic_store_explicit(&checkpoint->want_full[i], full, memory_order_relaxed);
@@ -406,6 +416,8 @@ static void end_written(struct checkpoint *checkpoint)
             bytes += manifest->slice[i].file[f].bytes;
     }
     checkpoint->all_full = false;
+    if (checkpoint->renewing)
+        atomic_fetch_sub_explicit(&checkpoint->renew, 1, memory_order_relaxed);
     keep(checkpoint, manifest);
     count(checkpoint, bytes);
     atomic_store_explicit(&checkpoint->lasting, checkpoint->epoch, memory_order_release);

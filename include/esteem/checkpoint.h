@@ -46,6 +46,8 @@ uint64_t checkpoint_wanted(const struct checkpoint *checkpoint, int agent, bool 
 uint64_t checkpoint_lasting(const struct checkpoint *checkpoint);
 /* Any thread. Asks for one without waiting for its time; returns the epoch that will have all that was read before the call. */
 uint64_t checkpoint_now(struct checkpoint *checkpoint);
+/* Any thread. The next two are whole, so that no file is kept that was written before the call; the first is made now. */
+void checkpoint_renew(struct checkpoint *checkpoint);
 /* Any thread. From now on only what is asked for is made: agents are about to stop. */
 void checkpoint_end(struct checkpoint *checkpoint);
 /* Before the first step: since when rows may have been told that this life began without (INT64_MIN: ever). Its checkpoints say so too, until

@@ -9,6 +9,7 @@ int command_run(int argc, char **argv);
 int command_compute(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_state(int argc, char **argv);
+int command_ctl(int argc, char **argv);
 int command_explain(int argc, char **argv);
 int command_demo(int argc, char **argv);
 

@@ -167,6 +167,9 @@ void config_free(struct config *config);
 const char *config_dimension_name(const struct config *config, int dimension);
 int config_dimension_find(const struct config *config, const char *name);
 
+/* The path of the control socket: control.socket, else control.sock in state.folder. False: there is none. */
+bool config_control_socket(const struct config *config, char *path, size_t room);
+
 /* The tenant's IANA zone. */
 const char *config_timezone(const struct config *config, const char *tenant);
 

@@ -48,6 +48,9 @@ bool fact_same_event(const uint8_t *at, const struct fact *fact);
 /* The agent that the packed fact at `at` names; 0: none. */
 uint32_t fact_agent(const uint8_t *at);
 
+/* Takes the customer out of the packed fact at `at`, if it is this one. Whether it was. */
+bool fact_forget_customer(uint8_t *at, uint64_t customer);
+
 /* Whether bytes from outside are whole packed facts, one after another. */
 bool fact_log_valid(const uint8_t *log, uint32_t length);
 

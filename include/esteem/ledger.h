@@ -80,6 +80,11 @@ void ledger_relax(struct ledger *ledger, bool relaxed);
 /* While memory is short: a new record is FULL, whatever the bound says. */
 void ledger_press(struct ledger *ledger, bool pressed);
 
+/* Takes a customer out of the records of a tenant: looks at `most` of them from number *from on, which moves on; what they told is told anew.
+ * Returns how many had the customer. Flush first. False in *more: all were looked at. */
+uint32_t ledger_forget_customer(struct ledger *ledger, uint32_t tenant, uint64_t customer, uint32_t *from, uint32_t most, bool *more, ledger_emit *emit,
+                                void *context);
+
 struct ledger_counts ledger_counts(const struct ledger *ledger);
 
 /* ---- checkpoints (ledger_state.c) ---- */

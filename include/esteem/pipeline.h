@@ -56,6 +56,10 @@ enum pipeline_end {
 };
 int pipeline_start(struct pipeline *pipeline);
 int pipeline_stop(struct pipeline *pipeline, enum pipeline_end end, int64_t within_ms);
+/* Erases a customer (shard.h): begins it. False: one is being erased still. Both run on: the thread that started the pipeline. */
+bool pipeline_forget(struct pipeline *pipeline, const char *tenant, uint64_t customer);
+/* Whether that is done; what was erased. */
+bool pipeline_forgotten(struct pipeline *pipeline, uint64_t *interactions, uint64_t *visits);
 /* All inputs read to their end, and idle. */
 bool pipeline_idle(const struct pipeline *pipeline);
 /* Before the first step: whence the folds get the names of rows that the sinks hold. Its owner's, freed after the pipeline. */

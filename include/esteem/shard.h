@@ -95,6 +95,15 @@ bool shard_say_goodbye(struct shard *shard);
 
 struct shard_counts shard_counts(const struct shard *shard);
 
+/* A customer's hash under secrets.customer_key. */
+uint64_t shard_customer_hash(const struct config *config, const char *customer);
+/* Erases a customer in two passes, each done by all shards before the next begins: first out of the interactions, in bounded steps; then the
+ * visits that are left, by the shard that owns them. */
+enum { SHARD_FORGET_INTERACTIONS, SHARD_FORGET_VISITS };
+void shard_forget(struct shard *shard, int pass, const char *tenant, uint64_t customer);
+/* Whether the pass is over, and what it told has reached its owners; how much was erased. */
+bool shard_forgotten(const struct shard *shard, uint64_t *count);
+
 /* ---- checkpoints (shard_state.c) ---- */
 
 /* A checkpoint begins: a barrier goes to every other shard. When theirs are all here, what was read before is flushed, the barrier goes on to

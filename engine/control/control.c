@@ -1,0 +1,233 @@
+#include "esteem/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "esteem/command.h"
+#include "esteem/err.h"
+
+struct control_client {
+    int socket; /* -1: free */
+    uint32_t length;
+    bool asked; /* its command is with `each`, or answered */
+    char line[CONTROL_LINE];
+};
+
+struct control {
+    int socket;
+    char path[sizeof((struct sockaddr_un *)0)->sun_path];
+    struct control_client client[CONTROL_CLIENTS];
+};
+
+static int address_of(const char *path, struct sockaddr_un *address)
+{
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address->sun_path)
+        return err_set(ERR_IO, "control.socket %s: a path of a socket has at most %zu bytes; name a shorter one", path, sizeof address->sun_path - 1);
+    memcpy(address->sun_path, path, strlen(path) + 1);
+    return 0;
+}
+
+/* A socket that is left over from a process that was killed. */
+static bool left_over(const struct sockaddr_un *address)
+{
+    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool refused = connect(probe, (const struct sockaddr *)address, sizeof *address) != 0 && errno == ECONNREFUSED;
+    close(probe);
+    return refused;
+}
+
+static int listen_at(struct control *control, const struct sockaddr_un *address)
+{
+    if (bind(control->socket, (const struct sockaddr *)address, sizeof *address) != 0) {
+        if (errno != EADDRINUSE || !left_over(address))
+            return -1;
+        (void)unlink(address->sun_path);
+        if (bind(control->socket, (const struct sockaddr *)address, sizeof *address) != 0)
+            return -1;
+    }
+    memcpy(control->path, address->sun_path, sizeof control->path);
+    return chmod(control->path, 0600) != 0 || listen(control->socket, CONTROL_CLIENTS) != 0 ? -1 : 0;
+}
+
+int control_open(const char *path, struct control **out)
+{
+    struct sockaddr_un address;
+    int result = address_of(path, &address);
+    if (result != 0)
+        return result;
+    struct control *control = calloc(1, sizeof *control);
+    ensure(control != NULL, "the machine has memory left");
+    for (int i = 0; i < CONTROL_CLIENTS; i++)
+        control->client[i].socket = -1;
+    control->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    mode_t mask = umask(0177); /* nobody else may connect between bind and chmod */
+    result = control->socket < 0 ? -1 : listen_at(control, &address);
+    umask(mask);
+    if (result != 0) {
+        result = err_set(ERR_IO, "control.socket %s: %s; name a path that this user may make, that no other esteem has", path, strerror(errno));
+        control_close(control);
+        return result;
+    }
+    *out = control;
+    return 0;
+}
+
+static void hang_up(struct control_client *client)
+{
+    close(client->socket);
+    *client = (struct control_client){.socket = -1};
+}
+
+void control_close(struct control *control)
+{
+    if (control == NULL)
+        return;
+    for (int i = 0; i < CONTROL_CLIENTS; i++)
+        if (control->client[i].socket >= 0)
+            hang_up(&control->client[i]);
+    if (control->socket >= 0)
+        close(control->socket);
+    if (control->path[0])
+        (void)unlink(control->path);
+    free(control);
+}
+
+static void accept_one(struct control *control)
+{
+    int socket = accept4(control->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (socket < 0)
+        return;
+    for (int i = 0; i < CONTROL_CLIENTS; i++)
+        if (control->client[i].socket < 0) {
+            control->client[i] = (struct control_client){.socket = socket};
+            return;
+        }
+    close(socket);
+}
+
+static void take_line(struct control_client *client, control_each *each, void *context)
+{
+    char *word[CONTROL_WORDS], *rest = NULL;
+    int words = 0;
+    client->asked = true;
+    for (char *at = strtok_r(client->line, "\t", &rest); at && words < CONTROL_WORDS; at = strtok_r(NULL, "\t", &rest))
+        word[words++] = at;
+    if (words == 0)
+        control_answer(client, false, "an empty command; esteem ctl --help lists them");
+    else
+        each(context, client, words, word);
+}
+
+static void read_client(struct control_client *client, control_each *each, void *context)
+{
+    ssize_t got = read(client->socket, client->line + client->length, sizeof client->line - client->length);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        hang_up(client);
+        return;
+    }
+    client->length += (uint32_t)got;
+    char *end = memchr(client->line, '\n', client->length);
+    if (end) {
+        *end = 0;
+        take_line(client, each, context);
+    } else if (client->length == sizeof client->line) {
+        control_answer(client, false, "a command of more than %d bytes", CONTROL_LINE);
+    }
+}
+
+void control_step(struct control *control, control_each *each, void *context)
+{
+    accept_one(control);
+    for (int i = 0; i < CONTROL_CLIENTS; i++)
+        if (control->client[i].socket >= 0 && !control->client[i].asked)
+            read_client(&control->client[i], each, context);
+}
+
+void control_answer(struct control_client *client, bool ok, const char *format, ...)
+{
+    char text[CONTROL_LINE];
+    int length = snprintf(text, sizeof text, "%s\n", ok ? "ok" : "error");
+    va_list arguments;
+    va_start(arguments, format);
+    length += vsnprintf(text + length, sizeof text - (size_t)length - 1, format, arguments);
+    va_end(arguments);
+    length = length > (int)sizeof text - 2 ? (int)sizeof text - 2 : length;
+    text[length++] = '\n';
+    (void)send(client->socket, text, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT); /* a fresh socket has room for it */
+    hang_up(client);
+}
+
+/* ---- the other side ---- */
+
+static int refused(const char *path, const char *why)
+{
+    fprintf(stderr, "esteem ctl: %s: %s\n", path, why);
+    return EXIT_FAILED;
+}
+
+static int read_answer(int socket, const char *path, int64_t within_ms)
+{
+    char text[CONTROL_LINE + 1];
+    size_t length = 0;
+    for (;;) {
+        struct pollfd wait = {.fd = socket, .events = POLLIN};
+        if (poll(&wait, 1, (int)within_ms) <= 0)
+            return refused(path, "no answer in time; it may still be at work, look at its log");
+        ssize_t got = read(socket, text + length, sizeof text - 1 - length);
+        if (got <= 0)
+            break;
+        length += (size_t)got;
+    }
+    text[length] = 0;
+    char *rest = strchr(text, '\n');
+    if (rest == NULL)
+        return refused(path, "it hung up without an answer; ask again");
+    bool ok = strncmp(text, "ok\n", 3) == 0;
+    fputs(rest + 1, ok ? stdout : stderr);
+    return ok ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int send_command(int socket, int words, char **word)
+{
+    char text[CONTROL_LINE];
+    size_t length = 0;
+    for (int w = 0; w < words; w++) {
+        size_t size = strlen(word[w]);
+        if (strpbrk(word[w], "\t\n") || length + size + 1 > sizeof text)
+            return -1;
+        memcpy(text + length, word[w], size);
+        length += size;
+        text[length++] = w + 1 == words ? '\n' : '\t';
+    }
+    return send(socket, text, length, MSG_NOSIGNAL) == (ssize_t)length ? 0 : -1;
+}
+
+int control_ask(const char *path, int words, char **word, int64_t within_ms)
+{
+    struct sockaddr_un address;
+    if (address_of(path, &address) != 0)
+        return refused(path, err_text());
+    int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (client < 0 || connect(client, (const struct sockaddr *)&address, sizeof address) != 0) {
+        int code = refused(path, errno == ENOENT || errno == ECONNREFUSED ? "no esteem listens there; start it, or name its control.socket" : strerror(errno));
+        if (client >= 0)
+            close(client);
+        return code;
+    }
+    int code = send_command(client, words, word) == 0 ? read_answer(client, path, within_ms)
+                                                     : refused(path, "the command cannot be sent: words have no tab and no line's end, and fit 4 KiB");
+    close(client);
+    return code;
+}
