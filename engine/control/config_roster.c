@@ -145,9 +145,11 @@ static void check_overlaps(struct roster_reader *roster)
         if (strcmp(a->tenant, b->tenant) != 0 || strcmp(a->agent, b->agent) != 0)
             continue;
         if (a->from_ms == b->from_ms)
-            reader_fault(roster->reader, b->line, "from", "%.60s is there from the same instant on as in line %d; keep one of the two", b->agent, a->line);
+            reader_fault(roster->reader, b->line, "from", "%.60s is there from the same instant on as in line %d; keep one of the two",
+                         b->agent, a->line);
         else if (a->until_ms != INT64_MAX && a->until_ms > b->from_ms)
-            reader_fault(roster->reader, a->line, "until", "is after the `from` of %.60s in line %d; end it there, or leave it empty", a->agent, b->line);
+            reader_fault(roster->reader, a->line, "until", "is after the `from` of %.60s in line %d; end it there, or leave it empty",
+                         a->agent, b->line);
     }
 }
 

@@ -495,8 +495,8 @@ static int read_source(struct shard *shard, int wait_ms)
     return 0;
 }
 
-/* After a start, a restart or a reload: the file's changes are put into the roster, those that it has no longer are taken back. Each shard reads the
- * same file, so nobody has to tell the others. */
+/* After a start, a restart or a reload: the file's changes are put into the roster, those that it has no longer are taken back. Each
+ * shard has the same file, so nobody has to tell the others. */
 static void take_roster_file(struct shard *shard)
 {
     static const char id[] = "roster.file";
@@ -509,7 +509,8 @@ static void take_roster_file(struct shard *shard)
         const struct config_roster *one = &config->roster[i];
         uint32_t tenant = intern_put(strings, one->tenant, (uint32_t)strlen(one->tenant));
         uint32_t agent = intern_put(strings, one->agent, (uint32_t)strlen(one->agent));
-        struct roster_entry entry = {.time_ms = one->from_ms, .id_hash = XXH3_64bits(id, sizeof id), .enrolled = true, .ineligible = !one->eligible, .file = true};
+        struct roster_entry entry = {.time_ms = one->from_ms, .id_hash = XXH3_64bits(id, sizeof id), .enrolled = true,
+                                     .ineligible = !one->eligible, .file = true};
         entry.team = *one->team ? intern_put(strings, one->team, (uint32_t)strlen(one->team)) : 0;
         entry.site = *one->site ? intern_put(strings, one->site, (uint32_t)strlen(one->site)) : 0;
         roster_keep(shard->roster, tenant, agent, &entry);

@@ -4,6 +4,8 @@
  * any other measure: revisions, checkpoints and rows need nothing of their own, and the rolling ones come again from the panes. */
 #include "fold_parts.h"
 
+#include "esteem/varint.h"
+
 static const struct {
     enum measure of, count;
 } distinct[DISTINCT_COUNT] = {
@@ -12,56 +14,99 @@ static const struct {
 };
 _Static_assert(MEASURE_active_agents < MEASURE_handling_agents, "a run has ascending ids");
 
-static void read(struct fold *fold, const struct tally *tally, int sign, int64_t value[DISTINCT_COUNT])
+/* What runs have of the measures, added to `value`. */
+static void read(const uint8_t *at, uint32_t length, int sign, int64_t value[DISTINCT_COUNT])
 {
-    tally_dense_add(&fold->dense, tally->bytes, tally->length, sign);
-    for (int d = 0; d < DISTINCT_COUNT; d++)
-        value[d] = fold->dense.value[distinct[d].of];
-    tally_dense_clear(&fold->dense);
+    for (const uint8_t *end = at + length; at < end; at++) {
+        uint64_t next = 0; /* the id + 1 */
+        for (uint64_t step, packed; *at;) {
+            at = varint_get(at, &step);
+            at = varint_get(at, &packed);
+            next += step;
+            for (int d = 0; d < DISTINCT_COUNT; d++)
+                if (next == (uint64_t)distinct[d].of + 1)
+                    value[d] += sign * unzigzag(packed);
+        }
+    }
 }
 
 /* Adds to what a window holds of an agent. True: it counts now, or no longer; `run` says so. */
 static bool turns(int64_t held[DISTINCT_COUNT], const int64_t more[DISTINCT_COUNT], struct tally_run *run)
 {
-    tally_run_begin(run);
+    int turn[DISTINCT_COUNT], any = 0;
     for (int d = 0; d < DISTINCT_COUNT; d++) {
         int before = held[d] > 0;
         held[d] += more[d];
-        tally_run_put(run, distinct[d].count, (held[d] > 0) - before);
+        any |= turn[d] = (held[d] > 0) - before;
     }
+    if (!any)
+        return false;
+    tally_run_begin(run);
+    for (int d = 0; d < DISTINCT_COUNT; d++)
+        tally_run_put(run, distinct[d].count, turn[d]);
     tally_run_end(run);
-    return !tally_run_empty(run);
+    return true;
 }
 
-void agents_rolling(struct fold *fold, uint32_t k, uint32_t windows, const struct tally *sum, int sign)
+/* ---- rolling windows ---- */
+
+static void rolling(struct fold *fold, uint32_t k, uint32_t windows, const int64_t more[DISTINCT_COUNT])
 {
-    int64_t more[DISTINCT_COUNT];
+    struct key *key = fold->key[k], *within = fold->key[key->within];
     struct tally_run run, back;
-    read(fold, sum, sign, more);
     for (; windows; windows &= windows - 1) {
         int w = __builtin_ctz(windows);
-        struct key *within = fold->key[fold->key[k]->within];
-        if (!turns(fold->key[k]->held[w], more, &run))
+        if (!turns(key->held[w], more, &run))
             continue;
         tally_add(&within->difference[w], &fold->slab, &fold->dense, run.bytes, run.length);
         if (w + 1 < fold->rolling_count) {
             tally_run_negate(&run, &back);
             tally_add(&within->difference[w + 1], &fold->slab, &fold->dense, back.bytes, back.length);
         }
-        outlets_rolling_changed(fold, fold->key[k]->within, w);
+        outlets_rolling_changed(fold, key->within, w);
     }
 }
 
-void agents_calendar(struct fold *fold, uint32_t c, const struct tally *sum)
+void agents_rolling(struct fold *fold, uint32_t k, uint32_t windows, const struct tally *pane, int sign)
 {
-    struct cell cell = fold->cell[c];
-    int64_t held[DISTINCT_COUNT], more[DISTINCT_COUNT];
-    struct tally_run run;
-    read(fold, &cell.tally, 1, held);
-    read(fold, sum, 1, more);
-    if (!turns(held, more, &run))
-        return;
-    uint32_t within = cells_find(fold, fold->key[cell.key]->within, cell.window, cell.start_ms, cell.end_ms);
-    if (within != NONE) /* it has had what its agent has: one is beyond correction with the other */
-        cell_add(fold, within, run.bytes, run.length);
+    int64_t more[DISTINCT_COUNT] = {0};
+    read(pane->bytes, pane->length, sign, more);
+    rolling(fold, k, windows, more);
+}
+
+/* ---- calendar windows ---- */
+
+/* The same window of the key that the agent's lies within. */
+static void tell_within(struct fold *fold, struct cell cell, const struct tally_run *run)
+{
+    uint32_t c = cells_find(fold, fold->key[cell.key]->within, cell.window, cell.start_ms, cell.end_ms);
+    if (c != NONE) /* it has had what its agent has: one is beyond correction with the other */
+        cell_add(fold, c, run->bytes, run->length);
+}
+
+static void calendar(struct fold *fold, uint32_t k, int64_t at_ms, const uint8_t *runs, uint32_t length, const int64_t more[DISTINCT_COUNT])
+{
+    struct calendar *zone = fold->zone[fold->key[k]->zone].calendar;
+    for (uint32_t left = fold->config->calendar; left; left &= left - 1) {
+        int64_t start_ms, end_ms, held[DISTINCT_COUNT] = {0};
+        struct tally_run run;
+        int window = __builtin_ctz(left);
+        calendar_bounds(zone, (enum calendar_window)window, at_ms, &start_ms, &end_ms);
+        uint32_t c = cells_find(fold, k, window, start_ms, end_ms);
+        if (c == NONE)
+            continue;
+        read(fold->cell[c].tally.bytes, fold->cell[c].tally.length, 1, held);
+        cell_add(fold, c, runs, length);
+        if (turns(held, more, &run))
+            tell_within(fold, fold->cell[c], &run);
+    }
+}
+
+void agents_add(struct fold *fold, uint32_t k, int64_t at_ms, const uint8_t *runs, uint32_t length)
+{
+    int64_t more[DISTINCT_COUNT] = {0};
+    read(runs, length, 1, more);
+    if (fold->rolling_count)
+        rolling(fold, k, pane_put(fold->ladder, k, at_ms, runs, length), more);
+    calendar(fold, k, at_ms, runs, length, more);
 }

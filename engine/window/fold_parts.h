@@ -227,10 +227,10 @@ void keys_close(struct fold *fold);
 
 /* ---- agents.c: distinct agents ---- */
 
-/* An agent's key is given (sign 1), or loses, `sum` in the rolling windows that `windows` has a bit for: tells the key that it lies within. */
-void agents_rolling(struct fold *fold, uint32_t k, uint32_t windows, const struct tally *sum, int sign);
-/* An agent's cell is about to be given `sum`: the same. */
-void agents_calendar(struct fold *fold, uint32_t c, const struct tally *sum);
+/* Adds runs to an agent's key, as at an instant: tells the key that it lies within. */
+void agents_add(struct fold *fold, uint32_t k, int64_t at_ms, const uint8_t *runs, uint32_t length);
+/* A pane comes into (sign 1), or leaves, the rolling windows that `windows` has a bit for: the same. */
+void agents_rolling(struct fold *fold, uint32_t k, uint32_t windows, const struct tally *pane, int sign);
 
 /* ---- headcount.c: eligible agents ---- */
 

@@ -272,8 +272,8 @@ void headcount_change(struct fold *fold, const struct batch_roster *change)
 {
     struct headcount *head = fold->head;
     uint32_t tenant = word(head, change->tenant), agent = word(head, change->agent);
-    struct roster_entry entry = {.time_ms = change->time_ms, .id_hash = change->id_hash, .enrolled = change->enrolled, .ineligible = change->ineligible,
-                                 .file = change->file, .team = word(head, change->team), .site = word(head, change->site)};
+    struct roster_entry entry = {.time_ms = change->time_ms, .id_hash = change->id_hash, .enrolled = change->enrolled,
+                                 .ineligible = change->ineligible, .file = change->file, .team = word(head, change->team), .site = word(head, change->site)};
     struct spans spans = {head, tenant, -1};
     each_key_at(fold, tenant, agent, change->time_ms + 1, mark, change->time_ms);
     roster_spans(head->roster, tenant, agent, count_span, &spans);

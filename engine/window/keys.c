@@ -51,8 +51,9 @@ static const char *put_text(char **at, const char *text)
 /* `within`: of an agent's key. */
 static struct key *key_new(struct fold *fold, const struct scope_key *text, uint32_t within)
 {
-    char scope[ROW_SCOPE_MAX] = "";
+    char scope[ROW_SCOPE_MAX];
     size_t size = strlen(text->tenant) + 1, each = within == NONE ? sizeof(struct tally) : sizeof(int64_t[DISTINCT_COUNT]);
+    *scope = '\0';
     if (within == NONE)
         (void)row_scope_text(fold->config, text->dimension, text->value, text->count, scope, sizeof scope);
     size += strlen(scope) + 1;

@@ -165,8 +165,6 @@ static void flush_calendar(struct fold *fold)
             fold->counts.beyond_correction += cells;
             continue;
         }
-        if (key_is_agent(fold->key[group->key]))
-            agents_calendar(fold, c, &sum);
         cell_add(fold, c, sum.bytes, sum.length);
     }
     baseline_add(fold, group->key, group->at_ms, &sum);
@@ -208,6 +206,10 @@ static void apply_cell(struct fold *fold, const struct shard_clock *shard, const
     ensure(cell->number < shard->keys && shard->key[cell->number] != NONE, "a shard names a key before its first cell");
     uint32_t k = shard->key[cell->number];
     int64_t at_ms = cell->pane * fold->setup.pane_ms + fold->setup.pane_from_ms;
+    if (key_is_agent(fold->key[k])) {
+        agents_add(fold, k, at_ms, cell->runs, cell->length);
+        return;
+    }
     if (fold->rolling_count)
         add_rolling(fold, k, at_ms, cell->spans, cell->runs, cell->length);
     if (fold->config->calendar || fold->config->baseline.given)

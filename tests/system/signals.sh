@@ -52,9 +52,14 @@ state: {folder: "$dir/state"}
 redis: {socket: $dir/redis.sock}
 topics: {prefix: "s."${3:-}}
 time: {mode: replay, idle_after: 1s}
+roster: {file: "$dir/roster.csv"}
 metrics: {min_n: $2, service_level: {threshold: $1, abandons: ${4:-ignore_short}}}
 YAML
 }
+roster() { # TEAM UNTIL
+    printf 'agent,team,until,tenant\nx,%s,%s,acme\ny,north,,acme\n' "$1" "${2:-}" >"$dir/roster.csv"
+}
+roster north
 config 20s 1
 tests/support/kafka.sh topic "$dir/kafka" contacts 2 >>"$dir/kafka.log" 2>&1
 python3 - >"$dir/events.jsonl" <<'PY'
@@ -99,6 +104,19 @@ t=1790000120000
 printf '{"id":"o","type":"interaction.offered","time":%s,"tenant":"acme","interaction":"n","queue":"billing"}\n{"id":"a","type":"interaction.answered","time":%s,"tenant":"acme","interaction":"n","agent":"x"}\n' $t $((t + 10000)) >"$dir/one.jsonl"
 "$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/one.jsonl" 2>>"$dir/replay.log"
 check "a threshold is live: 100 of 101 in service level" within 15 field_is "$key" service_level 99.009901
+
+north='esteem:v1:{acme}:team=north:hour' south='esteem:v1:{acme}:team=south:hour'
+check "agents of the roster file are eligible, and none has used the program" field_is "$north" adoption_band low
+check "both of them" field_is "$north" adoption_n 2
+roster south 1999
+kill -HUP "$run_pid"
+check "a roster with a fault is refused by file, line and field" within 5 logged 'roster.csv:2: until: "1999"'
+check "and changes nothing" field_is "$north" adoption_n 2
+roster south
+kill -HUP "$run_pid"
+check "a good one moves the agent" within 15 field_is "$south" adoption_n 1
+check "out of the old team" within 15 field_is "$north" adoption_n ""
+check "and the agent's contacts" within 15 field_is "$south" aht_ms 50000
 
 sed -i 's/group: signals/group: other/' "$dir/esteem.yaml"
 kill -HUP "$run_pid"
