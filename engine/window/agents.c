@@ -105,8 +105,9 @@ static void calendar(struct fold *fold, uint32_t k, int64_t at_ms, const uint8_t
 void agents_add(struct fold *fold, uint32_t k, int64_t at_ms, const uint8_t *runs, uint32_t length)
 {
     int64_t more[DISTINCT_COUNT] = {0};
+    uint32_t before;
     read(runs, length, 1, more);
     if (fold->rolling_count)
-        rolling(fold, k, pane_put(fold->ladder, k, at_ms, runs, length), more);
+        rolling(fold, k, pane_put(fold->ladder, k, at_ms, false, runs, length, &before), more);
     calendar(fold, k, at_ms, runs, length, more);
 }
