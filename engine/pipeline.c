@@ -14,7 +14,7 @@
 #include "esteem/err.h"
 #include "esteem/log.h"
 
-enum { FOLD_RING = 256, SHARD_RING = 4096, ROUNDS_MOST = 4096 /* batches a fold takes before it looks at the clock */,
+enum { FOLD_RING = 256, SHARD_RING = 4096, ROUNDS_MOST = 64 /* batches a fold takes before it looks at the clock: a round more at most */,
        NAMES_MOST = 1024 /* of recall, a step */ };
 
 /* ---- the shards' arrows ---- */
@@ -254,6 +254,26 @@ static int take_names(struct fold_agent *agent, bool drained)
     return done;
 }
 
+/* What lies in the rings as the round begins; behind a barrier nothing is taken. */
+static int fold_agent_round(struct fold_agent *agent, int *goodbyes)
+{
+    struct pipeline *pipeline = agent->pipeline;
+    int round = 0;
+    for (int s = 0; s < pipeline->setup.shards; s++) {
+        struct ring *ring = &pipeline->shard[s].to_fold[agent->index];
+        struct batch *batch;
+        for (uint32_t left = ring_count(ring); left > 0 && !agent->arrived[s] && (batch = ring_pop_spsc(ring)) != NULL; left--, round++) {
+            fold_apply(agent->fold, batch);
+            *goodbyes += batch->drained;
+            fold_agent_barrier(agent, s, batch->barrier);
+            atomic_fetch_sub_explicit(&pipeline->clocks.in_flight[s], batch_bytes(batch), memory_order_relaxed);
+            batch_free(batch);
+            (void)fold_agent_state(agent); /* a checkpoint gets on while batches come without end */
+        }
+    }
+    return round;
+}
+
 int fold_agent_step(struct fold_agent *agent, int64_t clock_ms, int *goodbyes)
 {
     struct pipeline *pipeline = agent->pipeline;
@@ -263,17 +283,9 @@ int fold_agent_step(struct fold_agent *agent, int64_t clock_ms, int *goodbyes)
         agent->config = config;
     }
     int done = 0, round;
-    do { /* until a whole round finds nothing: a watermark must not be acted on before batches that were sent before it */
-        round = 0;
-        for (int s = 0; s < pipeline->setup.shards; s++)
-            for (struct batch *batch; !agent->arrived[s] && (batch = ring_pop_spsc(&pipeline->shard[s].to_fold[agent->index])) != NULL; round++) {
-                fold_apply(agent->fold, batch);
-                *goodbyes += batch->drained;
-                fold_agent_barrier(agent, s, batch->barrier);
-                atomic_fetch_sub_explicit(&pipeline->clocks.in_flight[s], batch_bytes(batch), memory_order_relaxed);
-                batch_free(batch);
-                (void)fold_agent_state(agent); /* a checkpoint gets on while batches come without end */
-            }
+    do {
+        round = fold_agent_round(agent, goodbyes);
+        fold_hear(agent->fold, round == 0);
         done += round;
     } while (round && done < ROUNDS_MOST);
     if (pipeline->setup.batch)
@@ -340,6 +352,7 @@ void pipeline_finish(struct pipeline *pipeline)
         ;
     int64_t wall_ms = clock_wall_ms(&pipeline->setup.clock), monotonic_ms = clock_monotonic_ms(&pipeline->setup.clock);
     for (int f = 0; f < pipeline->setup.folds; f++) {
+        fold_hear(pipeline->fold[f].fold, true);
         fold_finish(pipeline->fold[f].fold);
         fold_step(pipeline->fold[f].fold, wall_ms);
         for (bool all = true; fold_flush(pipeline->fold[f].fold, all) > 0; all = false)

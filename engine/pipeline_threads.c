@@ -27,7 +27,8 @@ static void *shard_thread(void *context)
     struct pipeline *pipeline = agent->pipeline;
     int64_t counts_due_ms = 0;
     while (stage_of(pipeline) == STAGE_RUN) {
-        shard_agent_step(agent, SHARD_WAIT_MS, false);
+        if (shard_agent_step(agent, SHARD_WAIT_MS, false) == 0)
+            pipeline_nap(); /* held up by folds that are behind it does not wait for its source */
         int64_t now_ms = clock_monotonic_ms(&pipeline->setup.clock);
         if (now_ms < counts_due_ms)
             continue;
@@ -85,6 +86,7 @@ static void *fold_thread(void *context)
         fold_agent_post_counts(agent);
         counts_due_ms = now_ms + COUNTS_EVERY_MS;
     }
+    fold_hear(agent->fold, true); /* every shard has said goodbye, and all was taken */
     if (pipeline->end == END_FINISH)
         fold_finish(agent->fold);
     fold_step(agent->fold, pipeline->end_wall_ms);

@@ -112,10 +112,14 @@ struct queue {
     int64_t due_ms; /* by the clock */
 };
 
-struct shard_clock {
-    int64_t watermark_ms, newest_ms;
+/* What a shard says of its time, as in struct batch. */
+struct shard_word {
+    int64_t watermark_ms, newest_ms, known_ms;
     bool idle, heard, caught_up;
-    int64_t known_ms; /* as in struct batch */
+};
+
+struct shard_clock {
+    struct shard_word now, next, told; /* acted on; to be acted on after another round; the newest: fold_hear */
     uint32_t *key; /* the shard's key number -> ours */
     uint32_t keys;
 };

@@ -113,7 +113,7 @@ static int64_t known_ms(const struct fold *fold)
     int64_t least = INT64_MAX;
     bool whole = true;
     for (int i = 0; i < fold->setup.shards; i++) {
-        int64_t known = fold->shard[i].known_ms;
+        int64_t known = fold->shard[i].now.known_ms;
         whole &= known == INT64_MIN;
         least = known != INT64_MIN && known < least ? known : least;
     }
@@ -197,7 +197,7 @@ static void make_shown(struct fold *fold, uint32_t k)
 bool fold_caught_up(const struct fold *fold)
 {
     for (int i = 0; i < fold->setup.shards; i++)
-        if (!fold->shard[i].caught_up)
+        if (!fold->shard[i].now.caught_up)
             return false;
     return true;
 }

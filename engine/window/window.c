@@ -20,7 +20,8 @@ int fold_new(const struct config *config, const struct fold_setup *setup, struct
     fold->head = headcount_new();
     fold->shard = fold_must(calloc((size_t)setup->shards, sizeof *fold->shard));
     for (int i = 0; i < setup->shards; i++)
-        fold->shard[i].watermark_ms = fold->shard[i].newest_ms = fold->shard[i].known_ms = INT64_MIN;
+        fold->shard[i].now = fold->shard[i].next = fold->shard[i].told =
+            (struct shard_word){.watermark_ms = INT64_MIN, .newest_ms = INT64_MIN, .known_ms = INT64_MIN};
     fold->now_ms = fold->watermark_ms = INT64_MIN;
     fold->key_slots = fold->cell_slots = 1024;
     fold->key_slot = fold_slots(fold->key_slots);
@@ -245,15 +246,23 @@ void fold_apply(struct fold *fold, struct batch *batch)
     }
     flush_rolling(fold);
     flush_calendar(fold);
-    shard->heard = true;
-    shard->idle = batch->idle;
-    shard->caught_up = batch->caught_up;
-    shard->known_ms = batch->known_ms;
-    if (batch->watermark_ms > shard->watermark_ms)
-        shard->watermark_ms = batch->watermark_ms;
-    if (batch->newest_ms > shard->newest_ms)
-        shard->newest_ms = batch->newest_ms;
+    struct shard_word *told = &shard->told;
+    told->heard = true;
+    told->idle = batch->idle;
+    told->caught_up = batch->caught_up;
+    told->known_ms = batch->known_ms;
+    told->watermark_ms = batch->watermark_ms > told->watermark_ms ? batch->watermark_ms : told->watermark_ms;
+    told->newest_ms = batch->newest_ms > told->newest_ms ? batch->newest_ms : told->newest_ms;
     fold->inexact |= batch->inexact;
+}
+
+void fold_hear(struct fold *fold, bool all)
+{
+    for (int i = 0; i < fold->setup.shards; i++) {
+        struct shard_clock *shard = &fold->shard[i];
+        shard->now = all ? shard->told : shard->next;
+        shard->next = shard->told;
+    }
 }
 
 /* ---- time ---- */
@@ -312,7 +321,7 @@ static void read_clocks(struct fold *fold, int64_t clock_ms)
     int64_t least = INT64_MAX, newest = INT64_MIN, highest = INT64_MIN;
     bool all_idle = true, all_heard = true;
     for (int i = 0; i < fold->setup.shards; i++) {
-        const struct shard_clock *shard = &fold->shard[i];
+        const struct shard_word *shard = &fold->shard[i].now;
         all_heard &= shard->heard;
         newest = shard->newest_ms > newest ? shard->newest_ms : newest;
         highest = shard->watermark_ms > highest ? shard->watermark_ms : highest;

@@ -41,8 +41,12 @@ int fold_new(const struct config *config, const struct fold_setup *setup, struct
 void fold_free(struct fold *fold);
 void fold_reload(struct fold *fold, const struct config *config);
 
-/* Adds a batch's integers; the batch stays the caller's. */
+/* Adds a batch's integers; the batch stays the caller's. What it says of its shard's time waits for fold_hear. */
 void fold_apply(struct fold *fold, struct batch *batch);
+/* A round is over: from each ring all was taken that lay in it when the round began. A shard's watermark says that what it has handed to other
+ * shards lies in their rings: so it is acted on when one more round than that in which it came is over; or at once with `all`, when a whole
+ * round has found nothing. */
+void fold_hear(struct fold *fold, bool all);
 
 /* Moves time (clock_ms is the wall clock) and publishes what is due. Returns rows handed out and windows moved. */
 int fold_step(struct fold *fold, int64_t clock_ms);

@@ -147,6 +147,7 @@ void folding_tick(struct folding *folding, int64_t clock_ms)
     batch->watermark_ms = batch->newest_ms = folding->watermark_ms;
     batch->idle = folding->idle;
     fold_apply(folding->fold, batch);
+    fold_hear(folding->fold, true);
     batch_free(batch);
     folding->batch = batch_new(0);
     fold_step(folding->fold, clock_ms);

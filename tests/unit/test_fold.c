@@ -193,10 +193,12 @@ Test(fold, without_a_watermark_of_every_shard_nothing_is_final)
     struct batch *other = batch_new(1);
     other->watermark_ms = t0 + H;
     fold_apply(f->fold, other);
+    fold_hear(f->fold, true);
     folding_tick(f, t0 + 5 * H + S);
     cr_expect_eq(fold_counts(f->fold).watermark_ms, t0 + H);
     other->idle = true; /* no longer waited for */
     fold_apply(f->fold, other);
+    fold_hear(f->fold, true);
     folding_tick(f, t0 + 5 * H + 2 * S);
     cr_expect(folding_row(f, "hour", "all", t0)->final);
     batch_free(other);
