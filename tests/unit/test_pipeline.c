@@ -366,3 +366,75 @@ Test(pipeline, a_clock_that_was_ahead_and_is_set_right_leaves_the_rolling_window
     cr_expect_eq(store_measure(&store, "5m acme all", "offered"), 1, "what the year took away is gone, what comes counts");
     cr_expect_eq(store_measure(&store, HOUR("all"), "offered"), 2);
 }
+
+/* ---- a customer is erased ---- */
+
+static void add_contacts(bool with_kim)
+{
+    for (int c = 0; c < 12; c++) {
+        char name[8], more[96];
+        int64_t at = T + c * 5 * MIN;
+        const char *who = c % 3 == 0 ? (with_kim ? ",\"customer\":\"kim\"" : "") : c % 3 == 1 ? ",\"customer\":\"lee\"" : "";
+        snprintf(name, sizeof name, "c%d", c);
+        snprintf(more, sizeof more, "\"queue\":\"q%d\",\"channel\":\"voice\"%s", c % 2, who);
+        add(c % 2, "interaction.offered", name, at, more);
+        add(c % 2, "interaction.answered", name, at + 10 * S, "\"agent\":\"ann\"");
+        add((c + 1) % 2, "interaction.ended", name, at + 2 * MIN, "\"resolved\":true");
+    }
+}
+
+#define ERASE "windows: {rolling: [], calendar: [day]}\nscopes: [[], [queue], [agent]]\ntime: {mode: replay, idle_after: 1s}\n"
+
+static char *figures_of(const char *key)
+{
+    const struct kept_row *row = store_row(&store, key);
+    cr_assert_not_null(row, "%s", key);
+    char *measures = strdup(strstr(row->json, "\"measures\":"));
+    *strchr(measures, '}') = 0;
+    return measures;
+}
+
+Test(pipeline, a_customer_who_is_erased_leaves_contacts_of_nobody)
+{
+    static const char *const keys[] = {"day acme all 1795305600000", "day acme queue=q0 1795305600000", "day acme queue=q1 1795305600000"};
+    char *want[3];
+    begin_with(ERASE, 2, true);
+    add_contacts(false);
+    run(3000);
+    for (int i = 0; i < 3; i++)
+        want[i] = figures_of(keys[i]);
+    end();
+    memset(memory, 0, sizeof memory);
+    ids = 0;
+
+    uint64_t interactions = 0, visits = 0;
+    bool done = false;
+    begin_with(ERASE, 2, true);
+    add_contacts(true);
+    run(3000);
+    cr_expect_eq(store_measure(&store, keys[0], "fcr_known"), 8);
+    cr_expect_eq(store_measure(&store, keys[0], "fcr"), 2, "the last one of each stands");
+    cr_expect(pipeline_forget(pipeline, "acme", shard_customer_hash(config, "kim")));
+    cr_expect_not(pipeline_forget(pipeline, "acme", shard_customer_hash(config, "lee")), "one at a time");
+    for (int i = 0; i < 50 && !done; i++) {
+        run(100);
+        done = pipeline_forgotten(pipeline, &interactions, &visits);
+    }
+    cr_assert(done);
+    cr_expect_eq(interactions, 4);
+    cr_expect_eq(visits, 0, "those of open interactions went with them");
+    run(61 * S); /* a day's row goes out once a minute */
+    for (int i = 0; i < 3; i++) {
+        char *got = figures_of(keys[i]);
+        cr_expect_str_eq(got, want[i]);
+        free(got);
+        free(want[i]);
+    }
+    cr_expect(pipeline_forget(pipeline, "nobody", 77), "the next one may come");
+    done = false;
+    for (int i = 0; i < 50 && !done; i++) {
+        run(100);
+        done = pipeline_forgotten(pipeline, &interactions, &visits);
+    }
+    cr_expect(done && interactions == 0 && visits == 0);
+}
