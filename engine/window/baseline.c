@@ -136,7 +136,7 @@ void baseline_restate(struct fold *fold, int64_t clock_ms, bool now)
     fold->restated_ms = clock_ms;
     for (uint32_t c = 0; c < fold->cells_made; c++) {
         struct cell *cell = &fold->cell[c];
-        if (!cell->used || cell->kept || cell->window == WINDOW_BASELINE || !fold->key[cell->key]->restate)
+        if (!cell->used || cell->kept || !cell_is_calendar(cell) || !fold->key[cell->key]->restate)
             continue;
         cell_keep_for_checkpoint(fold, c);
         cell->changed = true;

@@ -304,7 +304,7 @@ void headcount_step(struct fold *fold)
         return;
     for (uint32_t c = 0; c < fold->cells_made; c++) {
         const struct cell *cell = &fold->cell[c];
-        if (cell->used && fold->key[cell->key]->headcount_ms < cell->end_ms)
+        if (cell->used && !cell->kept && cell_is_calendar(cell) && fold->key[cell->key]->headcount_ms < cell->end_ms)
             cell_changed(fold, c);
     }
     for (uint32_t k = 0; k < fold->keys; k++) {

@@ -41,6 +41,7 @@ void fold_free(struct fold *fold)
     cells_close(fold);
     outlets_close(fold);
     spans_close(fold);
+    now_close(fold);
     recall_held_close(&fold->recalls);
     across_close(fold);
     for (int i = 0; i < fold->setup.shards; i++)
@@ -204,6 +205,10 @@ static void apply_cell(struct fold *fold, const struct shard_clock *shard, const
 {
     ensure(cell->number < shard->keys && shard->key[cell->number] != NONE, "a shard names a key before its first cell");
     uint32_t k = shard->key[cell->number];
+    if (cell->now) {
+        now_add(fold, k, cell->pane, cell->runs, cell->length);
+        return;
+    }
     int64_t at_ms = cell->pane * fold->setup.pane_ms + fold->setup.pane_from_ms;
     if (fold->rolling_count)
         add_rolling(fold, k, at_ms, cell->spans, cell->runs, cell->length);
@@ -330,6 +335,7 @@ int fold_step(struct fold *fold, int64_t clock_ms)
 {
     int64_t was_now = fold->now_ms, was_watermark = fold->watermark_ms;
     int moved = 0;
+    fold->clock_ms = clock_ms;
     read_clocks(fold, clock_ms);
     if (fold->now_ms != INT64_MIN) {
         if (fold->now_ms != was_now)
@@ -347,6 +353,7 @@ int fold_step(struct fold *fold, int64_t clock_ms)
         }
     }
     baseline_restate(fold, clock_ms, false);
+    now_step(fold);
     return moved + (int)outlets_publish(fold, clock_ms);
 }
 
@@ -361,7 +368,7 @@ void fold_rows(struct fold *fold, fold_each *each, void *context)
 {
     for (uint32_t c = 0; c < fold->cells_made; c++) {
         struct cell *cell = &fold->cell[c];
-        if (!cell->used || cell->window == WINDOW_BASELINE || key_is_agent(fold->key[cell->key]) ||
+        if (!cell->used || !cell_is_calendar(cell) || key_is_agent(fold->key[cell->key]) ||
             tally_is_zero(&cell->tally, &fold->slab, &fold->dense))
             continue;
         cell->final = true;
@@ -386,7 +393,7 @@ struct fold_counts fold_counts(const struct fold *fold)
     counts.keys = fold->keys - fold->agent_keys;
     counts.agent_keys = fold->agent_keys;
     counts.panes = panes.panes;
-    counts.calendar_windows = fold->cells;
+    counts.calendar_windows = fold->cells - fold->now.cells;
     counts.bytes = panes.bytes + fold->slab.used + fold->cells * sizeof(struct cell) +
                    fold->keys * (sizeof(struct key) + (size_t)fold->rolling_count * sizeof(struct tally));
     counts.slack_bytes = fold->slab.bytes - fold->slab.used + panes.slack_bytes;
