@@ -112,7 +112,7 @@ static int build_fold(struct pipeline *pipeline, const struct config *config, in
         struct outlet_context *outlet = &pipeline->fold[f].outlet[p];
         *outlet = (struct outlet_context){&pipeline->publisher[p].publisher.ring[f], &pipeline->publisher[p].publisher};
         to.outlet[p] = (struct outlet){.context = outlet, .put = outlet_put, .generation = outlet_generation,
-                                       .by_topics_every = setup->by_topics_every[p]};
+                                       .now = setup->now[p], .by_topics_every = setup->by_topics_every[p]};
     }
     return fold_new(config, &to, &agent->fold);
 }

@@ -95,6 +95,7 @@ static int open_sinks(struct run *run, struct pipeline_setup *setup)
         if (redis_sink_open(config, &run->redis) != 0)
             return (int)err_code();
         run->redis_open = true;
+        setup->now[setup->sinks] = true;
         setup->sink[setup->sinks++] = run->redis;
     }
     if (config->topics_enabled) {

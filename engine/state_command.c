@@ -27,18 +27,19 @@ static const char help[] =
 
 enum { MEASURE_NAMES = HISTOGRAM_FIRST_ID, ITEMS_AGENT_KEYS = SLICE_KINDS /* of the keys, an agent's within another */, ITEMS };
 
+enum table { TABLE_TYPES, TABLE_FIELDS, TABLE_DIMENSIONS, TABLE_MEASURES, TABLE_CALENDAR, TABLES };
+static const char *const table_names[TABLES] = {"types", "fields", "dimensions", "measures", "calendar"};
+
 /* What a slice has said so far: the names behind its numbers. */
 struct reading {
     FILE *out; /* NULL: nothing is printed */
     uint64_t items[ITEMS];
     struct intern strings;
-    char *name[4][SLICE_NAMES_MAX]; /* by enum table */
+    char *name[TABLES][SLICE_NAMES_MAX]; /* by enum table */
     char **key; /* by number: the scope key's text */
     uint32_t keys, key_room;
 };
 
-enum table { TABLE_TYPES, TABLE_FIELDS, TABLE_DIMENSIONS, TABLE_MEASURES };
-static const char *const table_names[] = {"types", "fields", "dimensions", "measures"};
 
 /* ---- JSON ---- */
 
@@ -111,7 +112,7 @@ static void read_names(struct reading *reading, struct slice_item *item)
     struct slice_names names;
     if (!slice_get_names(item, &names))
         return;
-    for (int t = 0; t < 4; t++)
+    for (int t = 0; t < TABLES; t++)
         for (uint32_t i = 0; strcmp(names.table, table_names[t]) == 0 && i < names.count; i++) {
             free(reading->name[t][i]);
             reading->name[t][i] = strdup(names.name[i]);
@@ -212,12 +213,12 @@ static bool read_cell(struct reading *reading, struct slice_item *item)
         (void)slice_get_u64(item);
         runs = slice_get_rest(item, &length);
     }
-    if (item->bad || (key >= reading->keys && !gone) || window > CALENDAR_COUNT || (!gone && !tally_runs_valid(runs, length)))
+    if (item->bad || (key >= reading->keys && !gone) || window >= SLICE_NAMES_MAX || (!gone && !tally_runs_valid(runs, length)))
         return false;
     if (reading->out == NULL || key >= reading->keys)
         return true;
     fprintf(reading->out, "{\"calendar\":{%s,\"window\":\"%s\",\"start\":%" PRId64 "}", reading->key[key],
-            window == CALENDAR_COUNT ? "baseline" : calendar_names[window], start_ms);
+            name_of(reading, TABLE_CALENDAR, (uint32_t)window), start_ms);
     if (gone) {
         fputs(",\"gone\":true}\n", reading->out);
         return true;
@@ -273,7 +274,7 @@ static int each_item(void *context, struct slice_item *item)
 static void reading_close(struct reading *reading)
 {
     intern_close(&reading->strings);
-    for (int t = 0; t < 4; t++)
+    for (int t = 0; t < TABLES; t++)
         for (int i = 0; i < SLICE_NAMES_MAX; i++)
             free(reading->name[t][i]);
     for (uint32_t k = 0; k < reading->keys; k++)

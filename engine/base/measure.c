@@ -13,7 +13,7 @@ const char *const measure_meanings[MEASURE_COUNT] = {
 
 enum {
     CSAT = 1 << FAMILY_CSAT, NPS = 1 << FAMILY_NPS, AHT = 1 << FAMILY_AHT, SERVICE = 1 << FAMILY_SERVICE,
-    CONTACT = 1 << FAMILY_CONTACT, USAGE = 1 << FAMILY_USAGE, SALES = 1 << FAMILY_SALES, EMPLOYEE = 1 << FAMILY_EMPLOYEE, INNER = 0,
+    CONTACT = 1 << FAMILY_CONTACT, USAGE = 1 << FAMILY_USAGE, SALES = 1 << FAMILY_SALES, EMPLOYEE = 1 << FAMILY_EMPLOYEE, INNER = 0, NOW = 0,
 };
 const uint8_t measure_families[MEASURE_COUNT] = {
 #define MEASURE(name, families, meaning) families,

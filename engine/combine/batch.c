@@ -72,17 +72,27 @@ void batch_put_roster(struct batch *batch, const struct batch_roster *change)
     batch->length = (uint32_t)(at - batch->bytes);
 }
 
-void batch_put_cell(struct batch *batch, uint32_t number, int64_t pane, bool spans, const uint8_t *runs, uint32_t length)
+static void put_cell(struct batch *batch, char kind, uint32_t number, int64_t pane, const uint8_t *runs, uint32_t length)
 {
     uint8_t *at = reserve(batch, length + 32);
     int64_t step = pane - batch->pane;
-    *at++ = spans ? 's' : 'c';
+    *at++ = (uint8_t)kind;
     at = varint_put(at, number);
     at = varint_put(at, zigzag(step));
     at = varint_put(at, length);
     memcpy(at, runs, length);
     batch->pane = pane;
     batch->length = (uint32_t)(at + length - batch->bytes);
+}
+
+void batch_put_cell(struct batch *batch, uint32_t number, int64_t pane, bool spans, const uint8_t *runs, uint32_t length)
+{
+    put_cell(batch, spans ? 's' : 'c', number, pane, runs, length);
+}
+
+void batch_put_now(struct batch *batch, uint32_t number, int64_t block, const uint8_t *runs, uint32_t length)
+{
+    put_cell(batch, 'n', number, block, runs, length);
 }
 
 static bool get_varint(const struct batch *batch, uint32_t *cursor, uint64_t *value)
@@ -127,14 +137,14 @@ static bool get_key(const struct batch *batch, uint32_t *cursor, uint32_t *numbe
     return true;
 }
 
-static bool get_cell(struct batch *batch, uint32_t *cursor, bool spans, struct batch_cell *cell)
+static bool get_cell(struct batch *batch, uint32_t *cursor, char kind, struct batch_cell *cell)
 {
     uint64_t number, step, length;
     if (!get_varint(batch, cursor, &number) || !get_varint(batch, cursor, &step) || !get_varint(batch, cursor, &length) ||
         length > batch->length - *cursor)
         return false;
     batch->pane += unzigzag(step);
-    *cell = (struct batch_cell){(uint32_t)number, batch->pane, spans, batch->bytes + *cursor, (uint32_t)length};
+    *cell = (struct batch_cell){(uint32_t)number, batch->pane, kind == 's', kind == 'n', batch->bytes + *cursor, (uint32_t)length};
     *cursor += (uint32_t)length;
     return true;
 }
@@ -161,15 +171,16 @@ enum batch_item batch_next(struct batch *batch, uint32_t *cursor, uint32_t *numb
         batch->pane = 0;
     if (*cursor >= batch->length)
         return BATCH_END;
-    switch (batch->bytes[(*cursor)++]) {
+    char kind = (char)batch->bytes[(*cursor)++];
+    switch (kind) {
     case 'k':
         return get_key(batch, cursor, number, key, text) ? BATCH_KEY : BATCH_BROKEN;
     case 'r':
         return get_roster(batch, cursor, text) ? BATCH_ROSTER : BATCH_BROKEN;
     case 'c':
-        return get_cell(batch, cursor, false, cell) ? BATCH_CELL : BATCH_BROKEN;
     case 's':
-        return get_cell(batch, cursor, true, cell) ? BATCH_CELL : BATCH_BROKEN;
+    case 'n':
+        return get_cell(batch, cursor, kind, cell) ? BATCH_CELL : BATCH_BROKEN;
     default:
         return BATCH_BROKEN;
     }

@@ -2,7 +2,7 @@
  *
  *   tuples: (tenant, scopes, the dimensions that any scope uses) -> the numbers of its scope keys
  *   keys:   scope key -> its number on this shard, its fold; named to the fold with its first cell
- *   cells:  (key number, pane) -> a tally
+ *   cells:  (key number, pane) -> a tally; or (key number, block) of what is now
  *
  * A tuple is met again with nearly every contact of the same agent and queue, so the keys of six scopes cost one look-up.
  *
@@ -15,6 +15,7 @@
 #include <xxhash.h>
 
 #include "esteem/err.h"
+#include "esteem/now.h"
 #include "esteem/slab.h"
 #include "esteem/varint.h"
 
@@ -36,9 +37,9 @@ struct key {
 };
 
 struct cell {
-    int64_t pane;
+    int64_t pane; /* of what is now: its block */
     uint32_t key;
-    bool spans;
+    bool spans, now;
     struct tally tally;
 };
 
@@ -293,17 +294,17 @@ static const struct tuple *tuple_of(struct combine *combine, uint32_t tenant, ui
 
 /* ---- cells ---- */
 
-static uint32_t cell_hash(uint32_t key, int64_t pane)
+static uint32_t cell_hash(uint32_t key, int64_t pane, bool now)
 {
-    uint64_t x = (uint64_t)pane * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)key * UINT64_C(0xc2b2ae3d27d4eb4f);
+    uint64_t x = (uint64_t)pane * UINT64_C(0x9e3779b97f4a7c15) ^ ((uint64_t)key << 1 | now) * UINT64_C(0xc2b2ae3d27d4eb4f);
     return (uint32_t)(x >> 32) ^ (uint32_t)x;
 }
 
-static uint32_t cell_find(const struct combine *combine, uint32_t key, int64_t pane)
+static uint32_t cell_find(const struct combine *combine, uint32_t key, int64_t pane, bool now)
 {
-    uint32_t mask = combine->cell_slots - 1, i = cell_hash(key, pane) & mask;
+    uint32_t mask = combine->cell_slots - 1, i = cell_hash(key, pane, now) & mask;
     for (uint32_t c; (c = combine->cell_slot[i]) != NONE; i = (i + 1) & mask)
-        if (combine->cell[c].key == key && combine->cell[c].pane == pane)
+        if (combine->cell[c].key == key && combine->cell[c].pane == pane && combine->cell[c].now == now)
             break;
     return i;
 }
@@ -315,17 +316,17 @@ static void cells_grow(struct combine *combine)
     ensure(combine->cell_slot != NULL, "the machine has memory left");
     memset(combine->cell_slot, 0xff, combine->cell_slots * sizeof *combine->cell_slot);
     for (uint32_t c = 0; c < combine->cells; c++)
-        combine->cell_slot[cell_find(combine, combine->cell[c].key, combine->cell[c].pane)] = c;
+        combine->cell_slot[cell_find(combine, combine->cell[c].key, combine->cell[c].pane, combine->cell[c].now)] = c;
 }
 
-static struct cell *cell_of(struct combine *combine, uint32_t key, int64_t pane)
+static struct cell *cell_of(struct combine *combine, uint32_t key, int64_t pane, bool now)
 {
-    uint32_t slot = cell_find(combine, key, pane);
+    uint32_t slot = cell_find(combine, key, pane, now);
     if (combine->cell_slot[slot] != NONE)
         return &combine->cell[combine->cell_slot[slot]];
     if (combine->cells * 2 >= combine->cell_slots) {
         cells_grow(combine);
-        slot = cell_find(combine, key, pane);
+        slot = cell_find(combine, key, pane, now);
     }
     if (combine->cells == combine->cell_room) {
         combine->cell_room = combine->cell_room ? combine->cell_room * 2 : 1024;
@@ -333,7 +334,7 @@ static struct cell *cell_of(struct combine *combine, uint32_t key, int64_t pane)
         ensure(combine->cell != NULL, "the machine has memory left");
     }
     combine->cell_slot[slot] = combine->cells;
-    combine->cell[combine->cells] = (struct cell){.pane = pane, .key = key};
+    combine->cell[combine->cells] = (struct cell){.pane = pane, .key = key, .now = now};
     return &combine->cell[combine->cells++];
 }
 
@@ -364,7 +365,7 @@ static void add_to(struct combine *combine, uint32_t key, int64_t pane, bool spa
 {
     if (key == NONE)
         return;
-    struct cell *cell = cell_of(combine, key, pane);
+    struct cell *cell = cell_of(combine, key, pane, false);
     tally_add(&cell->tally, &combine->slab, &combine->dense, runs, length);
     cell->spans |= spans;
 }
@@ -384,17 +385,28 @@ void combine_add(struct combine *combine, uint32_t tenant, uint32_t scopes, cons
         add_to(combine, tuple->agent[s], pane, false, picked.bytes, picked.length);
 }
 
+void combine_add_now(struct combine *combine, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, const uint8_t *runs,
+                     uint32_t length)
+{
+    const struct tuple *tuple = tuple_of(combine, tenant, scopes, dims);
+    for (int s = 0; s < combine->list[scopes].count; s++)
+        if (tuple->key[s] != NONE)
+            tally_add(&cell_of(combine, tuple->key[s], now_block(anchor_ms), true)->tally, &combine->slab, &combine->dense, runs, length);
+}
+
 uint32_t combine_cells(const struct combine *combine)
 {
     return combine->cells;
 }
 
-/* By key, then by pane: the fold adds up what goes to one window before it looks the window up. */
+/* By key, what is now first, then by pane: the fold adds up what goes to one window before it looks the window up. */
 static int by_key_and_pane(const void *left, const void *right)
 {
     const struct cell *a = left, *b = right;
     if (a->key != b->key)
         return a->key < b->key ? -1 : 1;
+    if (a->now != b->now)
+        return a->now ? -1 : 1;
     return (a->pane > b->pane) - (a->pane < b->pane);
 }
 
@@ -412,7 +424,10 @@ void combine_flush(struct combine *combine, struct batch **batch)
             batch_put_key(batch[key->fold], cell->key, &text);
             key->named = true;
         }
-        batch_put_cell(batch[key->fold], cell->key, cell->pane, cell->spans, cell->tally.bytes, cell->tally.length);
+        if (cell->now)
+            batch_put_now(batch[key->fold], cell->key, cell->pane, cell->tally.bytes, cell->tally.length);
+        else
+            batch_put_cell(batch[key->fold], cell->key, cell->pane, cell->spans, cell->tally.bytes, cell->tally.length);
         tally_free(&cell->tally, &combine->slab);
     }
     combine->cells = 0;

@@ -198,8 +198,15 @@ static bool goal_figure(struct reader *reader, const struct member *member, stru
         goal->metric = metric_find(reader, metric, "goals.metric");
     else
         goal->measure = name_find(reader, measure, "goals.measure", "the name of a measure", measure_name, MEASURE_COUNT);
+    if (goal->metric < 0 && goal->measure < 0)
+        return false;
+    if (goal->measure >= 0 && measure_families[goal->measure] == 0) {
+        reader_fault(reader, node_line(measure), "goals.measure", "%s is in no window's row; take one of `esteem schema metrics`",
+                     measure_name(goal->measure));
+        return false;
+    }
     if (goal->measure < 0 || !measure_is_employee((enum measure)goal->measure))
-        return goal->metric >= 0 || goal->measure >= 0;
+        return true;
     reader_fault(reader, node_line(measure), "goals.measure", "%s is a count of employees' answers; take a metric such as esat",
                  measure_name(goal->measure));
     return false;

@@ -328,11 +328,11 @@ static void row_head_fields(struct page *page)
     told(page, "scope", "the dimensions that this row is of; {} is the whole tenant",
          "'type': 'object', 'additionalProperties': {'type': 'string'}");
     name(page, "window");
-    fputs("{\"description\": \"a calendar window, or the length of a rolling one\", \"anyOf\": [{\"enum\": [", page->out);
+    fputs("{\"description\": \"a calendar window, the length of a rolling one, or now: gauges of the present\", \"anyOf\": [{\"enum\": [", page->out);
     for (int i = 0; i < CALENDAR_COUNT; i++)
         fprintf(page->out, "%s\"%s\"", i ? ", " : "", calendar_names[i]);
-    fputs("]}, {\"type\": \"string\", \"pattern\": \"^[0-9]+(ms|s|m|h|d)$\"}]}", page->out);
-    told(page, "start", "the first instant", "'type': 'string', 'format': 'date-time', 'pattern': '^" TIME_PATTERN "'");
+    fputs("]}, {\"type\": \"string\", \"pattern\": \"^[0-9]+(ms|s|m|h|d)$\"}, {\"const\": \"now\"}]}", page->out);
+    told(page, "start", "the first instant; of `now`, the instant, and so is `end`", "'type': 'string', 'format': 'date-time', 'pattern': '^" TIME_PATTERN "'");
     told(page, "end", "the first instant after it", "'type': 'string', 'format': 'date-time', 'pattern': '^" TIME_PATTERN "'");
     told(page, "revision", "0: not final; 1: the first final row; one more each time its figures change",
          "'type': 'integer', 'minimum': 0");
@@ -364,7 +364,7 @@ static void row_figures(struct page *page)
     leaf(page, "additionalProperties", "false");
     begin(page, "properties", '{');
     for (int i = 0; i < MEASURE_COUNT; i++)
-        if (measure_families[i]) /* inner ones are in no row */
+        if (measure_families[i] || measure_is_now((enum measure)i)) /* inner ones are in no row */
             told(page, measure_names[i], measure_meanings[i], "'type': 'integer'");
     end(page, '}');
     end(page, '}');

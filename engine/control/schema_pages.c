@@ -139,6 +139,14 @@ void schema_metrics(FILE *out)
     for (int i = 0; i < MEASURE_COUNT; i++)
         if (measure_families[i]) /* inner ones are in no row */
             measure_row((enum measure)i, out);
+    fputs("\n## Now\n\n"
+          "Gauges of the present, from what is known of the contacts and agents so far: in a row of their own (`...:now` in Redis), in no\n"
+          "window, on no topic, and not in `compute`, which has no present. A fact that comes late, or twice, changes them as if it had come in\n"
+          "time. A contact with an `interaction.completed` is over; one that is forgotten (`retention.interaction`) is nothing any more.\n\n"
+          "| gauge | scopes | meaning |\n| --- | --- | --- |\n", out);
+    for (int i = MEASURE_waiting; i <= MEASURE_agents_away; i++)
+        fprintf(out, "| `%s` | %s | %s |\n", measure_names[i],
+                i <= MEASURE_longest_wait_ms ? "entry dimensions" : i <= MEASURE_in_wrap ? "the segment's" : "the state's", measure_meanings[i]);
 }
 
 /* ---- Redis keys and topics ---- */
@@ -151,6 +159,8 @@ static void redis_keys(FILE *out)
             "| `esteem:v1:{TENANT}:SCOPE:WINDOW` | hash | a row |\n"
             "| `esteem:v1:{TENANT}:SCOPE:WINDOW:last` | hash | calendar windows: the newest one that has ended; corrected when "
             "late events mend it |\n"
+            "| `esteem:v1:{TENANT}:SCOPE:now` | hash | gauges of the present (metrics.md), each a field, 0 where there is none; told with each "
+            "change, each second while anyone waits, and every few minutes else; gone ten minutes after the last time |\n"
             "| `esteem:v1:{TENANT}:scopes` | sorted set | every SCOPE, scored by the newest instant (ms since 1970) that its rows "
             "reach |\n"
             "| `esteem:v1:{TENANT}:changed` | pub/sub channel | keys changed by a batch, one a line; above %d of them `*` |\n"

@@ -61,6 +61,9 @@ static int by_name(const void *a, const void *b)
 
 static void read_row(redisContext *redis, const char *key, struct entries *rows)
 {
+    size_t length = strlen(key);
+    if (length > 4 && strcmp(key + length - 4, ":now") == 0) /* compute has no present */
+        return;
     redisReply *reply = redisCommand(redis, "HGET %s row", key);
     if (reply && reply->type == REDIS_REPLY_STRING && strstr(reply->str, "\"measures\":{}") == NULL) {
         struct entry *entry = add(rows, reply->str);

@@ -69,6 +69,16 @@ static void draw_scope(struct demo_view *view, const char *scope)
     freeReplyObject(reply);
 }
 
+static void draw_now(struct demo_view *view)
+{
+    redisReply *reply = redisCommand(view->redis, "HMGET esteem:v1:{acme}:all:now waiting longest_wait_ms in_progress in_wrap");
+    if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 4 && reply->element[0]->type == REDIS_REPLY_STRING)
+        printf("\nnow: %s waiting, the first for %.0f s; %s in progress, %s in wrap\n", reply->element[0]->str, strtod(reply->element[1]->str, NULL) / 1000,
+               reply->element[2]->str, reply->element[3]->str);
+    if (reply)
+        freeReplyObject(reply);
+}
+
 void demo_view_draw(struct demo_view *view, int64_t now_ms, uint64_t events, int64_t left_s)
 {
     if (now_ms < view->due_ms || view->redis == NULL || view->redis->err)
@@ -84,6 +94,7 @@ void demo_view_draw(struct demo_view *view, int64_t now_ms, uint64_t events, int
     printf("%-14s %9s %9s %9s %9s %9s %9s %9s\n", "", "offered", "in SL", "ASA", "AHT", "CSAT", "NPS", "used");
     for (int i = 0; i < SCOPES; i++)
         draw_scope(view, scopes[i]);
+    draw_now(view);
     printf("\nredis-cli -s %s HGETALL 'esteem:v1:{acme}:queue=billing:5m'\n", view->socket);
     fflush(stdout);
 }

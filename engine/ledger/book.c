@@ -160,6 +160,20 @@ uint32_t book_person(const struct book *book, uint32_t tenant, uint64_t who)
     return book->slot[person_slot(book, tenant, who)];
 }
 
+uint32_t book_people(const struct book *book)
+{
+    return book->people_made;
+}
+
+bool book_latest(const struct book *book, uint32_t person, struct book_place *place)
+{
+    const struct person *one = &book->person[person];
+    if (!one->used || one->pages == 0)
+        return false;
+    *place = (struct book_place){person, one->pages - 1, book->page[one->page[one->pages - 1]].count - 1};
+    return true;
+}
+
 uint32_t book_tenant(const struct book *book, uint32_t person)
 {
     return book->person[person].tenant;

@@ -11,6 +11,7 @@
 #include <xxhash.h>
 
 #include "esteem/err.h"
+#include "esteem/now.h"
 #include "esteem/span.h"
 #include "esteem/varint.h"
 
@@ -96,6 +97,16 @@ static void note_put(struct derivation *out, enum block_kind kind, const struct 
 {
     if (!out->lacks || !(out->lacks[measure / 64] >> measure % 64 & 1))
         (void)block_add(out, kind, dims, anchor_ms, note, sizeof *note);
+}
+
+/* A version that did not know the gauges has told nobody. */
+static void now_put(struct derivation *out, const struct dims *dims, int64_t anchor_ms, struct tally_run *run)
+{
+    if (out->lacks && out->lacks[MEASURE_waiting / 64] >> MEASURE_waiting % 64 & 1)
+        return;
+    tally_run_end(run);
+    (void)block_add(out, BLOCK_NOW, dims, anchor_ms, run->bytes, run->length);
+    out->now = true;
 }
 
 struct span_context {
@@ -508,6 +519,38 @@ static void contribute_legs(struct record *record)
     }
 }
 
+/* ---- what is now (now.h) ---- */
+
+/* It is one of these, and since when: NEVER where nobody asks. */
+static void now_is(const struct record *record, const struct dims *dims, enum measure gauge, bool on_hold, enum histogram since, int64_t since_ms)
+{
+    struct tally_run run;
+    tally_run_begin(&run);
+    tally_run_put(&run, gauge, 1);
+    PUT(&run, on_hold, on_hold);
+    now_put(record->out, dims, 0, &run);
+    if (since_ms == NEVER)
+        return;
+    tally_run_begin(&run);
+    tally_run_put(&run, now_second(since, since_ms), 1);
+    now_put(record->out, dims, since_ms, &run);
+}
+
+/* A contact waits from its offer until an answer, an abandonment or an end; is in progress while a segment is open; and after an
+ * `interaction.ended` in wrap until its latest segment is wrapped. Where a `completed` is there, all is over. */
+static void contribute_now(const struct record *record)
+{
+    const struct segment *last = record->segments ? &record->segment[record->segments - 1] : NULL;
+    if (!record->latest || record->completed)
+        return;
+    if (last == NULL && record->offered_ms != NEVER && record->ended_ms == NEVER)
+        now_is(record, &record->entry, MEASURE_waiting, false, NOW_WAITING, record->offered_ms);
+    else if (last && last->end_ms == NEVER)
+        now_is(record, &last->dims, MEASURE_in_progress, record->on_hold, NOW_WAITING, NEVER);
+    else if (last && last->wrapped_ms == NEVER && record_count(record, EVENT_ENDED))
+        now_is(record, &last->dims, MEASURE_in_wrap, false, NOW_WRAP, record->ended_ms);
+}
+
 /* ---- one record, and all of them ---- */
 
 /* Leaves out replaced versions of the completed record and of each survey's answer, keeping the order. Of equal versions the
@@ -563,6 +606,7 @@ static void record(struct record *record, struct fact *fact, uint32_t count, boo
         contribute_visit(record);
         contribute_legs(record);
         contribute_messages(record);
+        contribute_now(record);
     } else if (!alone) {
         record->out->unjoined += record->count;
     }
@@ -577,7 +621,7 @@ void derive(struct fact *facts, uint32_t count, bool alone, const struct derive_
     static _Thread_local uint32_t segments_room;
     out->count = out->used = out->unjoined = 0;
     out->lacks = derive_lacks(settings) ? settings->lacks : NULL;
-    out->skewed = false;
+    out->skewed = out->now = false;
     if (count > segments_room) {
         segments_room = count * 2 + 16;
         free(segments);
@@ -591,7 +635,7 @@ void derive(struct fact *facts, uint32_t count, bool alone, const struct derive_
         for (to = from + 1; to < count && (alone || facts[to].time_ms - facts[to - 1].time_ms <= settings->retention_ms);)
             to++;
         struct record one = {.settings = settings, .roster = roster, .tenant = tenant, .as_of = as_of, .number = number,
-                             .segment = segments, .out = out};
+                             .latest = to == count, .segment = segments, .out = out};
         record(&one, facts + from, to - from, alone);
     }
 }

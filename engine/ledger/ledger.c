@@ -311,7 +311,7 @@ static void take_back(const struct interaction *one, const struct derivation *be
                       void *context)
 {
     struct tally_run run, negated;
-    if (old->kind != BLOCK_FIGURES) {
+    if (block_is_note(old->kind)) {
         emit(context, one->tenant, scopes, old, -1, before->bytes + old->at, old->length);
         return;
     }
@@ -372,7 +372,8 @@ static void tell_after(struct ledger *ledger, struct interaction *one, ledger_em
     ledger->epoch_users[ledger->epoch_now]++;
     one->epoch = ledger->epoch_now;
     one->roster_sequence = sequence;
-    one->flags &= (uint8_t)~(FLAG_TOUCHED | FLAG_STALE);
+    one->flags &= (uint8_t)~(FLAG_TOUCHED | FLAG_STALE | FLAG_NOW);
+    one->flags |= ledger->after.now ? FLAG_NOW : 0;
 }
 
 void ledger_bring_up(struct ledger *ledger, struct interaction *one, uint32_t sent, const struct roster *then, ledger_emit *emit, void *context)
@@ -491,6 +492,22 @@ void ledger_forget(struct ledger *ledger, uint32_t record)
     ledger->free_first = record;
 }
 
+/* A record's figures stay; what it still is now ends with it. */
+static void let_go(struct ledger *ledger, uint32_t record, ledger_emit *emit, void *context)
+{
+    struct interaction *one = ledger_at(ledger, record);
+    struct derivation *last = &ledger->before;
+    if (one->flags & FLAG_NOW) {
+        const struct epoch *epoch = &ledger->epoch[one->epoch];
+        derive(ledger->fact, unpack(ledger, one, one->length), one->flags & FLAG_ALONE, &epoch->settings, ledger->roster, one->tenant,
+               one->roster_sequence, last);
+        for (uint32_t b = 0; b < last->count; b++)
+            if (last->block[b].kind == BLOCK_NOW)
+                take_back(one, last, &last->block[b], epoch->scopes, emit, context);
+    }
+    ledger_forget(ledger, record);
+}
+
 static bool due(const struct ledger *ledger, const struct interaction *one, int64_t watermark_ms)
 {
     int64_t retention_ms = one->flags & FLAG_ALONE ? ledger->bounds.retention_alone_ms : ledger->bounds.retention_ms;
@@ -498,7 +515,7 @@ static bool due(const struct ledger *ledger, const struct interaction *one, int6
 }
 
 /* Sweeps the lists that lie wholly beyond one retention. */
-static uint32_t sweep(struct ledger *ledger, int64_t *swept, int64_t retention_ms, int64_t watermark_ms, uint32_t most)
+static uint32_t sweep(struct ledger *ledger, int64_t *swept, int64_t retention_ms, int64_t watermark_ms, uint32_t most, ledger_emit *emit, void *context)
 {
     if (watermark_ms <= retention_ms)
         return 0;
@@ -511,16 +528,16 @@ static uint32_t sweep(struct ledger *ledger, int64_t *swept, int64_t retention_m
             next = ledger_at(ledger, record)->after;
             if (!due(ledger, ledger_at(ledger, record), watermark_ms))
                 continue;
-            ledger_forget(ledger, record);
+            let_go(ledger, record, emit, context);
             forgotten++;
         }
     return forgotten;
 }
 
-uint32_t ledger_evict(struct ledger *ledger, int64_t watermark_ms, uint32_t most)
+uint32_t ledger_evict(struct ledger *ledger, int64_t watermark_ms, uint32_t most, ledger_emit *emit, void *context)
 {
-    return sweep(ledger, &ledger->swept[0], ledger->bounds.retention_ms, watermark_ms, most) +
-           sweep(ledger, &ledger->swept[1], ledger->bounds.retention_alone_ms, watermark_ms, most);
+    return sweep(ledger, &ledger->swept[0], ledger->bounds.retention_ms, watermark_ms, most, emit, context) +
+           sweep(ledger, &ledger->swept[1], ledger->bounds.retention_alone_ms, watermark_ms, most, emit, context);
 }
 
 /* The list that holds the oldest record; NONE when there is none. */
@@ -533,11 +550,11 @@ static uint32_t oldest_list(const struct ledger *ledger)
     return oldest;
 }
 
-uint32_t ledger_retire_oldest(struct ledger *ledger, uint32_t most, bool shrink)
+uint32_t ledger_retire_oldest(struct ledger *ledger, uint32_t most, bool shrink, ledger_emit *emit, void *context)
 {
     uint32_t count = 0, list = oldest_list(ledger);
     for (; count < most && list != NONE && ledger->list[list] != NONE; count++)
-        ledger_forget(ledger, ledger->list[list]);
+        let_go(ledger, ledger->list[list], emit, context);
     ledger->counts.retired += count;
     ledger->allowed = shrink ? count - count / 8 : count;
     return count;

@@ -9,6 +9,7 @@
 enum {
     PAGE_RECORDS = 4096, INDEX_FIRST = 8192, LISTS = 1024, EPOCHS_MAX = LEDGER_EPOCHS,
     FLAG_TOUCHED = 1, FLAG_ALONE = 2, FLAG_USED = 4, FLAG_STALE = 8 /* restored: derived as its old shard knew the roster */,
+    FLAG_NOW = 16 /* it has told what it is now: to be taken back when it is forgotten */,
 };
 #define NONE UINT32_MAX
 

@@ -8,6 +8,7 @@
 #include "esteem/err.h"
 #include "esteem/varint.h"
 
+enum { SAVED_ALONE = 1, SAVED_NOW = 2 }; /* flags of a record in a slice */
 enum { RECORD_HEAD = 16 + 7 * VARINT_MAX, GONE_MOST = 4 << 20 /* keys; more of them make the next checkpoint a full one */ };
 
 /* ---- writing ---- */
@@ -15,7 +16,7 @@ enum { RECORD_HEAD = 16 + 7 * VARINT_MAX, GONE_MOST = 4 << 20 /* keys; more of t
 static uint8_t *put_record(const struct ledger *ledger, uint8_t *at, const struct interaction *one)
 {
     at = slice_u64(slice_u64(at, one->key.high), one->key.low);
-    *at++ = one->flags & FLAG_ALONE ? 1 : 0;
+    *at++ = (uint8_t)((one->flags & FLAG_ALONE ? SAVED_ALONE : 0) | (one->flags & FLAG_NOW ? SAVED_NOW : 0));
     at = varint_put(at, zigzag(one->last_ms));
     at = varint_put(at, one->tenant);
     at = varint_put(at, one->epoch);
@@ -92,7 +93,9 @@ bool ledger_saved_read(struct slice_item *item, struct ledger_saved *saved)
 {
     saved->key.high = slice_get_u64(item);
     saved->key.low = slice_get_u64(item);
-    saved->alone = slice_get(item);
+    uint64_t flags = slice_get(item);
+    saved->alone = flags & SAVED_ALONE;
+    saved->now = flags & SAVED_NOW;
     saved->last_ms = slice_get_signed(item);
     saved->tenant = (uint32_t)slice_get(item);
     saved->epoch = (uint32_t)slice_get(item);
@@ -126,7 +129,7 @@ void ledger_load(struct ledger *ledger, const struct ledger_saved *saved, bool s
     memcpy(one->log, saved->log, saved->length);
     one->length = saved->length;
     one->roster_sequence = saved->roster_sequence;
-    one->flags |= stale ? FLAG_STALE : 0;
+    one->flags |= (uint8_t)((stale ? FLAG_STALE : 0) | (saved->now ? FLAG_NOW : 0));
 }
 
 void ledger_settle(struct ledger *ledger, const struct roster *then, bool same_changes, ledger_emit *emit, void *context)

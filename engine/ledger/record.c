@@ -217,6 +217,7 @@ static void lifecycle_segments(struct record *record)
             break;
         }
     }
+    record->on_hold = walk.held_ms != NEVER;
 }
 
 /* ---- times and states ---- */

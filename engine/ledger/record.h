@@ -45,11 +45,12 @@ struct record {
     uint32_t tenant, as_of;
     uint16_t number; /* among the records of its interaction's facts */
     bool joined; /* has an interaction.* fact */
+    bool latest; /* no other record of its interaction follows */
     uint64_t customer, interaction; /* hashes; customer 0: not known */
 
     struct dims dims, entry;
     int64_t offered_ms, answered_ms, abandoned_ms, ended_ms; /* NEVER: did not happen, or is not known */
-    bool answered, abandoned, wait_known, used, missed, converted;
+    bool answered, abandoned, on_hold, wait_known, used, missed, converted; /* on_hold: the open segment is */
     int64_t wait_ms, conversation_ms;
     uint32_t closed_segments;
     struct segment *segment; /* shared scratch */

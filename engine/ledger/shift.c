@@ -50,6 +50,27 @@ static void emit_before(struct shifts *shifts, uint32_t tenant, const struct boo
         span_put(span, from_ms, to_ms, -sign, each_run, &to);
 }
 
+/* The state becomes its agent's latest (sign 1), or is no longer that. An agent in wrap or offline is no gauge: in_wrap counts contacts. */
+static void emit_now(struct shifts *shifts, uint32_t tenant, const struct book_entry *entry, int sign)
+{
+    static const enum measure gauges[] = {[STATE_READY] = MEASURE_agents_ready, [STATE_BUSY] = MEASURE_agents_busy, [STATE_AWAY] = MEASURE_agents_away};
+    if (entry->flags > STATE_AWAY || entry->flags == STATE_WRAP)
+        return;
+    struct tally_run run;
+    tally_run_begin(&run);
+    tally_run_put(&run, gauges[entry->flags], sign);
+    tally_run_end(&run);
+    shifts->emit_now(shifts->context, tenant, entry->scopes, book_dims(shifts->states, entry->dims), &run);
+}
+
+void shift_tell_now(struct shifts *shifts)
+{
+    struct book_place place;
+    for (uint32_t person = 0; person < book_people(shifts->states); person++)
+        if (book_latest(shifts->states, person, &place))
+            emit_now(shifts, book_tenant(shifts->states, person), book_at(shifts->states, place), 1);
+}
+
 /* What the state at `place` means beside its neighbours: added with sign 1, taken away with -1. */
 static void emit_place(struct shifts *shifts, struct book_place place, int sign)
 {
@@ -57,9 +78,15 @@ static void emit_place(struct shifts *shifts, struct book_place place, int sign)
     uint32_t tenant = book_tenant(shifts->states, place.person);
     const struct book_entry *entry = book_at(shifts->states, place);
     int64_t to_ms = book_next(shifts->states, &after) ? book_at(shifts->states, after)->at_ms : SPAN_OPEN;
-    if (book_previous(shifts->states, &before))
+    bool follows = book_previous(shifts->states, &before);
+    if (follows)
         emit_before(shifts, tenant, book_at(shifts->states, before), entry->at_ms, to_ms, sign);
     emit_state(shifts, tenant, entry, entry->at_ms, to_ms, sign);
+    if (to_ms != SPAN_OPEN)
+        return;
+    if (follows)
+        emit_now(shifts, tenant, book_at(shifts->states, before), -sign);
+    emit_now(shifts, tenant, entry, sign);
 }
 
 void shift_state(struct shifts *shifts, int sign, uint32_t tenant, uint32_t agent, const struct book_entry *entry, const struct dims *dims)

@@ -15,7 +15,7 @@ static uint32_t scope_of(const struct row *row)
 
 bool goal_place_is(const struct config_place *place, const struct row *row)
 {
-    return place->rolling == row->rolling && place->window == row->window && place->scope == scope_of(row);
+    return !row->now && place->rolling == row->rolling && place->window == row->window && place->scope == scope_of(row);
 }
 
 bool goal_is_about(const struct config_goal *goal, const struct row *row)

@@ -143,7 +143,7 @@ size_t row_scope_text(const struct config *config, const uint8_t *dimension, con
 static bool employees_may_leave(const struct row_view *view)
 {
     const struct row *row = view->row;
-    return row->final && !row->rolling && row->window >= CALENDAR_DAY &&
+    return row->final && !row->now && !row->rolling && row->window >= CALENDAR_DAY &&
            view->measure[MEASURE_employee_survey_answered] >= view->config->min_employees;
 }
 
@@ -221,8 +221,12 @@ void row_open(struct row_view *view, const struct row *row, const struct config 
         withhold_employees(view);
     count_own_agent(view);
     view->measure[MEASURE_eligible_agents] = row_has(view, FAMILY_ALL) ? row->eligible : 0;
-    metric_all(view);
     view->extras = 0;
+    if (row->now) {
+        memset(view->metric, 0, sizeof view->metric);
+        return;
+    }
+    metric_all(view);
     open_changes(view);
     open_goals(view);
 }

@@ -187,11 +187,16 @@ static void json_head(struct json *json, const struct row_view *view)
     json_text(json, view->config->id);
 }
 
+static bool is_told(const struct row_view *view, unsigned families, enum measure measure)
+{
+    return view->measure[measure] && (view->row->now ? measure_is_now(measure) : (measure_families[measure] & families) != 0);
+}
+
 static void json_measures(struct json *json, const struct row_view *view, unsigned families)
 {
     json_raw(json, ",\"measures\":{");
     for (int i = 0; i < MEASURE_COUNT; i++)
-        if (view->measure[i] && measure_families[i] & families) {
+        if (is_told(view, families, (enum measure)i)) {
             json_name(json, measure_names[i]);
             json_integer(json, view->measure[i]);
         }

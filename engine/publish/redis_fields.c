@@ -1,6 +1,6 @@
 /* redis_fields: what a row and the catalogue look like as hashes. A row's fields are its head (start, end, revision, final,
  * partial, config), `row` (its JSON), and for each metric that is present its value, `_n`, `_low` and `_high`, `_moe`, `_band`, and
- * `_small` where it is small. A figure that the configuration asks for has its value, `_n` and `_small`, true or false; a goal `_met` as well. */
+ * `_small` where it is small; of a row of what is now, all its gauges instead. A figure that the configuration asks for has its value, `_n` and `_small`, true or false; a goal `_met` as well. */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,7 +9,8 @@
 
 #define CATALOGUE_KEY "esteem:v1:catalogue"
 
-enum { FIELDS_FIXED = 7 }; /* start end revision final partial config row */
+enum { FIELDS_FIXED = 7 /* start end revision final partial config row */,
+       FIELDS_NOW = MEASURE_agents_away - MEASURE_waiting + 1 };
 
 /* ---- a row ---- */
 
@@ -48,7 +49,7 @@ bool redis_fields_lost(const uint64_t *old, const uint64_t *next)
 
 static int field_count(const struct row_view *view)
 {
-    int fields = FIELDS_FIXED + view->row->inexact;
+    int fields = FIELDS_FIXED + view->row->inexact + (view->row->now ? FIELDS_NOW : 0);
     for (int i = 0; i < METRIC_COUNT; i++) {
         const struct metric_value *metric = &view->metric[i];
         fields += metric->present ? 2 + 2 * metric->interval + metric->margin + metric->small + (metric->band != NULL) : 0;
@@ -126,6 +127,11 @@ struct redis_expected *redis_put_hset(struct redis_link *link, const char *key, 
     if (row->inexact)
         put_text(link, "inexact", "true");
     put_text(link, "config", view->config->id);
+    for (int i = 0; i < MEASURE_COUNT && row->now; i++)
+        if (measure_is_now((enum measure)i)) {
+            redis_link_text(link, measure_names[i]);
+            redis_link_integer(link, view->measure[i]);
+        }
     for (int i = 0; i < METRIC_COUNT; i++)
         if (view->metric[i].present)
             put_metric(link, &view->metric[i], metric_fields[i]);

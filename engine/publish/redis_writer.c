@@ -33,6 +33,12 @@ static int64_t ttl_ms(const struct config *config, int64_t length_ms, bool rolli
     return 2 * length_ms + TTL_MARGIN_MS + (rolling ? 0 : config->retention_correction_ms);
 }
 
+/* What is now is told again every few minutes, also where it stays the same (now.c). */
+static int64_t ttl_of(const struct row *row)
+{
+    return row->now ? TTL_MARGIN_MS : ttl_ms(row->config, row->end_ms - row->start_ms, row->rolling);
+}
+
 static int64_t ttl_most(const struct config *config)
 {
     const int64_t month_ms = INT64_C(31) * 86400000;
@@ -144,7 +150,7 @@ static void put_key(struct redis_writer *writer, size_t key_length, int64_t now_
     uint64_t hash = key_memory_hash(writer->key, key_length, 0);
     struct redis_fields fields = redis_fields_of(&writer->view);
     struct key_known *key = key_memory_find(&writer->keys, hash, now_ms);
-    int64_t ttl = ttl_ms(config, row->end_ms - row->start_ms, row->rolling);
+    int64_t ttl = ttl_of(row);
     if (row->config->serial < writer->serial) { /* of before a reload: its fields have other numbers */
         put_whole(writer, key_length, ttl, config->publish_histograms);
         if (key)
@@ -228,7 +234,8 @@ void redis_writer_put(struct redis_writer *writer, const struct row *row, int64_
     put_key(writer, key_length, now_ms);
     redis_tenant_changed(&writer->tenants, tenant, writer->key, key_length);
     put_scope(writer, tenant, row, now_ms);
-    redis_put_goals(writer, tenant, ttl_ms(row->config, row->end_ms - row->start_ms, row->rolling));
+    if (!row->now)
+        redis_put_goals(writer, tenant, ttl_of(row));
 }
 
 /* Where all fields were new, Redis had dropped the key (evicted, deleted), and its time to live: the next write is a whole one. */

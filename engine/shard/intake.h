@@ -98,6 +98,7 @@ struct shard {
     const struct shard_input *restored;
     int restored_count;
     bool *restored_taken;     /* that partition has come up as an input */
+    bool restored_without_now; /* from a state whose writer did not tell what agents are now */
 };
 
 /* Takes one message of the source. False: not finished for lack of room; offer the same message again. */
@@ -115,6 +116,8 @@ void shard_emit(void *context, uint32_t tenant, uint32_t scopes, const struct bl
 /* Figures on their way to the folds. */
 void shard_add(struct shard *shard, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, bool spans, const uint8_t *runs,
                uint32_t length);
+/* What is now (now.h), likewise; anchor_ms says which block it goes to. */
+void shard_add_now(struct shard *shard, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, const uint8_t *runs, uint32_t length);
 /* Derives what is touched; notes go to who owns them. */
 void shard_derive(struct shard *shard);
 

@@ -32,6 +32,11 @@ static void emit_span(void *context, uint32_t tenant, uint8_t scopes, const stru
     shard_add(shard, tenant, scopes, dims, anchor_ms, true, run->bytes, run->length);
 }
 
+static void emit_now(void *context, uint32_t tenant, uint8_t scopes, const struct dims *dims, const struct tally_run *run)
+{
+    shard_add_now(context, tenant, scopes, dims, 0, run->bytes, run->length);
+}
+
 static int scopes_of(void *context, uint8_t scopes, uint32_t *masks)
 {
     struct shard *shard = context;
@@ -71,7 +76,7 @@ void relay_init(struct shard *shard)
     relay->slot = slots_new(TUPLES_FIRST);
     relay->visits = (struct visits){history(shard, config->limit_visits, false, 0, BOOK_VISITS), config->fcr_window_ms, emit_fcr, shard};
     relay->shifts = (struct shifts){history(shard, config->limit_shifts, true, PAGE_MS, BOOK_STATES),
-                                    history(shard, config->limit_shifts, true, PAGE_MS, BOOK_SEGMENTS), emit_span, scopes_of, scopes_with, shard};
+                                    history(shard, config->limit_shifts, true, PAGE_MS, BOOK_SEGMENTS), emit_span, emit_now, scopes_of, scopes_with, shard};
 }
 
 void relay_close(struct relay *relay)

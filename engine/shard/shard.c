@@ -326,13 +326,26 @@ void shard_add(struct shard *shard, uint32_t tenant, uint32_t scopes, const stru
         shard_post_batches(shard, false, 0);
 }
 
+void shard_add_now(struct shard *shard, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, const uint8_t *runs, uint32_t length)
+{
+    if (shard->setup.batch) /* whole files have no present */
+        return;
+    combine_add_now(shard->combine, tenant, scopes, dims, anchor_ms, runs, length);
+    if (combine_cells(shard->combine) >= 2 * CELLS_MOST)
+        shard_post_batches(shard, false, 0);
+}
+
 void shard_emit(void *context, uint32_t tenant, uint32_t scopes, const struct block *block, int sign, const uint8_t *bytes, uint32_t length)
 {
     struct shard *shard = context;
-    if (block->kind != BLOCK_FIGURES) {
+    if (block_is_note(block->kind)) {
         struct note note;
         memcpy(&note, bytes, sizeof note);
         relay_note(shard, tenant, scopes, block, sign, &note);
+        return;
+    }
+    if (block->kind == BLOCK_NOW) {
+        shard_add_now(shard, tenant, scopes, &block->dims, block->anchor_ms, bytes, length);
         return;
     }
     shard_add(shard, tenant, scopes, &block->dims, block->anchor_ms, block->spans, bytes, length);
@@ -368,15 +381,16 @@ void shard_tick(struct shard *shard, uint64_t barrier)
     forget_step(shard);
     read_inputs(shard); /* behind what was sent to other shards: the watermark waits for that */
     read_clocks(shard);
+    bool forgets = !shard->setup.batch && shard->all_watermark_ms != INT64_MIN;
+    if (forgets) /* before the batches: what a forgotten record takes back is in the same checkpoint as its absence */
+        shard->counts.forgotten += ledger_evict(shard->ledger, shard->all_watermark_ms, EVICT_MOST, shard_emit, shard);
     shard_post_batches(shard, false, barrier);
     for (int s = 0; s < shard->setup.shards; s++) {
         shard->flushed[s] += shard->taken[s];
         shard->taken[s] = 0;
     }
-    if (!shard->setup.batch && shard->all_watermark_ms != INT64_MIN) {
-        shard->counts.forgotten += ledger_evict(shard->ledger, shard->all_watermark_ms, EVICT_MOST);
+    if (forgets)
         relay_expire(shard, EXPIRE_MOST);
-    }
     if (shard->setup.source.commit && !shard->config->state_folder[0] && shard->counts.ticks % COMMIT_TICKS == 0)
         shard_commit(shard);
     shard->counts.ticks++;
@@ -420,7 +434,8 @@ static void make_room(struct shard *shard)
         return;
     shard->full = false;
     shard_derive(shard);
-    if (shard->config->at_interactions == AT_BOUND_RETIRE && ledger_retire_oldest(shard->ledger, retire_count(shard), ledger_is_large(shard)))
+    if (shard->config->at_interactions == AT_BOUND_RETIRE &&
+        ledger_retire_oldest(shard->ledger, retire_count(shard), ledger_is_large(shard), shard_emit, shard))
         shard->inexact = true;
 }
 

@@ -67,6 +67,7 @@ struct shard_load *shard_load_new(struct shard **shards, int count, int slice, i
     for (int m = 0; m < MEASURE_COUNT; m++)
         load->lacks[m / 64] |= (~known[m / 64] >> m % 64 & 1) << m % 64;
     for (int s = 0; s < count; s++) {
+        shards[s]->restored_without_now |= load->lacks[MEASURE_agents_ready / 64] >> MEASURE_agents_ready % 64 & 1;
         load->view[s].home = load->view[s].same = load->view[s].same_roster = slices == count ? s == slice : slice == 0;
         memset(load->view[s].epoch, 0xff, sizeof load->view[s].epoch);
     }

@@ -294,6 +294,8 @@ void shard_restored(struct shard *shard, const struct shard_input *list, int cou
     shard->restored_count = count;
     shard->restored_taken = calloc((size_t)count + 1, sizeof *shard->restored_taken);
     ensure(shard->restored_taken != NULL, "the machine has memory left");
+    if (shard->restored_without_now)
+        shift_tell_now(&shard->relay.shifts);
 }
 
 static int restored_of(const struct shard *shard, int input)

@@ -101,14 +101,14 @@ uint32_t cell_new(struct fold *fold, uint32_t key, int window, int64_t start_ms,
         c = fold->cells_made++;
     }
     fold->cell[c] = (struct cell){.start_ms = start_ms, .end_ms = end_ms, .key = key, .next = NONE, .window = (uint8_t)window, .used = true};
-    if (window != WINDOW_BASELINE && start_ms > fold->newest_start_ms)
+    if (window < CALENDAR_COUNT && start_ms > fold->newest_start_ms)
         fold->newest_start_ms = start_ms;
     if (++fold->cells * 2 >= fold->cell_slots)
         cell_slots_grow(fold);
     else
         fold->cell_slot[cell_slot(fold, key, window, start_ms)] = c;
     track_new(&fold->track, c, &fold->cell[c].mark);
-    if (fold->setup.batch || window == WINDOW_BASELINE)
+    if (fold->setup.batch || window >= CALENDAR_COUNT)
         return c;
     struct bucket *bucket = bucket_of(fold, window, start_ms, end_ms);
     fold->cell[c].next = bucket->first;
@@ -124,7 +124,7 @@ static void cell_drop(struct fold *fold, uint32_t c)
     struct key *key = fold->key[cell->key];
     cell_keep_for_checkpoint(fold, c);
     cell_note_gone(fold, c);
-    if (key->last[cell->window] == c)
+    if (cell_is_calendar(cell) && key->last[cell->window] == c)
         key->last[cell->window] = NONE;
     cell_slot_remove(fold, cell);
     tally_free(&cell->tally, &fold->slab);
@@ -139,11 +139,13 @@ uint32_t cells_at(const struct fold *fold, uint32_t key, int window, int64_t sta
     return fold->cell_slot[cell_slot(fold, key, window, start_ms)];
 }
 
-/* One cell of a bucket; the others stay. */
+/* One cell of a bucket, or of its key's blocks; the others stay. */
 void cells_forget(struct fold *fold, uint32_t c)
 {
-    struct bucket *bucket = bucket_of(fold, fold->cell[c].window, fold->cell[c].start_ms, fold->cell[c].end_ms);
-    uint32_t *link = &bucket->first;
+    const struct cell *cell = &fold->cell[c];
+    bool now = cell->window == WINDOW_NOW;
+    uint32_t *link = now ? &fold->key[cell->key]->now : &bucket_of(fold, cell->window, cell->start_ms, cell->end_ms)->first;
+    fold->now.cells -= now;
     while (*link != NONE && *link != c)
         link = &fold->cell[*link].next;
     if (*link == c)

@@ -4,6 +4,7 @@
  *              for each agent within a key (agents.c), which has windows like any other, and no rows
  *   calendars  (key, window, start) -> integers, revision; cells of one window and end hang in a bucket, so that the clock and
  *              the watermark visit only the windows whose state they change: future -> running -> ended -> final -> kept -> gone
+ *   now        of a key: blocks of gauges of the present (now.h), in cells like those of calendar windows, in no bucket (now.c)
  *   kin        a key without a channel, and those of its channels: what is compared across rows (across.c)
  *   queues     an outlet and window: what has changed, oldest first */
 #ifndef ESTEEM_FOLD_PARTS_H
@@ -15,6 +16,7 @@
 
 #include "esteem/calendar.h"
 #include "esteem/err.h"
+#include "esteem/now.h"
 #include "esteem/pane.h"
 #include "esteem/recall.h"
 #include "esteem/slice.h"
@@ -23,9 +25,9 @@
 #include "esteem/window.h"
 
 #define NONE UINT32_MAX
-enum { WINDOW_BASELINE = CALENDAR_COUNT }; /* of a cell: the baseline's period, in no bucket, shown in no row of its own */
+enum { WINDOW_BASELINE = CALENDAR_COUNT, WINDOW_NOW, WINDOWS }; /* of a cell: the baseline's period, a block of now.h: in no bucket, in no row of their own */
 enum { OUTLETS_ALL = OUTLET_MAX + 1 }; /* behind those of the setup one that judges goals: alerts.c */
-enum { QUEUE_URGENT = CONFIG_ROLLING_MAX + CALENDAR_COUNT, QUEUES };
+enum { QUEUE_NOW = CONFIG_ROLLING_MAX + CALENDAR_COUNT, QUEUE_URGENT, QUEUES };
 
 /* What distinct agents are counted by: agents.c has the measures. */
 enum distinct { DISTINCT_active, DISTINCT_handling, DISTINCT_COUNT };
@@ -48,6 +50,10 @@ struct key {
     uint32_t baseline;      /* its cell, or NONE */
     double *baseline_value; /* of config.baseline's metrics; NULL: to be worked out */
     bool restate;           /* the baseline has changed: all rows are to be shown anew */
+    uint32_t now;           /* its first block, or NONE; ascending */
+    int64_t now_due_ms;     /* by the clock: its row is to be told again; 0: not before it changes */
+    uint8_t now_waits, now_published, now_told; /* as below */
+    bool now_ticks;         /* its row is another with each second */
     uint32_t kin, sibling; /* its family; the next channel in it, or NONE */
     uint8_t waits[CONFIG_ROLLING_MAX];     /* bit: outlet whose queue holds this window */
     uint8_t published[CONFIG_ROLLING_MAX]; /* bit: the last row that the outlet has had was not empty */
@@ -73,9 +79,14 @@ struct cell {
     uint8_t window, waits, urgent, published; /* bits: outlets */
     bool final, changed, used;
     bool recalled; /* a sink held its row before this life had told one */
-    bool kept; /* beyond correction: `closed` alone, for the window of a week later */
+    bool kept; /* beyond correction: `closed` alone, for the window of a week later; of WINDOW_NOW: without those in wrap */
     struct mark mark;
 };
+
+static inline bool cell_is_calendar(const struct cell *cell)
+{
+    return cell->window < CALENDAR_COUNT;
+}
 
 enum alert_state { ALERT_NONE, ALERT_PENDING, ALERT_MISSED, ALERT_MET };
 
@@ -173,6 +184,12 @@ struct fold {
     struct {
         uint32_t *key, count, room;
     } moving[CONFIG_ROLLING_MAX]; /* keys with that bit */
+    struct {
+        uint32_t *key, count, room; /* keys that tick */
+        int64_t at_ms, swept_ms;    /* the second that was told last; by the clock, when a sweep began */
+        uint32_t swept;             /* the next key */
+        uint64_t cells;
+    } now;
     int outlets; /* the setup's, and the one that judges goals; 0 in a batch */
     struct alert *alert;
     uint32_t alerts, alert_room, alert_free;
@@ -180,6 +197,7 @@ struct fold {
     uint64_t generation[OUTLET_MAX];
     int64_t budget_ms; /* when the row budgets were last filled */
     int64_t budget[OUTLETS_ALL];
+    int64_t clock_ms;     /* of the last step */
     int64_t now_ms;       /* where rolling windows stand */
     int64_t watermark_ms; /* for finality */
     bool inexact, finished;
@@ -319,6 +337,19 @@ struct alert_saved {
 bool alert_read(struct slice_item *item, struct alert_saved *saved);
 void alert_restore(struct fold *fold, uint32_t key, const struct alert_saved *saved, int64_t written_ms);
 
+/* ---- now.c: gauges of the present ---- */
+
+/* Adds runs to a block of a key. */
+void now_add(struct fold *fold, uint32_t key, int64_t block, const uint8_t *runs, uint32_t length);
+/* A cell that is new takes its place among its key's blocks. */
+void now_link(struct fold *fold, uint32_t cell);
+/* Rows that are others with a new second, or that have to be told again; takes out what is over, some keys a step. */
+void now_step(struct fold *fold);
+struct row *fold_now_row(struct fold *fold, uint32_t key, bool *empty);
+/* The row is another with each second. */
+void now_tick(struct fold *fold, uint32_t key);
+void now_close(struct fold *fold);
+
 /* ---- fold_state.c ---- */
 
 /* The cell is about to change. */
@@ -334,6 +365,7 @@ void recall_held_close(struct recall_held *held);
 void outlets_rolling_changed(struct fold *fold, uint32_t key, int window);
 void outlets_rolling_mark(struct fold *fold, uint32_t key, int window); /* the same, without the rows that take something from it */
 void outlets_calendar_changed(struct fold *fold, uint32_t cell, bool urgent);
+void outlets_now_changed(struct fold *fold, uint32_t key);
 /* The cell goes; no queue may hold it then. */
 void outlets_forget_cell(struct fold *fold, uint32_t c);
 /* Everything goes to this outlet once more. */
@@ -347,10 +379,10 @@ struct row *fold_calendar_row(struct fold *fold, uint32_t cell);
 
 /* ---- what all use ---- */
 
-/* Whether the cell makes rows: the baseline's, those of agents within a key, and what is left of one beyond correction make none. */
+/* Whether the cell makes rows: the baseline's, those of now, those of agents within a key, and what is left of one beyond correction make none. */
 static inline bool cell_has_row(const struct fold *fold, const struct cell *cell)
 {
-    return cell->used && !cell->kept && cell->window != WINDOW_BASELINE && !key_is_agent(fold->key[cell->key]);
+    return cell->used && !cell->kept && cell_is_calendar(cell) && !key_is_agent(fold->key[cell->key]);
 }
 
 static inline void *fold_must(void *block)

@@ -73,9 +73,9 @@ static void put_head(struct fold *fold, struct slice_out *out)
     slice_put_end(out, at);
     slice_put_names(out, "measures", measure_names, MEASURE_COUNT);
     slice_put_names(out, "histograms", histogram_names, HISTOGRAM_COUNT);
-    const char *calendar[CALENDAR_COUNT + 1] = {[WINDOW_BASELINE] = "baseline"};
+    const char *calendar[WINDOWS] = {[WINDOW_BASELINE] = "baseline", [WINDOW_NOW] = "now"};
     memcpy(calendar, calendar_names, sizeof calendar_names);
-    slice_put_names(out, "calendar", calendar, CALENDAR_COUNT + 1);
+    slice_put_names(out, "calendar", calendar, WINDOWS);
     if (fold->config->baseline.given && !fold->baseline_lost) {
         char period[BASELINE_TEXT_MAX];
         const char *name[] = {period};
@@ -253,6 +253,8 @@ static bool load_names(struct fold_load *load, struct slice_item *item)
                     load->calendar[i] = (uint8_t)w;
             if (strcmp(names.name[i], "baseline") == 0)
                 load->calendar[i] = WINDOW_BASELINE;
+            if (strcmp(names.name[i], "now") == 0)
+                load->calendar[i] = WINDOW_NOW;
             continue;
         }
         int dimension = config_dimension_find(load->fold[0]->config, names.name[i]);
@@ -368,6 +370,11 @@ static bool load_pane(struct fold_load *load, struct slice_item *item)
     return true;
 }
 
+static bool window_is_wanted(const struct fold_load *load, uint8_t window)
+{
+    return window == WINDOW_NOW || (window == WINDOW_BASELINE ? load->same_baseline : load->fold[0]->config->calendar >> window & 1);
+}
+
 static bool load_cell(struct fold_load *load, struct slice_item *item)
 {
     uint64_t number = slice_get(item), window = slice_get(item);
@@ -380,7 +387,7 @@ static bool load_cell(struct fold_load *load, struct slice_item *item)
     const struct place *place = &load->place[number];
     struct fold *fold = load->fold[place->fold];
     uint8_t ours = load->calendar[window];
-    if (place->key == NONE || ours == UINT8_MAX || (ours == WINDOW_BASELINE ? !load->same_baseline : !(fold->config->calendar >> ours & 1)))
+    if (place->key == NONE || ours == UINT8_MAX || !window_is_wanted(load, ours))
         return true;
     uint32_t c = cells_at(fold, place->key, ours, start_ms);
     if (gone) {
@@ -394,8 +401,11 @@ static bool load_cell(struct fold_load *load, struct slice_item *item)
     const uint8_t *runs = slice_get_rest(item, &length);
     if (item->bad || end_ms <= start_ms || !tally_runs_valid(runs, length))
         return false;
-    if (c == NONE)
+    if (c == NONE) {
         c = cell_new(fold, place->key, ours, start_ms, end_ms);
+        if (ours == WINDOW_NOW)
+            now_link(fold, c);
+    }
     load_runs(load, fold, &runs, &length);
     struct cell *cell = &fold->cell[c];
     cell->revision = (uint32_t)revision;

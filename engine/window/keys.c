@@ -23,6 +23,7 @@ void key_may_be_told(struct key *key)
 {
     memset(key->told, 0xff, sizeof key->told);
     memset(key->published, 0xff, sizeof key->published);
+    key->now_told = key->now_published = key_is_agent(key) ? 0 : UINT8_MAX;
 }
 
 static uint32_t key_slot(const struct fold *fold, uint64_t hash, const struct scope_key *key)
@@ -73,7 +74,7 @@ static struct key *key_new(struct fold *fold, const struct scope_key *text, uint
     memcpy(key->dimension, text->dimension, sizeof key->dimension);
     key->zone = fold_zone(fold, text->tenant);
     memset(key->last, 0xff, sizeof key->last);
-    key->baseline = key->alert = NONE;
+    key->baseline = key->alert = key->now = NONE;
     return key;
 }
 

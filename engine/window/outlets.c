@@ -54,6 +54,16 @@ void outlets_rolling_changed(struct fold *fold, uint32_t k, int window)
     across_rolling_changed(fold, k, window);
 }
 
+void outlets_now_changed(struct fold *fold, uint32_t k)
+{
+    struct key *key = fold->key[k];
+    for (int o = 0; o < fold->setup.outlets; o++)
+        if (fold->setup.outlet[o].now && !(key->now_waits >> o & 1)) {
+            key->now_waits |= (uint8_t)(1u << o);
+            queue_put(&fold->queue[o][QUEUE_NOW], k);
+        }
+}
+
 void outlets_calendar_changed(struct fold *fold, uint32_t c, bool urgent)
 {
     struct cell *cell = &fold->cell[c];
@@ -216,11 +226,43 @@ static bool publish_calendar(struct fold *fold, int outlet, uint32_t c)
     return true;
 }
 
+static bool publish_now(struct fold *fold, int outlet, uint32_t k)
+{
+    struct key *key = fold->key[k];
+    uint8_t bit = (uint8_t)(1u << outlet);
+    bool empty;
+    if (fold->now_ms == INT64_MIN) { /* nobody knows the time yet: with the first second */
+        now_tick(fold, k);
+        return true;
+    }
+    struct row *row = fold_now_row(fold, k, &empty);
+    if (empty && !(key->now_published & bit)) {
+        row_free(row);
+        return true;
+    }
+    if (!give(fold, outlet, k, row))
+        return false;
+    key->now_published = empty ? key->now_published & (uint8_t)~bit : key->now_published | bit;
+    key->now_told |= empty ? 0 : bit;
+    return true;
+}
+
+static bool publish(struct fold *fold, int outlet, int queue, uint32_t item)
+{
+    return queue < CONFIG_ROLLING_MAX ? publish_rolling(fold, outlet, queue, item)
+           : queue == QUEUE_NOW       ? publish_now(fold, outlet, item)
+                                      : publish_calendar(fold, outlet, item);
+}
+
 static void let_go(struct fold *fold, int queue, int outlet, uint32_t item)
 {
     uint8_t keep = (uint8_t)~(1u << outlet);
     if (queue < CONFIG_ROLLING_MAX) {
         fold->key[item]->waits[queue] &= keep;
+        return;
+    }
+    if (queue == QUEUE_NOW) {
+        fold->key[item]->now_waits &= keep;
         return;
     }
     struct cell *cell = &fold->cell[item];
@@ -237,8 +279,7 @@ static uint64_t drain(struct fold *fold, int outlet, int which, int64_t *budget)
     uint64_t done = 0;
     for (uint32_t left = queue->count; left > 0 && *budget > 0; left--) {
         uint32_t item = queue->item[queue->first];
-        bool out = which < CONFIG_ROLLING_MAX ? publish_rolling(fold, outlet, which, item) : publish_calendar(fold, outlet, item);
-        if (!out)
+        if (!publish(fold, outlet, which, item))
             break;
         queue_take(queue);
         let_go(fold, which, outlet, item);
@@ -252,8 +293,8 @@ static uint64_t drain(struct fold *fold, int outlet, int which, int64_t *budget)
 static int64_t pace_ms(const struct fold *fold, int outlet, int which)
 {
     static const int64_t calendar_ms[CALENDAR_COUNT] = {900000, 1800000, 3600000, 86400000, 604800000, 2592000000};
-    if (which == QUEUE_URGENT)
-        return 0;
+    if (which == QUEUE_URGENT || which == QUEUE_NOW)
+        return which == QUEUE_NOW ? fold->config->publish_tick_ms : 0;
     bool rolling = which < CONFIG_ROLLING_MAX;
     int64_t length_ms = rolling ? fold->config->rolling[which].length_ms : calendar_ms[which - CONFIG_ROLLING_MAX];
     int64_t pace = length_ms / PACE_SHARE;
@@ -278,6 +319,18 @@ static void fill_budgets(struct fold *fold, int64_t clock_ms)
     fold->budget_ms = clock_ms;
 }
 
+static uint64_t drain_by_pace(struct fold *fold, int o, int q, int64_t clock_ms)
+{
+    struct queue *queue = &fold->queue[o][q];
+    bool early = clock_ms < queue->due_ms && queue->due_ms - clock_ms <= PACE_LONGEST_MS; /* else the clock was set back */
+    if (queue->count == 0 || early)
+        return 0;
+    uint64_t done = drain(fold, o, q, &fold->budget[o]);
+    if (queue->count == 0 || fold->budget[o] > 0)
+        queue->due_ms = clock_ms + pace_ms(fold, o, q);
+    return done;
+}
+
 uint64_t outlets_publish(struct fold *fold, int64_t clock_ms)
 {
     uint64_t done = 0;
@@ -285,15 +338,9 @@ uint64_t outlets_publish(struct fold *fold, int64_t clock_ms)
     fill_budgets(fold, clock_ms);
     for (int o = 0; o < fold->outlets; o++) {
         done += drain(fold, o, QUEUE_URGENT, &unbounded);
-        for (int q = 0; q < QUEUE_URGENT; q++) {
-            struct queue *queue = &fold->queue[o][q];
-            bool early = clock_ms < queue->due_ms && queue->due_ms - clock_ms <= PACE_LONGEST_MS; /* else the clock was set back */
-            if (queue->count == 0 || early)
-                continue;
-            done += drain(fold, o, q, &fold->budget[o]);
-            if (queue->count == 0 || fold->budget[o] > 0)
-                queue->due_ms = clock_ms + pace_ms(fold, o, q);
-        }
+        done += drain_by_pace(fold, o, QUEUE_NOW, clock_ms); /* first: later, it is not what is now */
+        for (int q = 0; q < QUEUE_NOW; q++)
+            done += drain_by_pace(fold, o, q, clock_ms);
     }
     return done;
 }
@@ -310,6 +357,12 @@ void outlets_again(struct fold *fold, int outlet)
             key->waits[w] |= bit;
             queue_put(&fold->queue[outlet][w], k);
         }
+    for (uint32_t k = 0; k < fold->keys; k++) {
+        struct key *key = fold->key[k];
+        key->now_published |= key->now_told & bit;
+        if (key->now != NONE || key->now_published & bit)
+            outlets_now_changed(fold, k);
+    }
     for (uint32_t c = 0; c < fold->cells_made; c++) {
         struct cell *cell = &fold->cell[c];
         cell->published &= (uint8_t)~bit; /* also of one that waits: a change that came to nothing must not hold it back */

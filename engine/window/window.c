@@ -43,6 +43,7 @@ void fold_free(struct fold *fold)
     cells_close(fold);
     outlets_close(fold);
     spans_close(fold);
+    now_close(fold);
     recall_held_close(&fold->recalls);
     across_close(fold);
     alerts_close(fold);
@@ -206,6 +207,10 @@ static void apply_cell(struct fold *fold, const struct shard_clock *shard, const
 {
     ensure(cell->number < shard->keys && shard->key[cell->number] != NONE, "a shard names a key before its first cell");
     uint32_t k = shard->key[cell->number];
+    if (cell->now) {
+        now_add(fold, k, cell->pane, cell->runs, cell->length);
+        return;
+    }
     int64_t at_ms = cell->pane * fold->setup.pane_ms + fold->setup.pane_from_ms;
     if (key_is_agent(fold->key[k])) {
         agents_add(fold, k, at_ms, cell->runs, cell->length);
@@ -344,6 +349,7 @@ int fold_step(struct fold *fold, int64_t clock_ms)
 {
     int64_t was_now = fold->now_ms, was_watermark = fold->watermark_ms;
     int moved = 0;
+    fold->clock_ms = clock_ms;
     read_clocks(fold, clock_ms);
     if (fold->now_ms != INT64_MIN) {
         if (fold->now_ms != was_now)
@@ -363,6 +369,7 @@ int fold_step(struct fold *fold, int64_t clock_ms)
         }
     }
     baseline_restate(fold, clock_ms, false);
+    now_step(fold);
     moved += (int)outlets_publish(fold, clock_ms);
     return moved + (int)alerts_step(fold, NULL);
 }
@@ -402,7 +409,7 @@ struct fold_counts fold_counts(const struct fold *fold)
     counts.keys = fold->keys - fold->agent_keys;
     counts.agent_keys = fold->agent_keys;
     counts.panes = panes.panes;
-    counts.calendar_windows = fold->cells;
+    counts.calendar_windows = fold->cells - fold->now.cells;
     counts.bytes = panes.bytes + fold->slab.used + fold->cells * sizeof(struct cell) +
                    fold->keys * (sizeof(struct key) + (size_t)fold->rolling_count * sizeof(struct tally)) + fold->kin_room * sizeof(struct kin) +
                    fold->kin_slots * sizeof *fold->kin_slot + fold->alert_room * sizeof(struct alert);

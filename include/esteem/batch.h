@@ -5,6 +5,7 @@
  *   'r' zigzag varint time, u8 flags, varint id hash, tenant, agent, team, site       a change of the roster
  *   'c' varint number, zigzag varint pane - previous pane, varint length, runs       integers to add, by key, then pane
  *   's' the same, spans begin or end there (span.h)
+ *   'n' the same of what is now: a block (now.h) for the pane
  */
 #ifndef ESTEEM_BATCH_H
 #define ESTEEM_BATCH_H
@@ -49,14 +50,15 @@ static inline int64_t batch_bytes(const struct batch *batch)
 void batch_put_key(struct batch *batch, uint32_t number, const struct scope_key *key);
 void batch_put_roster(struct batch *batch, const struct batch_roster *change);
 void batch_put_cell(struct batch *batch, uint32_t number, int64_t pane, bool spans, const uint8_t *runs, uint32_t length);
+void batch_put_now(struct batch *batch, uint32_t number, int64_t block, const uint8_t *runs, uint32_t length);
 
 /* Reading: a cursor from 0. Strings of a key, and of a change of the roster, lie in `text` (BATCH_KEY_TEXT_MAX bytes), ended by zero bytes. */
 enum { BATCH_KEY_TEXT_MAX = (DIMENSION_MAX + 1) * 260 };
 enum batch_item { BATCH_END, BATCH_KEY, BATCH_CELL, BATCH_ROSTER, BATCH_BROKEN };
 struct batch_cell {
     uint32_t number;
-    int64_t pane;
-    bool spans;
+    int64_t pane; /* of what is now: its block */
+    bool spans, now;
     const uint8_t *runs;
     uint32_t length;
 };

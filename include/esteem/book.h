@@ -47,6 +47,10 @@ struct book_place {
 /* The person's number; BOOK_NOBODY when there are no entries of theirs. */
 uint32_t book_person(const struct book *book, uint32_t tenant, uint64_t who);
 uint32_t book_tenant(const struct book *book, uint32_t person);
+/* One more than the highest person's number. */
+uint32_t book_people(const struct book *book);
+/* The person's latest entry; false: there is none. */
+bool book_latest(const struct book *book, uint32_t person, struct book_place *place);
 /* The longest stretch [at_ms, until_ms) that the person has had. */
 int64_t book_longest_ms(const struct book *book, uint32_t person);
 

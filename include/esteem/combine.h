@@ -31,6 +31,10 @@ uint32_t combine_lists(const struct combine *combine); /* how many there are: 25
 void combine_add(struct combine *combine, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, bool spans,
                  const uint8_t *runs, uint32_t length);
 
+/* The same of what is now: into the block of its anchor (now.h). */
+void combine_add_now(struct combine *combine, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, const uint8_t *runs,
+                     uint32_t length);
+
 uint32_t combine_cells(const struct combine *combine);
 
 /* Writes all cells into batch[fold] and empties the table. */

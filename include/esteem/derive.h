@@ -37,9 +37,13 @@ static inline bool derive_lacks(const struct derive_settings *settings)
     return settings->lacks[0] | settings->lacks[1] | settings->lacks[2] | settings->lacks[3];
 }
 
-/* What one interaction contributes, each under one tuple of dimensions at one instant: blocks of integers; and notes, for what can only
+/* What one interaction contributes, each under one tuple of dimensions at one instant: blocks of integers, and what it is now (now.h); and notes, for what can only
  * be told when other interactions are known too (visit.h, shift.h): `bytes` then hold a struct note. */
-enum block_kind { BLOCK_FIGURES, BLOCK_VISIT, BLOCK_STATE, BLOCK_ENGAGED };
+enum block_kind { BLOCK_FIGURES, BLOCK_NOW, BLOCK_VISIT, BLOCK_STATE, BLOCK_ENGAGED };
+static inline bool block_is_note(enum block_kind kind)
+{
+    return kind > BLOCK_NOW;
+}
 struct block {
     int64_t anchor_ms;
     uint64_t hash; /* of all that is in it */
@@ -65,6 +69,7 @@ struct derivation {
     uint8_t *bytes;
     uint32_t used, bytes_room;
     const uint64_t *lacks; /* of the settings, where there are any */
+    bool now;          /* it has blocks of what is now */
     bool skewed;       /* a duration had to be brought to 0 or to 31 d */
     uint32_t unjoined; /* events that found no interaction.* fact */
 };

@@ -70,11 +70,12 @@ uint32_t ledger_touched(const struct ledger *ledger);
 uint32_t ledger_follow_roster(struct ledger *ledger, uint32_t most);
 bool ledger_follows_roster(const struct ledger *ledger); /* the search is not over */
 
-/* Forgets records whose retention the watermark has passed; at most `most` looked at. Flush first. */
-uint32_t ledger_evict(struct ledger *ledger, int64_t watermark_ms, uint32_t most);
-/* Forgets the records with the oldest last facts, counted; their figures stay. Returns how many, at most `most`. Flush first.
+/* Forgets records whose retention the watermark has passed; at most `most` looked at. Their figures stay; what they still are now (now.h) is
+ * taken back. Flush first. */
+uint32_t ledger_evict(struct ledger *ledger, int64_t watermark_ms, uint32_t most, ledger_emit *emit, void *context);
+/* Forgets the records with the oldest last facts, counted, likewise. Returns how many, at most `most`. Flush first.
  * While memory is short, as many new ones may come, or with `shrink` an eighth fewer. */
-uint32_t ledger_retire_oldest(struct ledger *ledger, uint32_t most, bool shrink);
+uint32_t ledger_retire_oldest(struct ledger *ledger, uint32_t most, bool shrink, ledger_emit *emit, void *context);
 /* While a barrier waits for what other shards have handed over: the bound does not count. */
 void ledger_relax(struct ledger *ledger, bool relaxed);
 /* While memory is short: a new record is FULL, whatever the bound says. */
@@ -102,7 +103,7 @@ void ledger_dump_give_up(struct ledger *ledger);
 /* A record as it stands in a checkpoint. */
 struct ledger_saved {
     struct ledger_key key;
-    bool alone;
+    bool alone, now; /* now: it has told what it is now */
     uint16_t home;
     int64_t last_ms;
     uint32_t tenant, epoch, roster_sequence; /* in the numbers of who wrote it */

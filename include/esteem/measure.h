@@ -31,6 +31,12 @@ extern const uint8_t measure_families[MEASURE_COUNT]; /* bit: enum family */
 extern const char *const histogram_names[HISTOGRAM_COUNT];
 extern const char *const family_names[FAMILY_COUNT];  /* "csat", ...: the metric topic's name */
 
+/* Whether it is a gauge of the present (now.h): in a row of its own, in no window. */
+static inline bool measure_is_now(enum measure measure)
+{
+    return measure >= MEASURE_waiting && measure <= MEASURE_agents_away;
+}
+
 /* Whether the privacy rule of SEMANTICS 5 withholds this measure. */
 bool measure_is_employee(enum measure measure);
 

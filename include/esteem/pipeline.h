@@ -28,7 +28,7 @@ struct pipeline_setup {
     const struct source *source; /* one a shard; a source without poll is none */
     int sinks;
     struct sink sink[OUTLET_MAX];
-    bool by_topics_every[OUTLET_MAX]; /* see window.h */
+    bool now[OUTLET_MAX], by_topics_every[OUTLET_MAX]; /* see window.h */
     struct checkpoint *checkpoint; /* NULL: none are made; stepped by the pipeline, freed by its owner, after the pipeline */
     void *context; /* of dead_letter and tend */
     void (*tend)(void *context); /* NULL, or what the caller of pipeline_stop has to keep going while it waits there */

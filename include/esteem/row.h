@@ -34,6 +34,7 @@ struct row {
     bool last;         /* calendar: the newest window that is closed, Redis key `...:hour:last` */
     bool restored;     /* the engine was restarted: a row of before may stand in the sinks */
     bool running;      /* calendar: the one that holds the present, Redis key `...:hour` */
+    bool now;          /* of no window: gauges of the present (now.h), at start_ms, which is end_ms; `running` too */
     uint8_t window;    /* index into config.rolling, or enum calendar_window */
     uint8_t value_count;
     uint8_t value_dimension[DIMENSION_MAX]; /* dimension of value i, ascending */
@@ -87,7 +88,7 @@ size_t row_encode(const char *value, char *out, size_t room);
 /* The value again, ended by a zero byte; `out` has room for length + 1. False: not what row_encode writes. */
 bool row_decode(const char *text, size_t length, char *out, size_t *decoded);
 
-/* Opens a row: integers, privacy rule, metrics. Until the next open on the same view. */
+/* Opens a row: integers, privacy rule, metrics (of what is now there are none). Until the next open on the same view. */
 void row_open(struct row_view *view, const struct row *row, const struct config *config);
 
 /* The row's JSON. `families`: bit enum family; rows of Redis and compute carry all (FAMILY_ALL). Returns the length, without

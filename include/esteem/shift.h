@@ -4,6 +4,7 @@
  * States and segments lie in books by agent. A state that comes between two others takes the time from its begin to the next one's away from
  * the one before it; a segment emits, per scope, what of it other segments of the same key cover already. Both are the same in any order,
  * and a retraction is an addition with the other sign.
+ * While a state is its agent's latest, the agent is that now (now.h).
  * Runs on: the thread of the shard that owns the agent. */
 #ifndef ESTEEM_SHIFT_H
 #define ESTEEM_SHIFT_H
@@ -14,16 +15,22 @@
 /* Runs of a span under a tuple of dimensions, at an instant. */
 typedef void shift_emit(void *context, uint32_t tenant, uint8_t scopes, const struct dims *dims, int64_t anchor_ms, const struct tally_run *run);
 
+/* What an agent is now, or no longer. */
+typedef void shift_emit_now(void *context, uint32_t tenant, uint8_t scopes, const struct dims *dims, const struct tally_run *run);
+
 struct shifts {
     struct book *states; /* at_ms: from when on; flags: enum agent_state */
     struct book *segments; /* at_ms to until_ms */
     shift_emit *emit;
+    shift_emit_now *emit_now;
     int (*scopes_of)(void *context, uint8_t scopes, uint32_t *masks); /* CONFIG_SCOPE_MAX at most */
     uint8_t (*scopes_with)(void *context, uint32_t mask);             /* the list of this scope alone */
     void *context;
 };
 
 void shift_state(struct shifts *shifts, int sign, uint32_t tenant, uint32_t agent, const struct book_entry *entry, const struct dims *dims);
+/* Emits what every agent is now: after a restart from a state whose writer did not. */
+void shift_tell_now(struct shifts *shifts);
 void shift_segment(struct shifts *shifts, int sign, uint32_t tenant, uint32_t agent, const struct book_entry *entry, const struct dims *dims);
 
 #endif

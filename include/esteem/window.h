@@ -21,6 +21,7 @@ struct outlet {
     void *context;
     bool (*put)(void *context, struct row *row);   /* takes the row; false: no room, the row stays the caller's */
     uint64_t (*generation)(void *context);         /* when it changes, everything is sent again */
+    bool now;             /* takes rows of what is now as well */
     bool by_topics_every; /* rolling rows not more often than topics.every; else by the window's own pace */
 };
 

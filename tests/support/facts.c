@@ -107,3 +107,20 @@ int64_t total_at(int64_t anchor_ms, uint32_t id)
             sum += figure_of(&derived.block[b], id);
     return sum;
 }
+
+int64_t now_of(enum dimension dimension, uint32_t value, uint32_t id)
+{
+    int64_t sum = 0;
+    for (uint32_t b = 0; b < derived.count; b++)
+        if (derived.block[b].kind == BLOCK_NOW && derived.block[b].dims.id[dimension] == value)
+            sum += figure_in(derived.bytes + derived.block[b].at, derived.block[b].length, id);
+    return sum;
+}
+
+int64_t now_total(uint32_t id)
+{
+    int64_t sum = 0;
+    for (uint32_t b = 0; b < derived.count; b++)
+        sum += derived.block[b].kind == BLOCK_NOW ? figure_in(derived.bytes + derived.block[b].at, derived.block[b].length, id) : 0;
+    return sum;
+}

@@ -38,5 +38,8 @@ void when_derived_alone(void);
 int64_t total(uint32_t id);
 int64_t total_of(enum dimension dimension, uint32_t value, uint32_t id);
 int64_t total_at(int64_t anchor_ms, uint32_t id);
+/* Of what it is now: all in all; under the dimension's value. */
+int64_t now_total(uint32_t id);
+int64_t now_of(enum dimension dimension, uint32_t value, uint32_t id);
 
 #endif

@@ -159,7 +159,7 @@ static enum sink_result put(void *state, const struct row *row)
         return SINK_FULL;
     char key[1024];
     int length = snprintf(key, sizeof key, "%s %s %s", row->window_name, row->tenant, row->scope);
-    if (!row->rolling)
+    if (!row->rolling && !row->now)
         snprintf(key + length, sizeof key - (size_t)length, " %lld", (long long)row->start_ms);
     struct kept_row *kept = row_for(store, key);
     size_t room = 0;

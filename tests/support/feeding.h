@@ -28,7 +28,7 @@ struct source memory_source(struct memory_source *memory);
 
 /* Rows in the sink; the whole is read when the pipeline stands still. */
 struct kept_row {
-    char *key;  /* "5m acme queue=billing", calendar windows with " START_MS" behind it */
+    char *key;  /* "5m acme queue=billing", "now acme all", calendar windows with " START_MS" behind it */
     char *json;
     uint64_t times;
     bool inexact;

@@ -25,7 +25,7 @@ static bool take(void *context, struct row *row)
     for (int i = 0; i < folding->count && shown == NULL; i++) {
         struct shown *one = &folding->shown[i];
         if (strcmp(one->window, row->window_name) == 0 && strcmp(one->scope, row->scope) == 0 && strcmp(one->tenant, row->tenant) == 0 &&
-            (row->rolling || one->start_ms == row->start_ms))
+            (row->rolling || row->now || one->start_ms == row->start_ms))
             shown = one;
     }
     if (shown == NULL) {

@@ -34,7 +34,7 @@ def compute(args, at=None, refused=None):
 def redis_rows(args):
     rows = {}
     for key in lines(["redis-cli", "-s", args.socket, "--scan", "--pattern", "esteem:v1:{*"]):
-        if key.rsplit(b":", 1)[-1] in (b"scopes", b"fence", b"changed", b"goals", b"alerts") or b"}:top:" in key:
+        if key.rsplit(b":", 1)[-1] in (b"scopes", b"fence", b"changed", b"goals", b"alerts", b"now") or b"}:top:" in key:  # compute has no present
             continue
         got = subprocess.run(["redis-cli", "-s", args.socket, "hget", key, "row"], stdout=subprocess.PIPE, check=True).stdout
         row = json.loads(got)

@@ -58,6 +58,8 @@ keys = sorted(key for key in cli("--scan", "--pattern", "esteem:v1:*").split("\n
 ask = "".join(f'ZRANGE "{key}" 0 -1\n' if key.endswith(":scopes") else f'HGETALL "{key}"\n' for key in keys)
 life = cli(stdin="".join(f'PTTL "{key}"\n' for key in keys)).split("\n")
 for key, left, row in zip(keys, life, cli("--json", stdin=ask).split("\n")):
+    if key.endswith(":now"): # the instant is that of the last telling; the gauges have to be the same
+        row = json.dumps({name: value for name, value in json.loads(row).items() if name not in ("start", "end", "row")})
     lasting = key.endswith(":scopes") or key.endswith(":catalogue")
     print(key, "has no time to live" if not lasting and int(left) < 0 else "", json.dumps(sorted(json.loads(row)) if key.endswith(":scopes") else json.loads(row), sort_keys=True))
 PY

@@ -109,9 +109,9 @@ class Redis:
         return int(rest) if kind == b":" else rest
 
     def rows(self):
-        """Key -> row, of all keys that hold one."""
-        keys = [key for key in self.ask([("KEYS", "esteem:v1:{*")])[0] 
-                if key.rsplit(b":", 1)[-1] not in (b"scopes", b"changed", b"goals", b"alerts") and b"}:top:" not in key]
+        """Key -> row, of all keys that hold one of a window: what is now is in no row of compute."""
+        keys = [key for key in self.ask([("KEYS", "esteem:v1:{*")])[0]
+                if key.rsplit(b":", 1)[-1] not in (b"scopes", b"changed", b"goals", b"alerts", b"now") and b"}:top:" not in key]
         rows = zip(keys, self.ask([("HGET", key, "row") for key in keys]))
         return {key.decode(): json.loads(row) for key, row in rows if row}
 

@@ -147,6 +147,18 @@ static void make_feed_of(uint64_t seed, int contacts, bool first_version)
             say(ANY, "{\"id\":\"r%d\",\"type\":\"agent.enrolled\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"agent\":\"a%" PRId64 "\",\"team\":\"t%" PRId64 "\"}", c, t - chance_below(&chance, 600000), agent, chance_below(&chance, 3));
         if (seed != OLD_SEED && c % 3 == 0) /* uses, by somebody else in some: distinct agents */
             say(ANY, "{\"id\":\"u%d\",\"type\":\"program.used\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\"%s}", c, t + 55000, c, c % 2 ? "" : ",\"agent\":\"a12\"");
+        if (!first_version) { /* some are held, some wrapped; of some nothing more is heard */
+            if (c % 4 == 0)
+                say(ANY, "{\"id\":\"h%d\",\"type\":\"interaction.held\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\"}", c, t + 45000, c);
+            if (c % 3 == 0)
+                say(ANY, "{\"id\":\"w%d\",\"type\":\"interaction.wrapped\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%d\"}", c, t + 170000, c);
+            if (c % 10 == 0)
+                say(ANY, "{\"id\":\"l%d\",\"type\":\"interaction.offered\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"l%d\",\"queue\":\"q1\"}", c, t, c);
+            if (c % 11 == 0)
+                say(ANY, "{\"id\":\"p%d\",\"type\":\"interaction.answered\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"p%d\",\"agent\":\"a%d\"}", c, t, c, c % 12);
+            if (c % 22 == 0)
+                say(ANY, "{\"id\":\"g%d\",\"type\":\"interaction.held\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"p%d\"}", c, t + 5000, c);
+        }
         if (chance_below(&chance, 60) == 0)
             say(ANY, "{\"id\":\"x%d\",\"type\":\"no.such\"}", c);
     }
@@ -242,7 +254,7 @@ static int64_t engine_start(struct engine *engine, const char *settings, int sha
                                                 .pause = pause_nothing, .position = position, .close = close_nothing};
         }
         struct pipeline_setup setup = {.shards = shards, .folds = folds, .route = true, .at_ms = INT64_MIN, .clock = clock_by_hand(&hands), .source = engine->source,
-                                       .sinks = 1, .sink = {store_sink(&store)}, .checkpoint = engine->checkpoint};
+                                       .sinks = 1, .sink = {store_sink(&store)}, .now = {true}, .checkpoint = engine->checkpoint};
         cr_assert_eq(pipeline_new(engine->config, &setup, &engine->pipeline), 0);
         if (state && (epoch = pipeline_restore(engine->pipeline, state, &before)) < 0)
             pipeline_free(engine->pipeline);
@@ -385,11 +397,25 @@ static void end(void)
 
 TestSuite(checkpoint, .init = begin, .fini = end);
 
+/* Whether rows of what is now are among them, with each gauge of contacts, and agents in one state or the other. */
+static void expect_present(const struct picture *picture)
+{
+    for (int m = MEASURE_waiting; m <= MEASURE_agents_ready; m++) {
+        char member[40];
+        bool any = false;
+        snprintf(member, sizeof member, m == MEASURE_agents_ready ? "\"agents_" : "\"%s\":", measure_names[m]);
+        for (uint32_t i = 0; i < picture->count && !any; i++)
+            any = strncmp(picture->row[i].key, "now ", 4) == 0 && strstr(picture->row[i].json, member);
+        cr_expect(any, "%s in no row", measure_names[m]);
+    }
+}
+
 /* Kills at random steps; `shards_of` says how many shards and folds the next life has. */
 static void torture(uint64_t seed, bool change_threads)
 {
     make_feed(seed, 1500);
     struct picture want = undisturbed(SETTINGS);
+    expect_present(&want);
     struct chance chance = {seed * 7 + 1};
     struct engine engine = {0};
     int lives = 0, restored = 0;

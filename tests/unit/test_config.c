@@ -135,6 +135,14 @@ static bool example_has(const char *text, const char *key)
     return false;
 }
 
+Test(config, a_goal_is_about_what_a_window_holds)
+{
+    struct config *config;
+    static const char yaml[] = "goals: [{name: g, measure: waiting, direction: down, scope: [], window: hour, target: 5}]\n";
+    cr_expect_neq(config_parse("x", yaml, sizeof yaml - 1, NULL, &config), 0);
+    cr_expect(strstr(err_text(), "waiting is in no window's row"), "%s", err_text());
+}
+
 Test(config, of_the_example_names_every_key)
 {
     const char *text = file_text("deploy/esteem.yaml");

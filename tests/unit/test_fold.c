@@ -742,6 +742,20 @@ Test(fold, the_baseline_holds_its_period_to_the_second)
     cr_expect_eq(baseline_of("5m", -1), 50);
 }
 
+/* A change of the roster tells all windows of a key again whose figure it changes; the baseline is none of them. */
+Test(fold, a_change_of_the_roster_makes_no_row_of_the_baseline)
+{
+    begin("windows: {rolling: [5m], calendar: [hour]}\nscopes: [[], [team]]\nbaseline: {from: 2026-11-22, to: 2026-11-23, metrics: [csat]}\n");
+    folding_feed_place(f, "north", NULL, t0, 1);
+    folding_tick(f, t0 + S);
+    folding_roster(f, "ann", "north", t0 - MIN);
+    folding_tick(f, t0 + 2 * S);
+    folding_settle(f);
+    for (int i = 0; i < f->count; i++)
+        cr_expect(strcmp(f->shown[i].window, "5m") == 0 || strcmp(f->shown[i].window, "hour") == 0, "a row of %s", f->shown[i].window);
+    cr_expect_eq(folding_row(f, "hour", "team=north", -1)->eligible, 1);
+}
+
 /* A contact of the baseline is corrected: every row of the key is shown anew, also final ones, within a minute. */
 Test(fold, a_correction_of_the_baseline_is_told_in_all_rows)
 {

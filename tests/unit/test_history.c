@@ -137,9 +137,19 @@ static int64_t overlap(int64_t from, int64_t to)
     return to > from ? to - from : 0;
 }
 
+static int64_t present[MEASURE_COUNT]; /* what agents are now */
+
+static void take_now(void *context, uint32_t tenant, uint8_t scopes, const struct dims *dims, const struct tally_run *run)
+{
+    (void)context, (void)tenant, (void)scopes, (void)dims;
+    for (uint32_t id = MEASURE_agents_ready; id <= MEASURE_agents_away; id++)
+        present[id] += figure_in(run->bytes, run->length, id);
+}
+
 static void expect_states(void)
 {
     int64_t want[SPAN_COUNT] = {0};
+    const struct one *latest = NULL;
     for (int i = 0; i < ENTRIES; i++) {
         const struct one *one = &ones[i], *next = NULL;
         for (int j = 0; j < ENTRIES && one->here; j++) {
@@ -151,7 +161,12 @@ static void expect_states(void)
         }
         if (one->here && one->entry.flags <= STATE_AWAY)
             want[one->entry.flags] += overlap(one->entry.at_ms, next ? next->entry.at_ms : INT64_MAX);
+        latest = one->here && next == NULL ? one : latest;
     }
+    int state = latest ? latest->entry.flags : STATE_OFFLINE;
+    cr_assert_eq(present[MEASURE_agents_ready], state == STATE_READY);
+    cr_assert_eq(present[MEASURE_agents_busy], state == STATE_BUSY);
+    cr_assert_eq(present[MEASURE_agents_away], state == STATE_AWAY);
     for (int span = 0; span <= SPAN_AWAY; span++)
         cr_assert_eq(seen((enum span)span), want[span]);
 }
@@ -160,11 +175,12 @@ Test(shift, states_last_until_the_next_whatever_came_first)
 {
     for (uint64_t seed = 1; seed <= 20; seed++) {
         struct chance chance = {seed};
-        struct shifts shifts = {book_of(HOUR), book_of(HOUR), take_run, scopes_of, scopes_with, NULL};
+        struct shifts shifts = {book_of(HOUR), book_of(HOUR), take_run, take_now, scopes_of, scopes_with, NULL};
         for (int i = 0; i < ENTRIES; i++)
             ones[i] = (struct one){.entry = {.at_ms = T + chance_below(&chance, 40) * 600000, .until_ms = DERIVE_NEVER, .id = (uint64_t)i * 77 % 61,
                                              .flags = (uint8_t)chance_below(&chance, 5)}};
         look(0, T + 2 * HOUR, T + 5 * HOUR);
+        memset(present, 0, sizeof present);
         for (int step = 0; step < 400; step++) {
             struct one *one = &ones[chance_below(&chance, ENTRIES)];
             shift_state(&shifts, one->here ? -1 : 1, TENANT, AGENT, &one->entry, &one->dims);
@@ -174,6 +190,24 @@ Test(shift, states_last_until_the_next_whatever_came_first)
         book_free(shifts.states);
         book_free(shifts.segments);
     }
+}
+
+Test(shift, what_agents_are_can_be_told_once_more)
+{
+    static const uint8_t states[] = {STATE_READY, STATE_AWAY, STATE_WRAP, STATE_READY};
+    struct shifts shifts = {book_of(HOUR), book_of(HOUR), take_run, take_now, scopes_of, scopes_with, NULL};
+    for (uint32_t agent = 1; agent <= 4; agent++)
+        for (int64_t i = 0; i < 3; i++)
+            shift_state(&shifts, 1, TENANT, agent, &(struct book_entry){.at_ms = T + i * HOUR, .until_ms = DERIVE_NEVER, .flags = i == 2 ? states[agent - 1] : STATE_BUSY},
+                        &(struct dims){{0}});
+    book_forget(shifts.states, book_person(shifts.states, TENANT, 4));
+    memset(present, 0, sizeof present);
+    shift_tell_now(&shifts);
+    cr_expect_eq(present[MEASURE_agents_ready], 1, "of two, one is forgotten");
+    cr_expect_eq(present[MEASURE_agents_away], 1);
+    cr_expect_eq(present[MEASURE_agents_busy], 0);
+    book_free(shifts.states);
+    book_free(shifts.segments);
 }
 
 /* Covered by at least one segment of the key, less nothing: by counting each 10 s. */
@@ -198,7 +232,7 @@ Test(shift, an_agents_simultaneous_segments_are_engaged_time_once)
 {
     for (uint64_t seed = 1; seed <= 12; seed++) {
         struct chance chance = {seed};
-        struct shifts shifts = {book_of(HOUR), book_of(HOUR), take_run, scopes_of, scopes_with, NULL};
+        struct shifts shifts = {book_of(HOUR), book_of(HOUR), take_run, take_now, scopes_of, scopes_with, NULL};
         for (int i = 0; i < ENTRIES; i++) {
             int64_t from = T + chance_below(&chance, 1500) * 60000;
             ones[i] = (struct one){.entry = {.at_ms = from, .until_ms = from + 10000 + chance_below(&chance, seed % 3 ? 60 : 700) * 10000},

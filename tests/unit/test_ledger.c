@@ -11,19 +11,20 @@ static struct ledger *ledger;
 
 /* What the windows would hold: by scopes number and id; and how often anything was emitted. */
 static int64_t held[4][TALLY_IDS];
+static int64_t present[4][TALLY_IDS]; /* of what is now, whatever the block */
 static uint32_t emitted;
 
 static void take(void *context, uint32_t tenant, uint32_t scopes, const struct block *block, int sign, const uint8_t *runs, uint32_t length)
 {
     (void)context, (void)tenant, (void)sign;
     static struct tally_dense dense;
-    if (block->kind != BLOCK_FIGURES)
+    if (block_is_note(block->kind))
         return;
     tally_dense_add(&dense, runs, length, 1);
     TALLY_DENSE_EACH(&dense, id)
-        held[scopes][id] += dense.value[id];
+        (block->kind == BLOCK_NOW ? present : held)[scopes][id] += dense.value[id];
     tally_dense_clear(&dense);
-    emitted++;
+    emitted += block->kind == BLOCK_FIGURES;
 }
 
 static void open_ledger(void)
@@ -174,14 +175,44 @@ Test(ledger, evicts_what_the_watermark_has_left_by_more_than_its_retention)
     put(1, given(EVENT_OFFERED, T));
     ledger_put(ledger, key(2), LEDGER_HOME_HASH, 1, true, given(EVENT_PROGRAM_USED, T));
     flush();
-    cr_expect_eq(ledger_evict(ledger, T + DAY - S, 1000), 0);
-    ledger_evict(ledger, T + DAY + H, 1000);
+    cr_expect_eq(ledger_evict(ledger, T + DAY - S, 1000, take, NULL), 0);
+    ledger_evict(ledger, T + DAY + H, 1000, take, NULL);
     cr_expect_eq(ledger_counts(ledger).records, 1);
-    ledger_evict(ledger, T + 7 * DAY, 1000);
+    ledger_evict(ledger, T + 7 * DAY, 1000, take, NULL);
     cr_expect_eq(ledger_counts(ledger).records, 1);
-    ledger_evict(ledger, T + 7 * DAY + H, 1000);
+    ledger_evict(ledger, T + 7 * DAY + H, 1000, take, NULL);
     cr_expect_eq(ledger_counts(ledger).records, 0);
     cr_expect_eq(held[0][MEASURE_offered], 1); /* what was sent stays */
+}
+
+Test(ledger, takes_back_what_a_forgotten_record_still_is_now)
+{
+    put(1, given(EVENT_OFFERED, T));
+    put(2, with(given(EVENT_ANSWERED, T), DIMENSION_agent, ANNE));
+    put(3, given(EVENT_OFFERED, T + 3 * DAY));
+    flush();
+    cr_expect_eq(present[0][MEASURE_waiting], 2);
+    cr_expect_eq(present[0][MEASURE_in_progress], 1);
+    ledger_evict(ledger, T + 7 * DAY + H, 1000, take, NULL);
+    cr_expect_eq(present[0][MEASURE_waiting], 1);
+    cr_expect_eq(present[0][MEASURE_in_progress], 0);
+    cr_expect(ledger_retire_oldest(ledger, 1, false, take, NULL));
+    for (uint32_t id = 0; id < TALLY_IDS; id++)
+        cr_expect_eq(present[0][id], 0, "id %u", id);
+    cr_expect_eq(held[0][MEASURE_offered], 2, "what was sent stays");
+}
+
+Test(ledger, takes_back_what_was_told_under_the_settings_and_the_roster_of_then)
+{
+    given_roster(T - H, ANNE, true, NORTH, 0);
+    put(1, with(given(EVENT_ANSWERED, T), DIMENSION_agent, ANNE));
+    flush();
+    given_roster(T - MIN, ANNE, true, SOUTH, 0); /* nobody has looked for whom that concerns */
+    struct epoch epoch = {.settings = settings, .scopes = 1};
+    ledger_set_epoch(ledger, &epoch);
+    ledger_evict(ledger, T + 8 * DAY, 1000, take, NULL);
+    cr_expect_eq(present[0][MEASURE_in_progress], 0);
+    cr_expect_eq(present[1][MEASURE_in_progress], 0);
 }
 
 Test(ledger, a_later_fact_defers_the_eviction)
@@ -189,11 +220,11 @@ Test(ledger, a_later_fact_defers_the_eviction)
     put(1, given(EVENT_OFFERED, T));
     put(1, given(EVENT_ENDED, T + 6 * DAY));
     flush();
-    ledger_evict(ledger, T + 8 * DAY, 1000);
+    ledger_evict(ledger, T + 8 * DAY, 1000, take, NULL);
     cr_expect_eq(ledger_counts(ledger).records, 1);
     cr_expect_eq(put(1, given(EVENT_HELD, T)), LEDGER_APPLIED);
     flush();
-    ledger_evict(ledger, T + 14 * DAY, 1000);
+    ledger_evict(ledger, T + 14 * DAY, 1000, take, NULL);
     cr_expect_eq(ledger_counts(ledger).records, 0);
 }
 
@@ -201,11 +232,11 @@ Test(ledger, a_record_younger_than_the_sweep_is_evicted_too)
 {
     put(1, given(EVENT_OFFERED, T));
     flush();
-    ledger_evict(ledger, T + 30 * DAY, 1000);
+    ledger_evict(ledger, T + 30 * DAY, 1000, take, NULL);
     put(2, given(EVENT_OFFERED, T + 24 * DAY)); /* late, and within its retention */
     flush();
     for (int64_t at = T + 30 * DAY; at < T + 33 * DAY; at += H)
-        ledger_evict(ledger, at, 1000);
+        ledger_evict(ledger, at, 1000, take, NULL);
     cr_expect_eq(ledger_counts(ledger).records, 0);
 }
 
@@ -216,7 +247,7 @@ Test(ledger, is_full_at_its_bound_and_takes_known_interactions_still)
     cr_expect_eq(put(100, given(EVENT_OFFERED, T)), LEDGER_FULL);
     cr_expect_eq(put(7, given(EVENT_ENDED, T)), LEDGER_APPLIED);
     flush();
-    cr_expect(ledger_retire_oldest(ledger, 1, false));
+    cr_expect(ledger_retire_oldest(ledger, 1, false, take, NULL));
     cr_expect_eq(ledger_counts(ledger).retired, 1);
     cr_expect_eq(put(100, given(EVENT_OFFERED, T)), LEDGER_APPLIED);
     flush();
