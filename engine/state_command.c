@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "esteem/book.h"
 #include "esteem/command.h"
 #include "esteem/err.h"
 #include "esteem/intern.h"
@@ -20,8 +21,8 @@ static const char help[] =
     "\n"
     "  inspect  the checkpoints in a state folder, and what is in the newest\n"
     "  verify   reads every byte and item of all of them; exit 1 when one is not whole\n"
-    "  export   a checkpoint as JSON Lines: partitions, interactions with their facts, panes and calendar windows. Where it was made of\n"
-    "           increments, a later line stands for an earlier one of the same name, and a line with \"gone\" takes it out.\n"
+    "  export   a checkpoint as JSON Lines: partitions, interactions with their facts, how much is kept of customers and agents, panes and\n"
+    "           calendar windows. Where it was made of increments, a later line stands for an earlier one of the same name, and a line with \"gone\" takes it out.\n"
     "\n"
     "  --epoch N  that checkpoint instead of the newest\n";
 
@@ -228,6 +229,34 @@ static bool read_cell(struct reading *reading, struct slice_item *item)
     return true;
 }
 
+/* A page of a book: of customers no more is shown than how many entries there are, their hashes are nobody's business. */
+static bool read_page(struct reading *reading, struct slice_item *item)
+{
+    static const char *const books[BOOK_COUNT] = {"visits", "states", "segments"};
+    struct book_saved saved;
+    struct book_entry entry;
+    struct dims dims;
+    uint32_t entries = 0;
+    if (!book_saved_read(item, &saved) || saved.book >= BOOK_COUNT || saved.tenant > reading->strings.count ||
+        (saved.book != BOOK_VISITS && saved.who > reading->strings.count))
+        return false;
+    while (book_saved_entry(&saved, &entry, &dims))
+        entries++;
+    if (reading->out && !saved.rest.bad) {
+        fprintf(reading->out, "{\"book\":\"%s\",\"tenant\":", books[saved.book]);
+        put_text(reading->out, intern_text(&reading->strings, saved.tenant));
+        if (saved.book != BOOK_VISITS) {
+            fputs(",\"agent\":", reading->out);
+            put_text(reading->out, intern_text(&reading->strings, (uint32_t)saved.who));
+        }
+        if (item->kind == SLICE_BOOK_GONE)
+            fputs(",\"gone\":true}\n", reading->out);
+        else
+            fprintf(reading->out, ",\"entries\":%" PRIu32 "}\n", entries);
+    }
+    return !saved.rest.bad;
+}
+
 static bool read_input(struct reading *reading, struct slice_item *item)
 {
     uint32_t length;
@@ -266,6 +295,7 @@ static int each_item(void *context, struct slice_item *item)
     case SLICE_RECORD_GONE: good = read_gone(reading, item); break;
     case SLICE_PANE: case SLICE_PANE_GONE: good = read_pane(reading, item); break;
     case SLICE_CELL: case SLICE_CELL_GONE: good = read_cell(reading, item); break;
+    case SLICE_BOOK_PAGE: case SLICE_BOOK_GONE: good = read_page(reading, item); break;
     default: break;
     }
     return good ? 0 : err_set(ERR_DATA, "an item of kind %d is not well-formed", (int)item->kind);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """esteem_ref: a second implementation of `esteem compute`, from SEMANTICS alone.
 
-    python3 esteem_ref.py --config FILE [--at TIME] [--so-far] [--refusals FILE] FILE...
+    python3 esteem_ref.py --config FILE [--at TIME] [--refusals FILE] FILE...
 
 Readings chosen where SEMANTICS leaves room:
  1. Lines are cut at \\n alone; a \\r is JSON white space, a line of only white space is `not_json`.
@@ -50,11 +50,6 @@ from ref_measures import Contributions
 from ref_metrics import across, changes, goals, metrics
 from ref_windows import Windows
 
-# --so-far: one table, to be dropped later.
-LATER_MEASURES = set()
-LATER_METRICS = set()
-
-
 def employee(name):
     return name.startswith(("esat", "enps", "employee_")) and name != "employee_survey_sent"
 
@@ -100,7 +95,7 @@ def read_files(paths, cfg, refusals=None):
     return events, counts
 
 
-def rows(events, cfg, at=None, so_far=False):
+def rows(events, cfg, at=None):
     """The rows, in order, as objects."""
     contributions = Contributions(events, cfg)
     win = Windows(cfg, contributions, at)
@@ -123,8 +118,6 @@ def rows(events, cfg, at=None, so_far=False):
                 m.get("employee_survey_answered", 0) < cfg.min_employees
             if hidden:
                 m = {k: v for k, v in m.items() if not employee(k)}
-            if so_far:
-                m = {k: v for k, v in m.items() if k not in LATER_MEASURES}
             if any(k != "eligible_agents" for k in m):
                 done[key] = (m, figures(m, c.hist))
         across(done, cfg, label if family == "calendar" else "", win.zone)
@@ -141,8 +134,6 @@ def rows(events, cfg, at=None, so_far=False):
             c = cells[key]
             out = {}
             for name in sorted(mets):
-                if so_far and name in LATER_METRICS:
-                    continue
                 x = {k: number(v) for k, v in mets[name].items()}
                 if x["n"] < cfg.min_n and not x.pop("exact", False):
                     x["small"] = True
@@ -165,7 +156,6 @@ def main(argv=None):
     p = argparse.ArgumentParser(prog="esteem_ref")
     p.add_argument("--config", required=True)
     p.add_argument("--at")
-    p.add_argument("--so-far", action="store_true")
     p.add_argument("--refusals")
     p.add_argument("files", nargs="+", metavar="FILE")
     a = p.parse_args(argv)
@@ -182,7 +172,7 @@ def main(argv=None):
         refusals.close()
     write = sys.stdout.write
     text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-    for row in rows(events, cfg, at, a.so_far):
+    for row in rows(events, cfg, at):
         write(text(row) + "\n")
     print(" ".join("%s=%d" % x for x in counts.items()), file=sys.stderr)
     return 0

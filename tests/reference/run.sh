@@ -66,7 +66,7 @@ one() {
     python3 "$tools/random_feed.py" --seed "$seed" --events "$events" | grep -avF '{"a":[1,2,]}' >feed.jsonl
     {
         "$esteem" compute --config config.yaml --at "$at" --refused refused-ours feed.jsonl >rows.jsonl 2>summary &&
-            python3 "$tools/esteem_ref.py" --so-far --config config.yaml --at "$at" --refusals refused-theirs feed.jsonl \
+            python3 "$tools/esteem_ref.py" --config config.yaml --at "$at" --refusals refused-theirs feed.jsonl \
                 >theirs.jsonl 2>theirs-summary &&
             python3 "$tools/compare.py" --n rows.jsonl theirs.jsonl
     } >differences 2>&1

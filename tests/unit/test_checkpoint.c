@@ -838,33 +838,49 @@ Test(checkpoint, scopes_and_windows_may_change_at_a_restart)
     store_close(&store);
 }
 
-/* ---- a format of the past ---- */
+/* ---- formats of the past ---- */
 
-#define OLD_FEED OLD_SEED, 300
-
-/* Made by this test program with ESTEEM_MAKE_STATE=FOLDER, once a version of the format; newer versions read it for good. */
-Test(checkpoint, a_folder_of_the_first_version_is_read)
+/* Each folder was made by this test program with ESTEEM_MAKE_STATE=FOLDER, by the engine of its time; newer ones read it for good. The first
+ * version knew contacts and surveys; the second has books of customers and agents, agents' keys, what is now, and the file's rosters. */
+static void read_past(const char *version, uint64_t seed, int contacts, bool first_version)
 {
-    const char *make = getenv("ESTEEM_MAKE_STATE");
     struct engine engine = {0};
-    make_feed_of(OLD_FEED, true);
+    char command[160];
+    make_feed_of(seed, contacts, first_version);
     struct picture want = undisturbed(SETTINGS);
     store_init(&store);
-    if (make) {
-        engine_start(&engine, SETTINGS, 2, 1, make, 3);
-        engine_steps(&engine, 45);
-        engine_kill(&engine);
-    }
-    char command[160];
-    snprintf(command, sizeof command, "cp tests/state/1/* %s/", folder);
+    snprintf(command, sizeof command, "cp tests/state/%s/* %s/", version, folder);
     cr_assert_eq(system(command), 0, "run from the project's top level");
     cr_expect_gt(engine_start(&engine, SETTINGS, 2, 1, folder, 4), 0, "%s", err_text());
     engine_finish(&engine);
     struct picture got = picture_of(&store);
-    expect_equal(&want, &got, "first version");
+    expect_equal(&want, &got, version);
     picture_free(&want);
     picture_free(&got);
     store_close(&store);
+}
+
+Test(checkpoint, a_folder_of_the_first_version_is_read)
+{
+    read_past("1", OLD_SEED, 300, true);
+}
+
+enum { SECOND_SEED = 32 };
+
+Test(checkpoint, a_folder_of_the_second_version_is_read)
+{
+    const char *make = getenv("ESTEEM_MAKE_STATE");
+    if (make) {
+        struct engine engine = {0};
+        make_feed(SECOND_SEED, 300);
+        store_init(&store);
+        engine_start(&engine, SETTINGS, 2, 1, make, 3);
+        engine_steps(&engine, 45);
+        engine_kill(&engine);
+        store_close(&store);
+        drop_feed();
+    }
+    read_past("2", SECOND_SEED, 300, false);
 }
 
 /* ---- kill -9 at every named step; the names are known to builds with ESTEEM_DEBUG ---- */
