@@ -202,7 +202,8 @@ static bool goal_figure(struct reader *reader, const struct member *member, stru
     if (goal->metric < 0 && goal->measure < 0)
         return false;
     if (goal->measure >= 0 && measure_families[goal->measure] == 0) {
-        reader_fault(reader, node_line(measure), "goals.measure", "%s is in no window's row; take one of `esteem schema metrics`", measure_names[goal->measure]);
+        reader_fault(reader, node_line(measure), "goals.measure", "%s is in no window's row; take one of `esteem schema metrics`",
+                     measure_names[goal->measure]);
         return false;
     }
     if (goal->measure >= 0 && measure_is_employee((enum measure)goal->measure)) {
