@@ -225,11 +225,13 @@ static void tell_where(const struct telling *telling)
     begin(telling, "when");
     event_time_format(telling->key.start_ms, start);
     event_time_format(telling->end_ms, end);
-    fprintf(telling->out, "from %s until before %s; ", start, end);
-    if (telling->key.rank >= CALENDAR_COUNT)
-        fputs("a rolling window: it moves on", telling->out);
+    const char *state = telling->key.rank >= CALENDAR_COUNT ? "a rolling window: it moves on"
+                        : final                             ? "final (late events may still correct it)"
+                                                            : "not final: it still changes";
+    if (strcmp(telling->key.window, "now") == 0)
+        fprintf(telling->out, "at %s; gauges of the present, no window", end);
     else
-        fputs(final ? "final (late events may still correct it)" : "not final: it still changes", telling->out);
+        fprintf(telling->out, "from %s until before %s; %s", start, end, state);
     if (partial)
         fputs("; partial: its newest moments are still being filled", telling->out);
     if (is_true(telling->row, "inexact"))

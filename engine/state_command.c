@@ -22,7 +22,8 @@ static const char help[] =
     "  inspect  the checkpoints in a state folder, and what is in the newest\n"
     "  verify   reads every byte and item of all of them; exit 1 when one is not whole\n"
     "  export   a checkpoint as JSON Lines: partitions, interactions with their facts, how much is kept of customers and agents, panes and\n"
-    "           calendar windows. Where it was made of increments, a later line stands for an earlier one of the same name, and a line with \"gone\" takes it out.\n"
+    "           calendar windows. Where it was made of increments, a later line stands for an earlier one of\n"
+    "           the same name, and a line with \"gone\" takes it out.\n"
     "\n"
     "  --epoch N  that checkpoint instead of the newest\n";
 

@@ -89,4 +89,8 @@ cd "$OLDPWD/.." || exit 1
 employees="employees speak from five on, and in days"
 holds "employees' figures that may leave" 0 "esat_n: 5" "$esteem" explain 'acme|team=five|day' esat_n --row "$employees/expected.jsonl"
 holds "employees' figures that may not" 0 "esat_n: withheld" "$esteem" explain 'acme|team=four|day' esat_n --row "$employees/expected.jsonl"
+now='{"v":1,"tenant":"acme","scope":{},"window":"now","start":"2026-11-22T14:00:00Z","end":"2026-11-22T14:00:00Z","revision":0'
+now+=',"final":false,"partial":false,"config":"5f1c9a02","measures":{"waiting":3},"metrics":{}}'
+holds "what is now, at its instant" 0 "at 2026-11-22T14:00:00Z; gauges of the present" \
+    "$esteem" explain 'esteem:v1:{acme}:all:now' waiting --row - <<<"$now"
 holds "nobody at that socket" 1 "Redis at $work/none" "$esteem" explain 'esteem:v1:{acme}:all:day' csat --socket "$work/none"

@@ -332,7 +332,8 @@ static void row_head_fields(struct page *page)
     for (int i = 0; i < CALENDAR_COUNT; i++)
         fprintf(page->out, "%s\"%s\"", i ? ", " : "", calendar_names[i]);
     fputs("]}, {\"type\": \"string\", \"pattern\": \"^[0-9]+(ms|s|m|h|d)$\"}, {\"const\": \"now\"}]}", page->out);
-    told(page, "start", "the first instant; of `now`, the instant, and so is `end`", "'type': 'string', 'format': 'date-time', 'pattern': '^" TIME_PATTERN "'");
+    told(page, "start", "the first instant; of `now`, the instant, and so is `end`",
+         "'type': 'string', 'format': 'date-time', 'pattern': '^" TIME_PATTERN "'");
     told(page, "end", "the first instant after it", "'type': 'string', 'format': 'date-time', 'pattern': '^" TIME_PATTERN "'");
     told(page, "revision", "0: not final; 1: the first final row; one more each time its figures change",
          "'type': 'integer', 'minimum': 0");

@@ -73,8 +73,8 @@ static void draw_now(struct demo_view *view)
 {
     redisReply *reply = redisCommand(view->redis, "HMGET esteem:v1:{acme}:all:now waiting longest_wait_ms in_progress in_wrap");
     if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 4 && reply->element[0]->type == REDIS_REPLY_STRING)
-        printf("\nnow: %s waiting, the first for %.0f s; %s in progress, %s in wrap\n", reply->element[0]->str, strtod(reply->element[1]->str, NULL) / 1000,
-               reply->element[2]->str, reply->element[3]->str);
+        printf("\nnow: %s waiting, the first for %.0f s; %s in progress, %s in wrap\n", reply->element[0]->str,
+               strtod(reply->element[1]->str, NULL) / 1000, reply->element[2]->str, reply->element[3]->str);
     if (reply)
         freeReplyObject(reply);
 }

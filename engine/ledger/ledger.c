@@ -515,7 +515,8 @@ static bool due(const struct ledger *ledger, const struct interaction *one, int6
 }
 
 /* Sweeps the lists that lie wholly beyond one retention. */
-static uint32_t sweep(struct ledger *ledger, int64_t *swept, int64_t retention_ms, int64_t watermark_ms, uint32_t most, ledger_emit *emit, void *context)
+static uint32_t sweep(struct ledger *ledger, int64_t *swept, int64_t retention_ms, int64_t watermark_ms, uint32_t most, ledger_emit *emit,
+                      void *context)
 {
     if (watermark_ms <= retention_ms)
         return 0;

@@ -53,7 +53,8 @@ static void emit_before(struct shifts *shifts, uint32_t tenant, const struct boo
 /* The state becomes its agent's latest (sign 1), or is no longer that. An agent in wrap or offline is no gauge: in_wrap counts contacts. */
 static void emit_now(struct shifts *shifts, uint32_t tenant, const struct book_entry *entry, int sign)
 {
-    static const enum measure gauges[] = {[STATE_READY] = MEASURE_agents_ready, [STATE_BUSY] = MEASURE_agents_busy, [STATE_AWAY] = MEASURE_agents_away};
+    static const enum measure gauges[] = {
+        [STATE_READY] = MEASURE_agents_ready, [STATE_BUSY] = MEASURE_agents_busy, [STATE_AWAY] = MEASURE_agents_away};
     if (entry->flags > STATE_AWAY || entry->flags == STATE_WRAP)
         return;
     struct tally_run run;

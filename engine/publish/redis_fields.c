@@ -1,6 +1,7 @@
 /* redis_fields: what a row and the catalogue look like as hashes. A row's fields are its head (start, end, revision, final,
  * partial, config), `row` (its JSON), and for each metric that is present its value, `_n`, `_low` and `_high`, `_moe`, `_band`, and
- * `_small` where it is small; of a row of what is now, all its gauges instead. A figure that the configuration asks for has its value, `_n` and `_small`, true or false; a goal `_met` as well. */
+ * `_small` where it is small; of a row of what is now, all its gauges instead. A figure that the configuration asks for has its value, `_n`
+ * and `_small`, true or false; a goal `_met` as well. */
 #include <stdio.h>
 #include <string.h>
 

@@ -117,7 +117,8 @@ void shard_emit(void *context, uint32_t tenant, uint32_t scopes, const struct bl
 void shard_add(struct shard *shard, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, bool spans, const uint8_t *runs,
                uint32_t length);
 /* What is now (now.h), likewise; anchor_ms says which block it goes to. */
-void shard_add_now(struct shard *shard, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, const uint8_t *runs, uint32_t length);
+void shard_add_now(struct shard *shard, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, const uint8_t *runs,
+                   uint32_t length);
 /* Derives what is touched; notes go to who owns them. */
 void shard_derive(struct shard *shard);
 

@@ -76,7 +76,8 @@ void relay_init(struct shard *shard)
     relay->slot = slots_new(TUPLES_FIRST);
     relay->visits = (struct visits){history(shard, config->limit_visits, false, 0, BOOK_VISITS), config->fcr_window_ms, emit_fcr, shard};
     relay->shifts = (struct shifts){history(shard, config->limit_shifts, true, PAGE_MS, BOOK_STATES),
-                                    history(shard, config->limit_shifts, true, PAGE_MS, BOOK_SEGMENTS), emit_span, emit_now, scopes_of, scopes_with, shard};
+                                    history(shard, config->limit_shifts, true, PAGE_MS, BOOK_SEGMENTS), emit_span, emit_now, scopes_of, scopes_with,
+                                    shard};
 }
 
 void relay_close(struct relay *relay)

@@ -326,7 +326,8 @@ void shard_add(struct shard *shard, uint32_t tenant, uint32_t scopes, const stru
         shard_post_batches(shard, false, 0);
 }
 
-void shard_add_now(struct shard *shard, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, const uint8_t *runs, uint32_t length)
+void shard_add_now(struct shard *shard, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, const uint8_t *runs,
+                   uint32_t length)
 {
     if (shard->setup.batch) /* whole files have no present */
         return;

@@ -25,7 +25,8 @@
 #include "esteem/window.h"
 
 #define NONE UINT32_MAX
-enum { WINDOW_BASELINE = CALENDAR_COUNT, WINDOW_NOW, WINDOWS }; /* of a cell: the baseline's period, a block of now.h: in no bucket, in no row of their own */
+/* Of a cell: the baseline's period, a block of now.h; in no bucket, in no row of their own. */
+enum { WINDOW_BASELINE = CALENDAR_COUNT, WINDOW_NOW, WINDOWS };
 enum { OUTLETS_ALL = OUTLET_MAX + 1 }; /* behind those of the setup one that judges goals: alerts.c */
 enum { QUEUE_NOW = CONFIG_ROLLING_MAX + CALENDAR_COUNT, QUEUE_URGENT, QUEUES };
 

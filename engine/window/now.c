@@ -5,11 +5,15 @@
  * says nothing: so feeds without `wrapped` fill no memory. (A clock that was ahead and is set back makes it forget too much, for that
  * long; a second counts for 0 at least.)
  *
+ * Bounded: a key has a block for each 17 minutes since which anyone waits, until retention.interaction forgets them, and for those of
+ * now.wrap_most.
+ *
  * A row is due when a gauge changes, each second while anyone waits, twice a minute while anyone is in wrap, and every few minutes
  * otherwise, so that its key in Redis lives on while it says something, and not much longer than the engine. */
 #include "fold_parts.h"
 
-enum { SWEEP_MS = 30000, SWEEP_KEYS = 4096 /* a step */, RETELL_MS = 300000 };
+enum { SWEEP_MS = 30000, SWEEP_KEYS = 4096 /* a step */,
+       RETELL_MS = 180000 /* a third of what a key in Redis lives, which is renewed at half of that */ };
 
 /* ---- blocks ---- */
 

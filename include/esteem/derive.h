@@ -37,8 +37,8 @@ static inline bool derive_lacks(const struct derive_settings *settings)
     return settings->lacks[0] | settings->lacks[1] | settings->lacks[2] | settings->lacks[3];
 }
 
-/* What one interaction contributes, each under one tuple of dimensions at one instant: blocks of integers, and what it is now (now.h); and notes, for what can only
- * be told when other interactions are known too (visit.h, shift.h): `bytes` then hold a struct note. */
+/* What one interaction contributes, each under one tuple of dimensions at one instant: blocks of integers, and what it is now (now.h); and notes,
+ * for what can only be told when other interactions are known too (visit.h, shift.h): `bytes` then hold a struct note. */
 enum block_kind { BLOCK_FIGURES, BLOCK_NOW, BLOCK_VISIT, BLOCK_STATE, BLOCK_ENGAGED };
 static inline bool block_is_note(enum block_kind kind)
 {

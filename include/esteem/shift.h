@@ -29,8 +29,8 @@ struct shifts {
 };
 
 void shift_state(struct shifts *shifts, int sign, uint32_t tenant, uint32_t agent, const struct book_entry *entry, const struct dims *dims);
+void shift_segment(struct shifts *shifts, int sign, uint32_t tenant, uint32_t agent, const struct book_entry *entry, const struct dims *dims);
 /* Emits what every agent is now: after a restart from a state whose writer did not. */
 void shift_tell_now(struct shifts *shifts);
-void shift_segment(struct shifts *shifts, int sign, uint32_t tenant, uint32_t agent, const struct book_entry *entry, const struct dims *dims);
 
 #endif

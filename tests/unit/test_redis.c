@@ -243,6 +243,42 @@ Test(redis, does_not_write_a_calendar_row_that_is_neither_running_nor_last)
     cr_expect_eq(redis_counts(&sink).rows, 0);
 }
 
+static void reload(const char *yaml);
+
+static struct row *now_row(int64_t waiting)
+{
+    struct row *row = row_of("acme", "billing", 0, 0), head = *row;
+    struct tally_run run;
+    tally_run_begin(&run);
+    tally_run_put(&run, MEASURE_waiting, waiting);
+    tally_run_put(&run, MEASURE_longest_wait_ms, waiting * 1000);
+    tally_run_end(&run);
+    head.rolling = false;
+    head.now = head.running = true;
+    head.window_name = "now";
+    head.start_ms = head.end_ms;
+    struct row *now = row_new(&head, run.bytes, run.length);
+    row_free(row);
+    return now;
+}
+
+Test(redis, writes_what_is_now_with_all_its_gauges_and_a_short_time_to_live)
+{
+    reload("goals: [{name: most, metric: aht_ms, scope: [queue], window: hour, target: 5}]\n");
+    put_and_settle(now_row(3));
+#define NOW_KEY "esteem:v1:{acme}:queue=billing:now"
+    cr_expect_str_eq(ask("HMGET " NOW_KEY " waiting longest_wait_ms in_progress agents_away start end csat"),
+                     "3 3000 0 0 2026-11-22T14:00:00Z 2026-11-22T14:00:00Z (null)");
+    cr_expect(strstr(ask("HGET " NOW_KEY " row"), "\"measures\":{\"waiting\":3,\"longest_wait_ms\":3000},\"metrics\":{}}"));
+    cr_expect(atoll(ask("PTTL " NOW_KEY)) > 590000 && atoll(ask("PTTL " NOW_KEY)) <= 600000);
+    put_and_settle(now_row(0));
+    cr_expect_str_eq(ask("HMGET " NOW_KEY " waiting longest_wait_ms"), "0 0");
+    cr_expect(strstr(ask("HGET " NOW_KEY " row"), "\"measures\":{}"));
+    cr_expect_str_eq(ask("ZRANGE esteem:v1:{acme}:scopes 0 -1"), "queue=billing");
+    cr_expect_str_eq(ask("EXISTS esteem:v1:{acme}:goals"), "0");
+    cr_expect_eq(redis_counts(&sink).errors, 0);
+}
+
 Test(redis, takes_out_a_metric_that_lost_its_denominator)
 {
     put_and_settle(row_of("acme", "billing", 12, 40));
