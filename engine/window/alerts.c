@@ -57,7 +57,7 @@ static void enter(struct fold *fold, struct alert *alert, enum alert_state state
 {
     alert->state = (uint8_t)state;
     alert->at_ms = fold->now_ms;
-    alert->waits = state == ALERT_PENDING ? 0 : (uint8_t)((1u << fold->setup.outlets) - 1);
+    alert->waits = (uint8_t)(state == ALERT_PENDING ? 0u : (1u << fold->setup.outlets) - 1u);
 }
 
 /* Missed for long enough? */
@@ -262,5 +262,5 @@ void alert_restore(struct fold *fold, uint32_t k, const struct alert_saved *save
     alert->next = next;
     alert->goal = (int16_t)g;
     bool doubtful = alert->state >= ALERT_MISSED && written_ms - alert->at_ms < TOLD_AGAIN_MS;
-    alert->waits = doubtful ? (uint8_t)((1u << fold->setup.outlets) - 1) : 0;
+    alert->waits = (uint8_t)(doubtful ? (1u << fold->setup.outlets) - 1u : 0u);
 }
