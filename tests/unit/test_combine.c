@@ -139,7 +139,7 @@ Test(combine, agents_beyond_the_limit_are_one_in_the_key_that_they_are_in)
     struct key_registry *registry = key_registry_new(2);
     begin(1, "scopes: [[], [queue]]", registry);
     for (int i = 0; i < 5; i++) {
-        char agent[8];
+        char agent[16];
         (void)snprintf(agent, sizeof agent, "a%d", i);
         add_of_agent("billing", agent, MEASURE_uses, 7000);
     }
