@@ -521,18 +521,20 @@ static void contribute_legs(struct record *record)
 
 /* ---- what is now (now.h) ---- */
 
-/* It is one of these, and since when: NEVER where nobody asks. */
-static void now_is(const struct record *record, const struct dims *dims, enum measure gauge, bool on_hold, enum histogram since, int64_t since_ms)
+static void now_is(const struct record *record, const struct dims *dims, enum measure gauge, bool on_hold)
 {
     struct tally_run run;
     tally_run_begin(&run);
     tally_run_put(&run, gauge, 1);
     PUT(&run, on_hold, on_hold);
     now_put(record->out, dims, 0, &run);
-    if (since_ms == NEVER)
-        return;
+}
+
+static void now_since(const struct record *record, const struct dims *dims, enum histogram of, int64_t since_ms)
+{
+    struct tally_run run;
     tally_run_begin(&run);
-    tally_run_put(&run, now_second(since, since_ms), 1);
+    tally_run_put(&run, now_second(of, since_ms), 1);
     now_put(record->out, dims, since_ms, &run);
 }
 
@@ -541,14 +543,16 @@ static void now_is(const struct record *record, const struct dims *dims, enum me
 static void contribute_now(const struct record *record)
 {
     const struct segment *last = record->segments ? &record->segment[record->segments - 1] : NULL;
-    if (!record->latest || record->completed)
+    if (!record->settings->now || !record->latest || record->completed)
         return;
-    if (last == NULL && record->offered_ms != NEVER && record->ended_ms == NEVER)
-        now_is(record, &record->entry, MEASURE_waiting, false, NOW_WAITING, record->offered_ms);
-    else if (last && last->end_ms == NEVER)
-        now_is(record, &last->dims, MEASURE_in_progress, record->on_hold, NOW_WAITING, NEVER);
-    else if (last && last->wrapped_ms == NEVER && record_count(record, EVENT_ENDED))
-        now_is(record, &last->dims, MEASURE_in_wrap, false, NOW_WRAP, record->ended_ms);
+    if (last == NULL && record->offered_ms != NEVER && record->ended_ms == NEVER) {
+        now_is(record, &record->entry, MEASURE_waiting, false);
+        now_since(record, &record->entry, NOW_WAITING, record->offered_ms);
+    } else if (last && last->end_ms == NEVER) {
+        now_is(record, &last->dims, MEASURE_in_progress, record->on_hold);
+    } else if (last && last->wrapped_ms == NEVER && record_count(record, EVENT_ENDED)) {
+        now_since(record, &last->dims, NOW_WRAP, record->ended_ms);
+    }
 }
 
 /* ---- one record, and all of them ---- */

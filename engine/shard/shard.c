@@ -35,6 +35,7 @@ static void adopt(struct shard *shard, const struct config *config)
     settings->retention_ms = config->retention_interaction_ms;
     settings->sl_threshold_ms = config->sl_threshold_ms;
     settings->short_abandon_ms = config->short_abandon_ms;
+    settings->now = !shard->setup.batch;
     settings->top_box = (int)config->top_box;
     settings->attribution = (enum attribution)config->attribution;
     settings->band_count = config->band_count;

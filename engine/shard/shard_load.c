@@ -273,6 +273,7 @@ static int load_epoch(struct shard_load *load, struct slice_item *item)
     uint64_t slot = slice_get(item);
     if (slot >= LEDGER_EPOCHS || !get_scopes(load, item, masks, &scopes) || !get_settings(load, item, &epoch.settings))
         return bad("an epoch");
+    epoch.settings.now = true;
     memcpy(epoch.settings.lacks, load->lacks, sizeof epoch.settings.lacks);
     for (int s = 0; s < load->shards; s++) {
         struct view *view = &load->view[s];

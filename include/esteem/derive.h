@@ -20,6 +20,7 @@ struct derive_settings {
     uint64_t lacks[4];    /* bit: a measure that the version which derived under these settings did not know; 0 but after an upgrade */
     int64_t retention_ms; /* facts further apart belong to separate records */
     int64_t sl_threshold_ms, short_abandon_ms;
+    bool now; /* it is asked what records are now: not of whole files */
     int top_box;
     enum attribution attribution;
     int band_count;

@@ -2,7 +2,8 @@
  * it so until the one that ends it, and lies in no window. Of those who wait and of those in wrap it counts as well since which second:
  * how many there are of each second, by blocks of as many seconds as a histogram has buckets, under the ids of the buckets.
  *
- *   block 0             the gauges themselves: MEASURE_waiting ... MEASURE_agents_away
+ *   block 0             the gauges themselves, MEASURE_waiting ... MEASURE_agents_away, without longest_wait_ms and in_wrap, which the
+ *                       seconds tell
  *   block at / 1024 s   of its seconds: waiting since then (NOW_WAITING), in wrap since then (NOW_WRAP)
  *
  * A contact offered at 14:00:07 is waiting 1 in block 0, and 1 in the second of 14:00:07; answered, both are taken back. Any thread. */

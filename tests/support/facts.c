@@ -6,7 +6,7 @@
 #include "support/figures.h"
 
 enum { FACTS_MAX = 256 };
-struct derive_settings settings = {.retention_ms = 7 * DAY, .sl_threshold_ms = 20 * S, .short_abandon_ms = 5 * S, .top_box = 4,
+struct derive_settings settings = {.retention_ms = 7 * DAY, .sl_threshold_ms = 20 * S, .short_abandon_ms = 5 * S, .now = true, .top_box = 4,
                                    .band_count = 3, .band_ms = {3 * MIN, 6 * MIN, 10 * MIN}};
 struct roster *roster;
 struct derivation derived;

@@ -102,7 +102,7 @@ sleep 2.5
 check "which grows each second without an event" [ "$(redis hget 'esteem:v1:{acme}:queue=billing:now' longest_wait_ms)" -ge $((waited + 2000)) ]
 sleep 2 # a checkpoint has it
 check "the checkpoint is whole" sh -c "'$esteem' state verify '$dir/state' | grep -q whole"
-check "and names what is now" sh -c "'$esteem' state export '$dir/state' | grep '\"window\":\"now\"' | grep -q '\"in_wrap\":1'"
+check "and names what is now" sh -c "'$esteem' state export '$dir/state' | grep '\"window\":\"now\"' | grep -q '\"on_hold\":1'"
 kill -9 $run_pid
 wait $run_pid 2>/dev/null || true
 redis flushall >/dev/null
