@@ -243,7 +243,7 @@ static void plan_survey(struct demo_feed *feed, struct contact *contact, bool pl
     if (!chance(feed, 0.4))
         return;
     contact->story.at_ms += 2000 + exponential_ms(feed, 8);
-    double mood = share(feed) + (pleased ? 0.25 : -0.15) + (helped ? 0.15 : 0) - (contact->customer.brand ? 0.2 : 0);
+    double mood = share(feed) + (pleased ? 0.25 : -0.15) + (helped ? 0.3 : 0) - (contact->customer.brand ? 0.2 : 0);
     int csat = mood > 0.75 ? 5 : mood > 0.45 ? 4 : mood > 0.25 ? 3 : mood > 0.1 ? 2 : 1;
     int nps = (int)(mood * 9) + 2;
     nps = nps < 0 ? 0 : nps > 10 ? 10 : nps;
