@@ -162,7 +162,12 @@ int explain_change(const struct telling *telling, const char *name, enum metric 
 
 static enum metric compared_by(enum metric metric)
 {
-    return metric == METRIC_csat_gap ? METRIC_csat : metric == METRIC_nps_gap ? METRIC_nps : metric == METRIC_aht_gap_ms ? METRIC_aht_ms : METRIC_service_level;
+    switch (metric) {
+    case METRIC_csat_gap: return METRIC_csat;
+    case METRIC_nps_gap: return METRIC_nps;
+    case METRIC_aht_gap_ms: return METRIC_aht_ms;
+    default: return METRIC_service_level;
+    }
 }
 
 bool explain_wants_channels(const char *name)
@@ -216,8 +221,9 @@ static void tell_gap(const struct telling *telling, enum metric metric)
     const char *next = explain_begin(telling, "channels");
     if (count == 0) {
         bool all = strcmp(telling->key.scope, "all") == 0;
-        fprintf(telling->out, "not at hand; each is a row like this one with channel in its scope:%sredis-cli HGET 'esteem:v1:{%s}:channel=CHANNEL%s%s:%s' %s\n",
-                next, telling->key.tenant, all ? "" : ",", all ? "" : telling->key.scope, telling->key.window, info->name);
+        fprintf(telling->out, "not at hand; each is a row like this one with channel in its scope:%s", next);
+        fprintf(telling->out, "redis-cli HGET 'esteem:v1:{%s}:channel=CHANNEL%s%s:%s' %s\n", telling->key.tenant, all ? "" : ",",
+                all ? "" : telling->key.scope, telling->key.window, info->name);
         return;
     }
     find_ends(telling->channels, info->name, &most, &least);
@@ -252,8 +258,8 @@ static void tell_week(const struct telling *telling, const struct metric_value *
     if (!value->present || closed == 0 || value->value <= -100)
         return;
     explain_begin(telling, "compared");
-    fprintf(telling->out, "%" PRId64 " contacts closed now, %.0f in the same %s of the week before\n", closed, (double)closed / (1 + value->value / 100),
-            telling->key.window);
+    fprintf(telling->out, "%" PRId64 " contacts closed now, %.0f in the same %s of the week before\n", closed,
+            (double)closed / (1 + value->value / 100), telling->key.window);
 }
 
 void explain_across(const struct telling *telling, enum metric metric, const struct metric_value *value)

@@ -293,7 +293,8 @@ static bool plan_wait(struct demo_feed *feed, struct contact *contact)
     const struct customer *customer = &contact->customer;
     const char *channel = contact->queue == 2 && chance(feed, 0.5) ? "chat" : "voice";
     plan(feed, &contact->story, "interaction.offered",
-         ",\"queue\":\"%s\",\"channel\":\"%s\",\"customer\":\"u%llu\",\"brand\":\"%s\",\"language\":\"%s\",\"reason\":\"%s\"", queues[contact->queue], channel,
+         ",\"queue\":\"%s\",\"channel\":\"%s\",\"customer\":\"u%llu\""
+         ",\"brand\":\"%s\",\"language\":\"%s\",\"reason\":\"%s\"", queues[contact->queue], channel,
          (unsigned long long)customer->number, brands[customer->brand], languages[customer->language], reasons[customer->reason]);
     int64_t wait_ms = exponential_ms(feed, wait_mean_s[contact->queue]);
     if (wait_ms > 30000 && chance(feed, 0.4)) {
