@@ -18,7 +18,8 @@ static const char help[] =
     "       esteem explain [KEY] METRIC --row FILE [-c FILE]\n"
     "\n"
     "Tells where a figure comes from: what it means, its formula with the row's integers, from when to when, which settings\n"
-    "matter, what was left out and why, and where to look further. METRIC is a metric or a measure of `esteem schema metrics`.\n"
+    "matter, what was left out and why, and where to look further. METRIC is a metric or a measure of `esteem schema metrics`,\n"
+    "METRIC_change, or goal.NAME.\n"
     "\n"
     "KEY is a row's key in Redis, 'esteem:v1:{acme}:queue=billing:5m'; in a file also a topic's,\n"
     "'acme|queue=billing|hour|2026-11-22T14:00:00Z'. Of several rows in a file that fit, the newest is told.\n"
@@ -28,7 +29,9 @@ static const char help[] =
     "  --row FILE         rows as compute prints them; - is standard input\n"
     "\n"
     "Exit 0: told; 1: Redis does not answer, or there is no such row; 2: the command line, the configuration or the file is wrong.\n"
-    "Redis' user needs +hget.\n";
+    "Redis' user needs +hget, and +zrange for what compares channels.\n";
+
+enum { REDIS_KEY_MAX = 8192 };
 
 struct arguments {
     const char *config, *socket, *host, *rows, *key, *metric;
@@ -93,7 +96,69 @@ static redisContext *connect_redis(const struct arguments *arguments, const stru
     return NULL;
 }
 
-static int row_from_redis(const struct arguments *arguments, const struct config *config, jv *row)
+/* Whether it is `own` with a channel: channel=chat,queue=billing is queue=billing; channel=chat is all. */
+static bool is_channel_of(const char *scope, const char *own, size_t own_length)
+{
+    const char *at = strncmp(scope, "channel=", 8) == 0 ? scope : strstr(scope, ",channel=");
+    if (at == NULL)
+        return false;
+    size_t before = (size_t)(at - scope);
+    const char *rest = at + 1 + strcspn(at + 1, ",");
+    if (before == 0 && *rest)
+        rest++;
+    if (before == 0 && *rest == '\0')
+        return own_length == 3 && memcmp(own, "all", 3) == 0;
+    return own_length == before + strlen(rest) && memcmp(own, scope, before) == 0 && memcmp(own + before, rest, strlen(rest)) == 0;
+}
+
+/* Of calendar windows only those of the same start: a channel without contacts since has an older one. */
+static bool is_of_window(jv channel, jv row)
+{
+    char *start = row_text(row, "start"), *other = row_text(channel, "start");
+    char *window = row_text(row, "window");
+    bool same = (*window >= '0' && *window <= '9') || strcmp(start, other) == 0;
+    free(start);
+    free(other);
+    free(window);
+    return same;
+}
+
+static jv add_channel(jv channels, redisContext *redis, const char *key, jv row)
+{
+    redisReply *reply = asked(redis, 3, (const char *[]){"HGET", key, "row"});
+    if (reply && reply->type == REDIS_REPLY_STRING) {
+        jv channel = jv_parse_sized(reply->str, (int)reply->len);
+        if (jv_get_kind(channel) == JV_KIND_OBJECT && is_of_window(channel, row))
+            channels = jv_array_append(channels, channel);
+        else
+            jv_free(channel);
+    }
+    if (reply)
+        freeReplyObject(reply);
+    return channels;
+}
+
+/* The rows of the row's channels, by the names in esteem:v1:{TENANT}:scopes. Without the right to read those, none. */
+static jv channels_from_redis(redisContext *redis, const char *key, jv row)
+{
+    const char *tenant_end = strstr(key, "}:"), *own = tenant_end ? tenant_end + 2 : NULL, *own_end = own ? strchr(own, ':') : NULL;
+    jv channels = jv_array();
+    char name[REDIS_KEY_MAX];
+    if (own_end == NULL || snprintf(name, sizeof name, "%.*sscopes", (int)(own - key), key) >= (int)sizeof name)
+        return channels;
+    redisReply *scopes = asked(redis, 4, (const char *[]){"ZRANGE", name, "0", "-1"});
+    for (size_t i = 0; scopes && scopes->type == REDIS_REPLY_ARRAY && i < scopes->elements; i++) {
+        const char *scope = scopes->element[i]->str;
+        if (is_channel_of(scope, own, (size_t)(own_end - own)) &&
+            snprintf(name, sizeof name, "%.*s%s%s", (int)(own - key), key, scope, own_end) < (int)sizeof name)
+            channels = add_channel(channels, redis, name, row);
+    }
+    if (scopes)
+        freeReplyObject(scopes);
+    return channels;
+}
+
+static int row_from_redis(const struct arguments *arguments, const struct config *config, jv *row, jv *channels)
 {
     redisContext *redis = connect_redis(arguments, config);
     if (redis == NULL)
@@ -108,6 +173,8 @@ static int row_from_redis(const struct arguments *arguments, const struct config
         *row = jv_parse_sized(reply->str, (int)reply->len);
     if (reply)
         freeReplyObject(reply);
+    if (result == 0 && jv_get_kind(*row) == JV_KIND_OBJECT && explain_wants_channels(arguments->metric))
+        *channels = channels_from_redis(redis, arguments->key, *row);
     redisFree(redis);
     if (result == 0 && jv_get_kind(*row) != JV_KIND_OBJECT) {
         jv_free(*row);
@@ -181,6 +248,40 @@ static int row_from_file(const struct arguments *arguments, jv *row)
     return result;
 }
 
+/* Whether `channel` is `row` with a channel. */
+static bool is_channel_row(jv channel, jv row)
+{
+    static const char *const same[] = {"tenant", "window", "start", "end"};
+    jv scope = jv_object_get(jv_copy(channel), jv_string("scope")), own = jv_object_get(jv_copy(row), jv_string("scope"));
+    bool found = jv_get_kind(scope) == JV_KIND_OBJECT && jv_object_has(jv_copy(scope), jv_string("channel"));
+    if (found)
+        scope = jv_object_delete(scope, jv_string("channel"));
+    found = jv_equal(scope, own) && found;
+    for (size_t i = 0; found && i < sizeof same / sizeof *same; i++)
+        found = jv_equal(jv_object_get(jv_copy(channel), jv_string(same[i])), jv_object_get(jv_copy(row), jv_string(same[i])));
+    return found;
+}
+
+/* Reads the file once more; of standard input, none. */
+static int channels_from_file(const struct arguments *arguments, jv row, jv *channels)
+{
+    struct row_lines lines;
+    if (strcmp(arguments->rows, "-") == 0)
+        return 0;
+    int result = row_lines_open(&lines, arguments->rows);
+    *channels = jv_array();
+    while (result == 0 && (result = row_lines_next(&lines)) > 0) {
+        jv next;
+        result = row_lines_parse(&lines, &next);
+        if (result == 0 && is_channel_row(next, row))
+            *channels = jv_array_append(*channels, next);
+        else if (result == 0)
+            jv_free(next);
+    }
+    row_lines_close(&lines);
+    return result;
+}
+
 /* ---- the command ---- */
 
 static int read_arguments(int argc, char **argv, struct arguments *arguments)
@@ -229,12 +330,16 @@ int command_explain(int argc, char **argv)
         return code < 0 ? EXIT_DONE : code;
     if (arguments.config && config_load(arguments.config, stderr, &config) != 0)
         return EXIT_USAGE;
-    jv row;
-    int result = arguments.rows ? row_from_file(&arguments, &row) : row_from_redis(&arguments, config, &row);
+    jv row, channels = jv_null();
+    int result = arguments.rows ? row_from_file(&arguments, &row) : row_from_redis(&arguments, config, &row, &channels);
     if (result == 0) {
-        result = explain_row(row, arguments.metric, config, stdout);
+        if (arguments.rows && explain_wants_channels(arguments.metric))
+            result = channels_from_file(&arguments, row, &channels);
+        if (result == 0)
+            result = explain_row(row, channels, arguments.metric, config, stdout);
         jv_free(row);
     }
+    jv_free(channels);
     if (config)
         config_free(config);
     return exit_code(result);

@@ -13,24 +13,13 @@
 #include "esteem/err.h"
 #include "esteem/formula.h"
 #include "esteem/row.h"
-#include "row_lines.h"
+#include "explain_parts.h"
 
 enum { TOLD_MEASURES = 16 };
 
-struct telling {
-    FILE *out;
-    jv row;
-    struct row_key key;
-    int64_t end_ms;
-    const struct config *config; /* the settings given, else the defaults */
-    bool given;
-    struct row_view *view; /* the row's integers, worked out under `config` */
-    bool withheld_all;     /* the privacy rule keeps employees' figures out of this row */
-};
-
 /* ---- reading the row back ---- */
 
-static jv member(jv object, const char *name)
+jv explain_member(jv object, const char *name)
 {
     if (jv_get_kind(object) != JV_KIND_OBJECT)
         return jv_null();
@@ -42,23 +31,23 @@ static jv member(jv object, const char *name)
 }
 
 /* `fallback` when there is no such number. */
-static double number(jv object, const char *name, double fallback)
+double explain_number(jv object, const char *name, double fallback)
 {
-    jv value = member(object, name);
+    jv value = explain_member(object, name);
     double found = jv_get_kind(value) == JV_KIND_NUMBER ? jv_number_value(value) : fallback;
     jv_free(value);
     return found;
 }
 
 /* The nearest of int64 that a double has; what is beyond stays at the end. */
-static int64_t integer(jv object, const char *name)
+int64_t explain_integer(jv object, const char *name)
 {
-    return (int64_t)fmax(fmin(number(object, name, 0), 0x1p62), -0x1p62);
+    return (int64_t)fmax(fmin(explain_number(object, name, 0), 0x1p62), -0x1p62);
 }
 
-static bool is_true(jv object, const char *name)
+bool explain_is_true(jv object, const char *name)
 {
-    jv value = member(object, name);
+    jv value = explain_member(object, name);
     bool found = jv_get_kind(value) == JV_KIND_TRUE;
     jv_free(value);
     return found;
@@ -66,18 +55,18 @@ static bool is_true(jv object, const char *name)
 
 static void read_measures(struct row_view *view, jv row)
 {
-    jv measures = member(row, "measures");
+    jv measures = explain_member(row, "measures");
     for (int i = 0; i < MEASURE_COUNT; i++)
-        view->measure[i] = integer(measures, measure_names[i]);
+        view->measure[i] = explain_integer(measures, measure_names[i]);
     jv_free(measures);
 }
 
 /* Buckets are named by their lower bound. */
 static void read_histograms(struct row_view *view, jv row)
 {
-    jv histograms = member(row, "histograms");
+    jv histograms = explain_member(row, "histograms");
     for (int h = 0; h < HISTOGRAM_COUNT; h++) {
-        jv buckets = member(histograms, histogram_names[h]);
+        jv buckets = explain_member(histograms, histogram_names[h]);
         if (jv_get_kind(buckets) == JV_KIND_OBJECT)
             for (int i = jv_object_iter(buckets); jv_object_iter_valid(buckets, i); i = jv_object_iter_next(buckets, i)) {
                 jv low = jv_object_iter_key(buckets, i), count = jv_object_iter_value(buckets, i);
@@ -130,21 +119,31 @@ static void telling_close(struct telling *telling)
     free(telling->view);
 }
 
+/* To be freed; "" when there is none. */
+static char *text_of_metric(const struct telling *telling, const char *metric, const char *name)
+{
+    jv metrics = explain_member(telling->row, "metrics"), own = explain_member(metrics, metric);
+    char *text = jv_get_kind(own) == JV_KIND_OBJECT ? row_text(own, name) : strdup("");
+    jv_free(own);
+    jv_free(metrics);
+    return text;
+}
+
 /* The metric as the row has it. */
 static struct metric_value value_in_row(const struct telling *telling, enum metric metric)
 {
     struct metric_value value = {0};
-    jv metrics = member(telling->row, "metrics"), own = member(metrics, metric_infos[metric].name);
+    jv metrics = explain_member(telling->row, "metrics"), own = explain_member(metrics, metric_infos[metric].name);
     if (jv_get_kind(own) == JV_KIND_OBJECT) {
-        value.value = number(own, "value", NAN);
+        value.value = explain_number(own, "value", NAN);
         value.present = !isnan(value.value);
-        value.n = integer(own, "n");
-        value.low = number(own, "low", NAN);
-        value.high = number(own, "high", NAN);
-        value.moe = number(own, "moe", NAN);
+        value.n = explain_integer(own, "n");
+        value.low = explain_number(own, "low", NAN);
+        value.high = explain_number(own, "high", NAN);
+        value.moe = explain_number(own, "moe", NAN);
         value.interval = !isnan(value.low) && !isnan(value.high);
         value.margin = !isnan(value.moe);
-        value.small = is_true(own, "small");
+        value.small = explain_is_true(own, "small");
     }
     jv_free(own);
     jv_free(metrics);
@@ -153,7 +152,7 @@ static struct metric_value value_in_row(const struct telling *telling, enum metr
 
 /* ---- words ---- */
 
-static const char *begin(const struct telling *telling, const char *what)
+const char *explain_begin(const struct telling *telling, const char *what)
 {
     fprintf(telling->out, "  %-10s", what);
     return "\n            ";
@@ -198,7 +197,7 @@ static const char *unit_words(const char *unit)
     return "";
 }
 
-static void put_figure(double value, const char *unit, FILE *out)
+void explain_put_figure(double value, const char *unit, FILE *out)
 {
     put_rounded(value, 2, out);
     fputs(unit_words(unit), out);
@@ -219,10 +218,10 @@ static void put_local(const struct telling *telling, const struct calendar *cale
 static void tell_where(const struct telling *telling)
 {
     char start[TIME_TEXT_MAX], end[TIME_TEXT_MAX];
-    bool final = is_true(telling->row, "final"), partial = is_true(telling->row, "partial");
-    const char *next = begin(telling, "where");
+    bool final = explain_is_true(telling->row, "final"), partial = explain_is_true(telling->row, "partial");
+    const char *next = explain_begin(telling, "where");
     fprintf(telling->out, "%s, %s, window %s\n", telling->key.tenant, telling->key.scope, telling->key.window);
-    begin(telling, "when");
+    explain_begin(telling, "when");
     event_time_format(telling->key.start_ms, start);
     event_time_format(telling->end_ms, end);
     const char *state = telling->key.rank >= CALENDAR_COUNT ? "a rolling window: it moves on"
@@ -234,7 +233,7 @@ static void tell_where(const struct telling *telling)
         fprintf(telling->out, "from %s until before %s; %s", start, end, state);
     if (partial)
         fputs("; partial: its newest moments are still being filled", telling->out);
-    if (is_true(telling->row, "inexact"))
+    if (explain_is_true(telling->row, "inexact"))
         fputs("; inexact: interactions had to be retired that it may need", telling->out);
     struct calendar *calendar;
     const char *zone = config_timezone(telling->config, telling->key.tenant);
@@ -275,33 +274,34 @@ static void tell_formula(const struct telling *telling, enum metric metric, cons
     enum histogram histogram;
     int share = formula_percentile(metric, &histogram);
     bool across = metric_is_across(metric);
-    const char *next = begin(telling, "formula");
+    const char *next = explain_begin(telling, "formula");
     fprintf(telling->out, "%s = ", info->name);
     put_formula(telling, metric, NULL);
     if (across) {
         if (value->present) {
             fputs(" = ", telling->out);
-            put_figure(value->value, info->unit, telling->out);
+            explain_put_figure(value->value, info->unit, telling->out);
         }
-        fprintf(telling->out, "%sit compares with other rows, whose integers are not in this one\n", next);
+        fputc('\n', telling->out);
+        explain_across(telling, metric, value);
         return;
     }
     if (share && value->present) {
         fprintf(telling->out, "%s= number %" PRId64 " of %" PRId64 " sorted %s times = ", next, value->n / 100 * share + (value->n % 100 * share + 99) / 100, value->n, histogram_names[histogram]);
-        put_figure(value->value, info->unit, telling->out);
+        explain_put_figure(value->value, info->unit, telling->out);
         fprintf(telling->out, "%stimes are kept in buckets: it is within 1.6 %% of the true one", next);
     } else if (!share && (again->present || !value->present)) {
         fputs(" = ", telling->out);
         put_formula(telling, metric, telling->view);
         if (again->present) {
             fputs(" = ", telling->out);
-            put_figure(again->value, info->unit, telling->out);
+            explain_put_figure(again->value, info->unit, telling->out);
         }
     }
     if (!share && !agrees(value, again)) {
         fprintf(telling->out, "%sbut the row says ", next);
         if (value->present)
-            put_figure(value->value, info->unit, telling->out);
+            explain_put_figure(value->value, info->unit, telling->out);
         else
             fputs("nothing", telling->out);
         fprintf(telling->out, ": it was made under other settings than %s", telling->given ? "these" : "the defaults; name them with -c FILE");
@@ -312,7 +312,7 @@ static void tell_formula(const struct telling *telling, enum metric metric, cons
 static void tell_certainty(const struct telling *telling, enum metric metric, const struct metric_value *value)
 {
     if (value->interval) {
-        begin(telling, "how sure");
+        explain_begin(telling, "how sure");
         fputs("between ", telling->out);
         put_rounded(value->low, 1, telling->out);
         fputs(" and ", telling->out);
@@ -320,13 +320,13 @@ static void tell_certainty(const struct telling *telling, enum metric metric, co
         fprintf(telling->out, "%s with 95 %% confidence\n", unit_words(metric_infos[metric].unit));
     }
     if (value->margin) {
-        begin(telling, "how sure");
+        explain_begin(telling, "how sure");
         fputs("give or take ", telling->out);
         put_rounded(value->moe, 1, telling->out);
         fprintf(telling->out, "%s with 95 %% confidence\n", unit_words(metric_infos[metric].unit));
     }
     if (value->small) {
-        begin(telling, "small");
+        explain_begin(telling, "small");
         fprintf(telling->out, "it rests on %" PRId64 ", which is below metrics.min_n", value->n);
         if (telling->given)
             fprintf(telling->out, " (%" PRId64 ")", telling->config->min_n);
@@ -336,7 +336,7 @@ static void tell_certainty(const struct telling *telling, enum metric metric, co
 
 static void tell_measures(const struct telling *telling, const enum measure *measures, int count)
 {
-    const char *before = begin(telling, "counted");
+    const char *before = explain_begin(telling, "counted");
     for (int i = 0; i < count; i++)
         fprintf(telling->out, "%s%s %" PRId64 ": %s", i ? before : "", measure_names[measures[i]], telling->view->measure[measures[i]],
                 measure_meanings[measures[i]]);
@@ -354,7 +354,7 @@ struct lines {
 static FILE *line(struct lines *lines)
 {
     if (lines->count++ == 0)
-        begin(lines->telling, lines->title);
+        explain_begin(lines->telling, lines->title);
     else
         fprintf(lines->telling->out, "  %-10s", "");
     return lines->telling->out;
@@ -373,6 +373,7 @@ static void tell_left_out(const struct telling *telling, enum metric metric, con
             if ((how_many) > 0) \
                 fprintf(line(&lines), "%" PRId64 " %s\n", (int64_t)(how_many), words); \
             break;
+#define NOTE(of, words)
 #include "esteem/explain.def"
         default: break;
         }
@@ -406,6 +407,7 @@ static const char *setting_of(enum measure measure)
     switch (measure) {
 #define HANGS_ON(measure, field) case MEASURE_##measure: return #field;
 #define LEFT_OUT(measure, how_many, words)
+#define NOTE(of, words)
 #include "esteem/explain.def"
     default: return NULL;
     }
@@ -455,9 +457,20 @@ static void tell_settings(const struct telling *telling, int metric, const enum 
 
 /* ---- the whole ---- */
 
+static void tell_notes(const struct telling *telling, const char *name)
+{
+    struct lines lines = {telling, "note", 0};
+#define HANGS_ON(measure, field)
+#define LEFT_OUT(measure, how_many, words)
+#define NOTE(of, words) \
+    if (strcmp(name, #of) == 0) \
+        fprintf(line(&lines), "%s\n", words);
+#include "esteem/explain.def"
+}
+
 static void tell_deeper(const struct telling *telling)
 {
-    const char *next = begin(telling, "deeper");
+    const char *next = explain_begin(telling, "deeper");
     char start[TIME_TEXT_MAX];
     event_time_format(telling->key.start_ms, start);
     fprintf(telling->out, "redis-cli HGET 'esteem:v1:{%s}:%s:%s' row | jq .measures", telling->key.tenant, telling->key.scope, telling->key.window);
@@ -469,10 +482,10 @@ static void tell_deeper(const struct telling *telling)
 
 static void tell_withheld(const struct telling *telling)
 {
-    begin(telling, "withheld");
+    explain_begin(telling, "withheld");
     if (telling->key.rank < CALENDAR_DAY || telling->key.rank >= CALENDAR_COUNT)
         fprintf(telling->out, "employees' figures leave in rows of a day, week or month only; this is %s\n", telling->key.window);
-    else if (!is_true(telling->row, "final"))
+    else if (!explain_is_true(telling->row, "final"))
         fputs("employees' figures leave in final rows only; this one still changes\n", telling->out);
     else if (telling->given)
         fprintf(telling->out, "fewer than privacy.min_employees (%" PRId64 ") employees' answers, perhaps none: fewer would tell who said what\n",
@@ -486,7 +499,7 @@ static void tell_absent(const struct telling *telling, enum metric metric)
 {
     const enum measure n = metric_infos[metric].n;
     const char *formula = metric_infos[metric].formula;
-    begin(telling, "no value");
+    explain_begin(telling, "no value");
     if (metric_is_across(metric))
         fputs("there is no row to compare with, or too little in it\n", telling->out);
     else if (telling->view->metric[metric].present)
@@ -504,9 +517,13 @@ static void tell_metric(const struct telling *telling, enum metric metric)
     int count = formula_measures(metric, telling->config, measures, TOLD_MEASURES);
     bool withheld = info->family == FAMILY_EMPLOYEE && telling->withheld_all;
     fprintf(telling->out, "%s: ", info->name);
-    if (value.present)
-        put_figure(value.value, info->unit, telling->out);
-    else
+    if (value.present) {
+        explain_put_figure(value.value, info->unit, telling->out);
+        char *band = text_of_metric(telling, info->name, "band");
+        if (*band)
+            fprintf(telling->out, ", which is %s", band);
+        free(band);
+    } else
         fputs(withheld ? "withheld" : "no value", telling->out);
     fprintf(telling->out, "\n  %s", info->meaning);
     fputs(strcmp(info->direction, "up") == 0 ? "; more is better\n" : strcmp(info->direction, "down") == 0 ? "; less is better\n" : "\n", telling->out);
@@ -521,9 +538,10 @@ static void tell_metric(const struct telling *telling, enum metric metric)
         if (count || !metric_is_across(metric))
             tell_measures(telling, measures, count);
         tell_left_out(telling, metric, measures, count);
+        tell_notes(telling, info->name);
     }
     tell_settings(telling, (int)metric, measures, count);
-    begin(telling, "whose");
+    explain_begin(telling, "whose");
     fprintf(telling->out, "%s\n", metric == METRIC_service_level ? service_level_infos[telling->config->abandons].source : info->source);
     tell_deeper(telling);
 }
@@ -540,6 +558,7 @@ static void tell_measure(const struct telling *telling, enum measure measure)
     tell_where(telling);
     if (withheld)
         tell_withheld(telling);
+    tell_notes(telling, measure_names[measure]);
     tell_settings(telling, -1, &measure, 1);
     tell_deeper(telling);
 }
@@ -560,19 +579,37 @@ static int find_measure(const char *name)
     return -1;
 }
 
-int explain_row(jv row, const char *name, const struct config *config, FILE *out)
+/* csat_change: the metric csat. */
+static int find_change(const char *name)
+{
+    static const char suffix[] = "_change";
+    char metric[64];
+    size_t length = strlen(name), end = sizeof suffix - 1;
+    if (length <= end || length - end >= sizeof metric || strcmp(name + length - end, suffix) != 0)
+        return -1;
+    snprintf(metric, sizeof metric, "%.*s", (int)(length - end), name);
+    return find_metric(metric);
+}
+
+int explain_row(jv row, jv channels, const char *name, const struct config *config, FILE *out)
 {
     struct telling telling;
-    int metric = find_metric(name), measure = find_measure(name);
-    if (metric < 0 && measure < 0)
+    int metric = find_metric(name), measure = find_measure(name), change = metric < 0 ? find_change(name) : -1;
+    bool goal = strncmp(name, "goal.", 5) == 0;
+    if (metric < 0 && measure < 0 && change < 0 && !goal)
         return err_set(ERR_USAGE, "%s is no metric and no measure; esteem schema metrics lists them", name);
     int result = telling_open(&telling, row, config, out);
     if (result != 0)
         return result;
-    if (metric >= 0)
+    telling.channels = channels;
+    if (goal || change >= 0) {
+        result = goal ? explain_goal(&telling, name, tell_where) : explain_change(&telling, name, (enum metric)change, tell_where);
+        if (result == 0)
+            tell_deeper(&telling);
+    } else if (metric >= 0)
         tell_metric(&telling, (enum metric)metric);
     else
         tell_measure(&telling, (enum measure)measure);
     telling_close(&telling);
-    return 0;
+    return result;
 }

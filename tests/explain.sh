@@ -83,6 +83,11 @@ holds "what no row has" 1 "has no row of the key" "$esteem" explain 'esteem:v1:{
 holds "what is no metric" 2 "csatt is no metric and no measure" explain csatt --row 30s.jsonl
 holds "a metric that compares with other rows" 0 "smallest service_level of the channels = 40 points" \
     "$esteem" explain 'esteem:v1:{acme}:all:day' sl_gap --row 30s.jsonl -c 30s.yaml
+holds "the channels that it compares, from the same file" 0 "voice: 60 %, n 5" \
+    "$esteem" explain 'esteem:v1:{acme}:all:day' sl_gap --row 30s.jsonl -c 30s.yaml
+holds "where they are when they are not at hand" 0 "redis-cli HGET 'esteem:v1:{acme}:channel=CHANNEL:day' service_level" \
+    "$esteem" explain 'esteem:v1:{acme}:all:day' sl_gap --row - <30s.jsonl
+holds "a goal that the configuration does not have" 2 "has no goal none" explain goal.none --row 30s.jsonl -c 30s.yaml
 holds "a metric without a denominator" 0 "csat = csat_top / csat_n = 0 / 0" explain csat --row - <30s.jsonl
 
 cd "$OLDPWD/.." || exit 1

@@ -133,6 +133,11 @@ static int write_config(struct demo *demo)
             "redis: {socket: %s}\n"
             "time: {out_of_order: 2s, lateness: 1m, idle_after: 5s}\n"
             "metrics: {service_level: {threshold: 20s, short_abandon: 5s}}\n"
+            "scopes: [[], [queue], [channel], [channel, queue], [site], [team], [brand], [language], [reason], [element]]\n"
+            "goals:\n"
+            "  - {name: adoption, metric: adoption, scope: [team], window: 1h, target: 80}\n"
+            "  - {name: handle_time, metric: aht_ms, scope: [language], window: 1h, target: 32000}\n"
+            "leaderboards: [{metric: usage_rate, scope: [team], window: 1h}]\n"
             "threads: {shards: 2, folds: 2}\n"
             "log: {level: warn}\n",
             rd_kafka_mock_cluster_bootstraps(rd_kafka_handle_mock_cluster(demo->producer)), (int)getpid(), demo->socket);
@@ -196,6 +201,8 @@ static int play(struct demo *demo)
     int64_t start_ms = now_ms();
     demo->feed = demo_feed_new(demo->seed, start_ms - HISTORY_MS, contacts_per_second);
     struct demo_view *view = demo_view_new(demo->socket);
+    demo_feed_until(demo->feed, start_ms - HISTORY_MS, produce, demo);
+    settle(demo, 0); /* contacts are derived under the roster that is known then */
     produce_history(demo, start_ms - HISTORY_MS, start_ms);
     int64_t until_ms = demo->seconds ? now_ms() + demo->seconds * INT64_C(1000) : INT64_MAX;
     while (!stopped && now_ms() < until_ms) {

@@ -11,8 +11,10 @@
 
 enum { TERMINAL_MS = 500, PLAIN_MS = 5000, FIELDS = 8 };
 
-static const char *const scopes[] = {"all", "queue=billing", "queue=sales", "queue=support", "queue=returns", "team=north", "team=south", "team=east"};
-enum { SCOPES = sizeof scopes / sizeof *scopes };
+static const char *const scopes[] = {"all", "queue=billing", "queue=sales", "queue=support", "queue=returns", "team=north", "team=south", "team=east",
+                                     "brand=basic", "language=fr"};
+static const char *const teams[] = {"north", "south", "east"};
+enum { SCOPES = sizeof scopes / sizeof *scopes, TEAMS = sizeof teams / sizeof *teams };
 
 struct demo_view {
     redisContext *redis;
@@ -79,6 +81,31 @@ static void draw_now(struct demo_view *view)
         freeReplyObject(reply);
 }
 
+static void draw_adoption(struct demo_view *view)
+{
+    printf("\nadoption, 1 h: ");
+    for (int i = 0; i < TEAMS; i++) {
+        redisReply *reply = redisCommand(view->redis, "HMGET esteem:v1:{acme}:team=%s:1h adoption adoption_band", teams[i]);
+        bool told = reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->str && reply->element[1]->str;
+        if (told)
+            printf("%s%s %.0f %% (%s)", i ? ", " : "", teams[i], strtod(reply->element[0]->str, NULL), reply->element[1]->str);
+        if (reply)
+            freeReplyObject(reply);
+    }
+}
+
+static void draw_goals(struct demo_view *view)
+{
+    redisReply *reply = redisCommand(view->redis, "ZREVRANGE esteem:v1:{acme}:goals 0 -1 WITHSCORES");
+    bool missed = reply && reply->type == REDIS_REPLY_ARRAY && reply->elements >= 2;
+    printf("\nbelow goal, by how many per cent of it: %s", missed ? "" : "nobody");
+    for (size_t i = 0; missed && i + 1 < reply->elements; i += 2)
+        printf("%s%s %.1f", i ? ", " : "", reply->element[i]->str, strtod(reply->element[i + 1]->str, NULL));
+    putchar('\n');
+    if (reply)
+        freeReplyObject(reply);
+}
+
 void demo_view_draw(struct demo_view *view, int64_t now_ms, uint64_t events, int64_t left_s)
 {
     if (now_ms < view->due_ms || view->redis == NULL || view->redis->err)
@@ -95,6 +122,8 @@ void demo_view_draw(struct demo_view *view, int64_t now_ms, uint64_t events, int
     for (int i = 0; i < SCOPES; i++)
         draw_scope(view, scopes[i]);
     draw_now(view);
+    draw_adoption(view);
+    draw_goals(view);
     printf("\nredis-cli -s %s HGETALL 'esteem:v1:{acme}:queue=billing:5m'\n", view->socket);
     fflush(stdout);
 }

@@ -3,14 +3,18 @@
 #ifndef ESTEEM_EXPLAIN_H
 #define ESTEEM_EXPLAIN_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include <jv.h>
 
 #include "esteem/config.h"
 
-/* `row` is borrowed; `name` is a metric or a measure; `config` may be NULL: then settings are not told, and the defaults serve the
- * formula. ERR_DATA when it is no row, ERR_USAGE when there is no such metric or measure. */
-int explain_row(jv row, const char *name, const struct config *config, FILE *out);
+/* `row` and `channels` are borrowed; `name` is a metric, a measure, METRIC_change or goal.NAME; `channels`, an array of the rows of the
+ * row's channels, or null, serves the gaps alone; `config` may be NULL: then settings are not told, and the defaults serve the formula.
+ * ERR_DATA when it is no row, ERR_USAGE when there is no such metric, measure or, with `config`, goal. */
+int explain_row(jv row, jv channels, const char *name, const struct config *config, FILE *out);
+/* Whether the figure compares the row's channels. */
+bool explain_wants_channels(const char *name);
 
 #endif

@@ -15,7 +15,7 @@ static char *told_row(const char *json, const char *name, const struct config *c
     jv row = jv_parse(json);
     cr_assert(jv_is_valid(row));
     FILE *out = open_memstream(&text, &size);
-    cr_assert_eq(explain_row(row, name, config, out), 0, "%s", err_text());
+    cr_assert_eq(explain_row(row, jv_null(), name, config, out), 0, "%s", err_text());
     fclose(out);
     jv_free(row);
     return text;
@@ -134,9 +134,102 @@ Test(explain, employees_figures_are_withheld_with_the_rule_that_does_it)
 Test(explain, what_is_no_metric_or_no_row_is_refused)
 {
     jv row = jv_parse(HEAD("hour", "true") "\"measures\":{},\"metrics\":{}}"), none = jv_parse("{\"tenant\":\"a\"}");
-    cr_expect_eq(explain_row(row, "csatt", NULL, stdout), ERR_USAGE);
+    cr_expect_eq(explain_row(row, jv_null(), "csatt", NULL, stdout), ERR_USAGE);
     cr_expect(strstr(err_text(), "csatt"));
-    cr_expect_eq(explain_row(none, "csat", NULL, stdout), ERR_DATA);
+    cr_expect_eq(explain_row(none, jv_null(), "csat", NULL, stdout), ERR_DATA);
     jv_free(row);
     jv_free(none);
+}
+
+/* ---- held against something else ---- */
+
+#define BASELINE "baseline: {from: 2026-09-01, to: 2026-10-01, metrics: [csat, aht_ms]}"
+
+Test(explain, a_change_is_told_with_its_period_and_the_value_then)
+{
+    EXPECT(HEAD("hour", "true") "\"measures\":{\"csat_n\":10,\"csat_top\":8},\"metrics\":{\"csat\":{\"value\":80,\"n\":10},"
+           "\"csat_change\":{\"value\":5,\"n\":10}}}", BASELINE, "csat_change",
+           "csat_change: 5 points\n", "2026-09-01 until before 2026-10-01", "80 % now, 75 % then: the difference in points\n");
+    EXPECT(HEAD("hour", "true") "\"measures\":{},\"metrics\":{\"aht_ms\":{\"value\":198000,\"n\":3},"
+           "\"aht_ms_change\":{\"value\":10,\"n\":3,\"small\":true}}}", BASELINE, "aht_ms_change",
+           "aht_ms_change: 10 %\n", "198000 ms (3 min 18 s) now, 180000 ms (3 min 0 s) then", "it rests on 3, which is below metrics.min_n");
+    EXPECT(CSAT, NULL, "csat_change", "csat_change: no value\n", "-c FILE tells its period\n", "csat has no figure here, or had none in the baseline\n");
+}
+
+#define GOALS "goals: [{name: calls, metric: aht_ms, scope: [queue], window: hour, target: 200000}," \
+    "{name: uses, measure: uses, per: day, scope: [queue], window: hour, target: 2, direction: up}]"
+
+Test(explain, a_goal_is_told_with_its_target_and_direction)
+{
+    const char *row = HEAD("hour", "true") "\"measures\":{},\"metrics\":{\"goal.calls\":{\"value\":75,\"n\":20,\"met\":true},"
+                      "\"goal.uses\":{\"value\":50,\"n\":1,\"met\":false}}}";
+    EXPECT(row, GOALS, "goal.calls", "goal.calls: 75 % of the target, met\n", "aht_ms of 200000 ms (3 min 20 s) or less\n",
+           "goal.calls = 100 * aht_ms / target = 100 * 150000 ms (2 min 30 s) / 200000 ms (3 min 20 s) = 75 %\n");
+    EXPECT(row, GOALS, "goal.uses", "50 % of the target, missed\n", "uses a day of 2 or more\n", "100 * 1 / 2 = 50 %\n");
+    EXPECT(row, NULL, "goal.calls", "75 % of the target, met\n", "-c FILE tells the target");
+    EXPECT(CSAT, GOALS, "goal.calls", "goal.calls: no value\n", "the goal is not about this row");
+}
+
+Test(explain, what_the_configuration_does_not_name_is_refused)
+{
+    jv row = jv_parse(CSAT);
+    struct config *config = config_of(GOALS);
+    cr_expect_eq(explain_row(row, jv_null(), "goal.none", config, stdout), ERR_USAGE);
+    cr_expect_eq(explain_row(row, jv_null(), "csat_change", config, stdout), ERR_USAGE);
+    cr_expect_eq(explain_row(row, jv_null(), "csatt_change", config, stdout), ERR_USAGE);
+    config_free(config);
+    jv_free(row);
+}
+
+#define CHANNEL(channel, value, more) \
+    "{\"scope\":{\"queue\":\"billing\",\"channel\":\"" channel "\"},\"metrics\":{\"csat\":{\"value\":" value ",\"n\":30" more "}}}"
+
+Test(explain, a_gap_is_told_by_its_channels)
+{
+    char *text = NULL;
+    size_t size;
+    jv row = jv_parse(HEAD("hour", "true") "\"measures\":{},\"metrics\":{\"csat_gap\":{\"value\":20,\"n\":2}}}");
+    jv channels = jv_parse("[" CHANNEL("chat", "90", "") "," CHANNEL("fax", "10", ",\"small\":true") "," CHANNEL("voice", "70", "") "]");
+    FILE *out = open_memstream(&text, &size);
+    cr_assert_eq(explain_row(row, channels, "csat_gap", NULL, out), 0);
+    fclose(out);
+    cr_expect(strstr(text, "chat: 90 %, n 30 (largest)\n"), "%s", text);
+    cr_expect(strstr(text, "fax: 10 %, n 30: below metrics.min_n, it is not compared\n"), "%s", text);
+    cr_expect(strstr(text, "voice: 70 %, n 30 (smallest)\n"), "%s", text);
+    free(text);
+    text = told_row(HEAD("hour", "true") "\"measures\":{},\"metrics\":{\"csat_gap\":{\"value\":20,\"n\":2}}}", "csat_gap", NULL);
+    cr_expect(strstr(text, "redis-cli HGET 'esteem:v1:{acme}:channel=CHANNEL,queue=billing:hour' csat\n"), "%s", text);
+    free(text);
+    jv_free(row);
+    jv_free(channels);
+}
+
+Test(explain, what_compares_with_other_contacts_tells_them)
+{
+    EXPECT(HEAD("hour", "true") "\"measures\":{\"closed\":50,\"converted\":6},\"metrics\":{\"conversion_lift\":{\"value\":4,\"n\":50}}}", "{}", "conversion_lift",
+           "6 / 50 = 12 % here, 8 % in the tenant's other channels together\n");
+    EXPECT(HEAD("hour", "true") "\"measures\":{\"closed\":12},\"metrics\":{\"volume_change\":{\"value\":20,\"n\":12}}}", "{}", "volume_change",
+           "12 contacts closed now, 10 in the same hour of the week before\n");
+}
+
+Test(explain, what_a_formula_does_not_say_is_noted)
+{
+    EXPECT(HEAD("day", "true") "\"measures\":{\"closed\":10,\"fcr_known\":8,\"fcr\":6},\"metrics\":{\"fcr_rate\":{\"value\":75,\"n\":8}}}",
+           "metrics: {fcr: {window: 3d}}", "fcr_rate", "fcr / fcr_known = 6 / 8 = 75 %\n", "metrics.fcr.window: 3d", "by any channel or queue; outbound",
+           "2 closed contacts whose customer is not known\n");
+    EXPECT(HEAD("day", "true") "\"measures\":{\"active_agents\":1,\"eligible_agents\":10,\"agents_left\":2,\"use_cost\":1500},"
+           "\"metrics\":{\"adoption\":{\"value\":10,\"n\":10,\"band\":\"low\"}}}", "{}", "adoption", "adoption: 10 %, which is low\n",
+           "1 / 10 = 10 %", "low is below 20 %, high from 80 % on\n", "enrolled at the window's end");
+    EXPECT(HEAD("day", "true") "\"measures\":{\"busy_ms\":6000,\"wrap_state_ms\":1000,\"ready_ms\":3000},"
+           "\"metrics\":{\"occupancy\":{\"value\":70,\"n\":6000}}}", "{}", "occupancy", "(6000 + 1000) / (6000 + 1000 + 3000) = 70 %\n", "time away or offline is on neither side");
+    EXPECT(HEAD("day", "true") "\"measures\":{\"handled\":2,\"talk_ms\":480000,\"segment_ms\":480000,\"engaged_ms\":240000},"
+           "\"metrics\":{\"concurrent_aht_ms\":{\"value\":120000,\"n\":2},\"concurrency\":{\"value\":2,\"n\":480000}}}", "{}", "concurrent_aht_ms",
+           "120000 ms (2 min 0 s)", "2 minutes each\n");
+    EXPECT(HEAD("day", "true") "\"measures\":{\"segment_ms\":480000,\"engaged_ms\":240000},\"metrics\":{\"concurrency\":{\"value\":2,\"n\":480000}}}", "{}",
+           "concurrency", "480000 / 240000 = 2\n", "one contact at a time");
+    EXPECT(HEAD("day", "true") "\"measures\":{\"agents_left\":2,\"eligible_agents\":10},\"metrics\":{\"turnover\":{\"value\":20,\"n\":10}}}", "{}", "turnover",
+           "2 / 10 = 20 %\n", "over this window, not a year");
+    EXPECT(HEAD("day", "true") "\"measures\":{\"active_agents\":2,\"use_cost\":3000},\"metrics\":{\"spend_per_agent\":{\"value\":1500,\"n\":2}}}", "{}",
+           "spend_per_agent", "3000 / 2 = 1500", "not among all who may");
+    EXPECT(HEAD("day", "true") "\"measures\":{\"eligible_agents\":10},\"metrics\":{}}", "{}", "eligible_agents", "eligible_agents: 10\n", "roster.file at the window's end");
 }

@@ -1,0 +1,45 @@
+/* explain_parts: what explain_words.c and explain_compare.c share. Any thread. */
+#ifndef ESTEEM_EXPLAIN_PARTS_H
+#define ESTEEM_EXPLAIN_PARTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <jv.h>
+
+#include "esteem/config.h"
+#include "esteem/row.h"
+#include "row_lines.h"
+
+struct telling {
+    FILE *out;
+    jv row;
+    jv channels; /* an array of rows, or null: see explain.h */
+    struct row_key key;
+    int64_t end_ms;
+    const struct config *config; /* the settings given, else the defaults */
+    bool given;
+    struct row_view *view; /* the row's integers, worked out under `config` */
+    bool withheld_all;     /* the privacy rule keeps employees' figures out of this row */
+};
+
+/* The member, null when there is none; to be freed. */
+jv explain_member(jv object, const char *name);
+/* `fallback` when there is no such number. */
+double explain_number(jv object, const char *name, double fallback);
+int64_t explain_integer(jv object, const char *name);
+bool explain_is_true(jv object, const char *name);
+/* Begins a titled line; what it returns begins the next one under it. */
+const char *explain_begin(const struct telling *telling, const char *what);
+void explain_put_figure(double value, const char *unit, FILE *out);
+
+/* ---- explain_compare.c: figures that hold a row against something else ---- */
+
+typedef void explain_where(const struct telling *telling);
+/* ERR_USAGE: the configuration that is given has no such goal, or no such metric in its baseline. */
+int explain_goal(const struct telling *telling, const char *name, explain_where *where);
+int explain_change(const struct telling *telling, const char *name, enum metric metric, explain_where *where);
+void explain_across(const struct telling *telling, enum metric metric, const struct metric_value *value);
+
+#endif
