@@ -372,7 +372,7 @@ Test(pipeline, a_clock_that_was_ahead_and_is_set_right_leaves_the_rolling_window
 static void add_contacts(bool with_kim)
 {
     for (int c = 0; c < 12; c++) {
-        char name[8], more[96];
+        char name[16], more[96];
         int64_t at = T + c * 5 * MIN;
         const char *who = c % 3 == 0 ? (with_kim ? ",\"customer\":\"kim\"" : "") : c % 3 == 1 ? ",\"customer\":\"lee\"" : "";
         snprintf(name, sizeof name, "c%d", c);
