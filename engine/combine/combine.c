@@ -19,7 +19,7 @@
 #include "esteem/slab.h"
 #include "esteem/varint.h"
 
-enum { SCOPE_LISTS_MAX = 256, TUPLES_MOST = 1 << 17, TUPLES_FIRST = 1024, CELLS_FIRST = 4096 };
+enum { SCOPE_LISTS_MAX = 256, TUPLES_MOST = 1 << 17, TUPLES_LEAST = 1 << 12, TUPLES_SHARE = 128 /* of limits.memory */, TUPLES_FIRST = 1024, CELLS_FIRST = 4096 };
 #define NONE UINT32_MAX
 
 struct tuple {
@@ -54,7 +54,7 @@ struct combine {
     } list[SCOPE_LISTS_MAX];
     uint32_t lists;
     struct tuple **tuple; /* open addressing */
-    uint32_t tuple_slots, tuples;
+    uint32_t tuple_slots, tuples, tuples_most;
     struct key *key;
     uint32_t keys, key_room;
     uint32_t *key_slot, key_slots;
@@ -76,6 +76,7 @@ struct combine *combine_new(int shard, int folds, int64_t pane_ms, int64_t pane_
     combine->pane_from_ms = pane_from_ms;
     combine->strings = strings;
     combine->registry = registry;
+    combine->tuples_most = TUPLES_MOST;
     combine->tuple_slots = TUPLES_FIRST;
     combine->tuple = calloc(TUPLES_FIRST, sizeof(struct tuple *));
     combine->key_slots = TUPLES_FIRST;
@@ -128,6 +129,8 @@ uint32_t combine_scopes(struct combine *combine, const struct config *config)
     uint32_t masks[CONFIG_SCOPE_MAX];
     for (int s = 0; s < config->scope_count; s++)
         masks[s] = config->scope[s].dimensions | (config->scope[s].dimensions >> DIMENSION_agent & 1 ? 0 : SCOPE_AGENTS);
+    int64_t share = config->limit_memory ? config->limit_memory / TUPLES_SHARE / (int64_t)sizeof(struct tuple) : TUPLES_MOST;
+    combine->tuples_most = (uint32_t)(share < TUPLES_LEAST ? TUPLES_LEAST : share > TUPLES_MOST ? TUPLES_MOST : share);
     return combine_scopes_of(combine, masks, config->scope_count);
 }
 
@@ -275,7 +278,7 @@ static const struct tuple *tuple_of(struct combine *combine, uint32_t tenant, ui
     uint32_t slot = tuple_find(combine, tenant, scopes, &dims);
     if (combine->tuple[slot])
         return combine->tuple[slot];
-    if (combine->tuples == TUPLES_MOST) { /* it only saves look-ups: begun anew, it costs them again */
+    if (combine->tuples >= combine->tuples_most) { /* it only saves look-ups: begun anew, it costs them again */
         tuples_forget(combine);
         slot = tuple_find(combine, tenant, scopes, &dims);
     }

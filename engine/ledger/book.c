@@ -7,7 +7,7 @@
 
 #include "esteem/err.h"
 
-enum { FIRST = 1024 };
+enum { FIRST = 1024, MALLOC_LEAST = 32 /* a person's list of pages, mostly of one */ };
 
 static uint32_t *slots_new(uint32_t count)
 {
@@ -272,6 +272,7 @@ static uint32_t page_at(struct book *book, uint32_t p, int64_t number)
     memmove(person->page + at + 1, person->page + at, (person->pages - at) * sizeof *person->page);
     person->page[at] = page;
     person->pages++;
+    book->pages++;
     track_new(&book->track, page, &book->page[page].mark);
     return at;
 }
@@ -287,12 +288,24 @@ static void page_drop(struct book *book, uint32_t p, uint32_t at)
     *page = (struct page){.person = book->page_free, .mark = page->mark};
     book->page_free = number;
     person->pages--;
+    book->pages--;
     memmove(person->page + at, person->page + at + 1, (person->pages - at) * sizeof *person->page);
     if (person->pages == 0)
         person_drop(book, p);
 }
 
 /* ---- entries ---- */
+
+static uint64_t bytes(const struct book *book)
+{
+    return book->slab.used + book->pages * sizeof(struct page) + book->people * (sizeof(struct person) + MALLOC_LEAST) +
+           (book->slots + book->tuple_slots) * sizeof *book->slot + book->tuples * sizeof(struct tuple);
+}
+
+void book_bound_bytes(struct book *book, uint64_t bytes_most)
+{
+    book->bytes_most = bytes_most;
+}
 
 static int compare(const struct book_entry *a, const struct book_entry *b)
 {
@@ -339,7 +352,7 @@ static void page_reserve(struct book *book, struct page *page)
 
 bool book_put(struct book *book, uint32_t tenant, uint64_t who, const struct book_entry *entry, const struct dims *dims, struct book_place *place)
 {
-    if (book->entries >= book->setup.most) {
+    if (book->entries >= book->setup.most || (book->bytes_most && bytes(book) >= book->bytes_most)) {
         book->refused++;
         return false;
     }
@@ -501,7 +514,5 @@ void book_load_page(struct book *book, uint32_t tenant, uint64_t who, int64_t nu
 
 struct book_counts book_counts(const struct book *book)
 {
-    uint64_t bytes = book->slab.used + book->pages_made * sizeof(struct page) + book->people_made * sizeof(struct person) +
-                     book->slots * sizeof *book->slot + book->tuples * sizeof(struct tuple);
-    return (struct book_counts){book->people, book->entries, book->refused, bytes};
+    return (struct book_counts){book->people, book->entries, book->refused, bytes(book)};
 }

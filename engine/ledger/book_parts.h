@@ -48,7 +48,8 @@ struct book {
     struct tuple *tuple;
     uint32_t tuples_made, tuple_room, tuple_free, tuples;
     uint32_t *tuple_slot, tuple_slots;
-    uint64_t people, entries, refused;
+    uint64_t people, pages, entries, refused;
+    uint64_t bytes_most; /* 0: no bound */
     uint32_t swept; /* person to look at next */
 
     struct track track; /* of pages */

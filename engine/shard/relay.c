@@ -10,6 +10,7 @@
 #include "esteem/varint.h"
 #include "intake.h"
 
+enum { BOOK_SHARE = 64 /* of limits.memory a book has a 64th */ };
 enum { TUPLES_FIRST = 1024, TUPLES_MOST = 1 << 12, NOTE_MOST = 3 + 6 * VARINT_MAX + 16, TUPLE_MOST = (DIMENSION_MAX + 1) * 260 + 3 * VARINT_MAX,
        PAGE_MS = 2 * 3600000 };
 #define NONE UINT32_MAX
@@ -398,6 +399,17 @@ uint32_t relay_forget(struct shard *shard, uint32_t tenant, uint64_t customer)
     return person == BOOK_NOBODY ? 0 : book_forget(book, person);
 }
 
+/* While memory is short and the oldest interactions give way, what is kept of people stops growing where each book holds its share. In
+ * `pause` the sources stop at the next new interaction, and with them the books. */
+void relay_press(struct shard *shard, bool pressed)
+{
+    const struct config *config = shard->config;
+    bool bound = pressed && config->limit_memory && config->at_interactions == AT_BOUND_RETIRE;
+    uint64_t most = bound ? (uint64_t)config->limit_memory / BOOK_SHARE / (uint64_t)shard->setup.shards : 0;
+    for (int number = 0; number < BOOK_COUNT; number++)
+        book_bound_bytes(relay_book(&shard->relay, number), most);
+}
+
 /* An interaction changes for retention.interaction after its last fact; what it told of may lie twice as far back. */
 void relay_expire(struct shard *shard, uint32_t most)
 {
@@ -409,7 +421,7 @@ void relay_expire(struct shard *shard, uint32_t most)
     (void)book_expire(relay->shifts.states, watermark_ms - retention_ms - config->retention_correction_ms, true, most);
     uint64_t refused = book_counts(relay->visits.book).refused + book_counts(relay->shifts.states).refused + book_counts(relay->shifts.segments).refused;
     if (refused && !shard->inexact)
-        log_error("history.full", "limits.visits or limits.shifts is reached: first-contact resolution or agents' times are not exact from now on;"
+        log_error("history.full", "limits.visits, limits.shifts or limits.memory is reached: first-contact resolution or agents' times are not exact from now on;"
                   " raise it and restart");
     shard->inexact |= refused != 0;
 }

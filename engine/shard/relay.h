@@ -58,6 +58,8 @@ struct book *relay_book(const struct relay *relay, int number); /* BOOK_VISITS .
 
 /* Forgets a customer's visits, if they are kept here; how many. */
 uint32_t relay_forget(struct shard *shard, uint32_t tenant, uint64_t customer);
+/* Whether memory is short. */
+void relay_press(struct shard *shard, bool pressed);
 /* Forgets what nothing can change any more. */
 void relay_expire(struct shard *shard, uint32_t most);
 

@@ -544,7 +544,9 @@ int shard_step(struct shard *shard, int wait_ms, bool flush)
 {
     int done = send_outbox(shard);
     take_roster_file(shard);
-    ledger_press(shard->ledger, atomic_load_explicit(&shard->setup.clocks->pressed, memory_order_relaxed));
+    bool pressed = atomic_load_explicit(&shard->setup.clocks->pressed, memory_order_relaxed);
+    ledger_press(shard->ledger, pressed);
+    relay_press(shard, pressed);
     ledger_relax(shard->ledger, shard->barrier != 0);
     done += take_parcels(shard);
     ledger_relax(shard->ledger, false);

@@ -2,7 +2,7 @@
  * interaction cannot tell alone is kept here until nothing can come any more that would change it. A person's entries lie on pages of a
  * stretch of time, so that a checkpoint writes what has changed and not a person's whole past.
  *
- * Runs on: the shard's thread. Bounded: at most `most` entries, beyond which new ones are refused and counted. */
+ * Runs on: the shard's thread. Bounded: at most `most` entries, and by book_bound_bytes; beyond, new ones are refused and counted. */
 #ifndef ESTEEM_BOOK_H
 #define ESTEEM_BOOK_H
 
@@ -77,6 +77,8 @@ struct book_counts {
     uint64_t people, entries, refused, bytes;
 };
 struct book_counts book_counts(const struct book *book);
+/* While memory is short, bytes beyond which new entries are refused as beyond `most`; 0: no such bound. */
+void book_bound_bytes(struct book *book, uint64_t bytes);
 
 /* ---- checkpoints (book_state.c): as the ledger's ---- */
 

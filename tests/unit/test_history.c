@@ -342,3 +342,24 @@ Test(book, a_full_one_refuses_and_counts)
     cr_expect_eq(book_counts(book).entries, 2);
     book_free(book);
 }
+
+Test(book, bytes_bound_it_while_memory_is_short_and_what_goes_makes_room)
+{
+    struct book *book = book_of(HOUR);
+    struct book_place place;
+    struct dims dims = {{0}};
+    struct book_entry entry = {.at_ms = T, .until_ms = DERIVE_NEVER};
+    cr_assert(book_put(book, TENANT, AGENT, &entry, &dims, &place));
+    uint64_t of_one = book_counts(book).bytes;
+    cr_assert(book_put(book, TENANT, AGENT + 1, &entry, &dims, &place));
+    cr_assert_gt(book_counts(book).bytes, of_one);
+    book_bound_bytes(book, book_counts(book).bytes);
+    cr_expect_not(book_put(book, TENANT, AGENT + 2, &entry, &dims, &place));
+    cr_expect_eq(book_counts(book).refused, 1);
+    cr_expect_eq(book_forget(book, book_person(book, TENANT, AGENT + 1)), 1);
+    cr_expect_eq(book_counts(book).bytes, of_one, "what goes is counted no longer");
+    cr_expect(book_put(book, TENANT, AGENT + 2, &entry, &dims, &place));
+    book_bound_bytes(book, 0);
+    cr_expect(book_put(book, TENANT, AGENT + 3, &entry, &dims, &place));
+    book_free(book);
+}
