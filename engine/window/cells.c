@@ -241,13 +241,26 @@ static bool cell_shrink(struct fold *fold, uint32_t c)
     return true;
 }
 
-static bool kept_enough(const struct fold *fold, const struct bucket *bucket)
+/* Of the windows that still make rows the start of the oldest; an outlet that is behind may not have had it yet, however old. */
+static int64_t oldest_row_ms(const struct fold *fold, int window)
 {
-    return bucket->end_ms + fold->config->retention_correction_ms + KEPT_MS < fold->watermark_ms;
+    int64_t oldest_ms = INT64_MAX;
+    for (int b = 0; b < fold->buckets[window]; b++) {
+        const struct bucket *bucket = &fold->bucket[window][b];
+        if (bucket->phase != PHASE_KEPT && bucket->start_ms < oldest_ms)
+            oldest_ms = bucket->start_ms;
+    }
+    return oldest_ms;
+}
+
+/* The window of a week later changes no more, and has been told. */
+static bool kept_enough(const struct fold *fold, const struct bucket *bucket, int64_t oldest_ms)
+{
+    return bucket->end_ms + fold->config->retention_correction_ms + KEPT_MS < fold->watermark_ms && bucket->start_ms + KEPT_MS < oldest_ms;
 }
 
 /* What an outlet has not had yet stays, however old, while there is memory: nothing that was counted goes untold. */
-static void expire_bucket(struct fold *fold, int window, int b)
+static void expire_bucket(struct fold *fold, int window, int b, int64_t oldest_ms)
 {
     struct bucket *bucket = &fold->bucket[window][b];
     bool pressed = fold->setup.pressed && atomic_load_explicit(fold->setup.pressed, memory_order_relaxed);
@@ -259,7 +272,7 @@ static void expire_bucket(struct fold *fold, int window, int b)
             fold->counts.untold++;
         }
     }
-    bool keep = !pressed && !kept_enough(fold, bucket);
+    bool keep = !pressed && !kept_enough(fold, bucket, oldest_ms);
     uint32_t left = NONE;
     for (uint32_t c = bucket->first, next; c != NONE; c = next) {
         next = fold->cell[c].next;
@@ -279,16 +292,18 @@ static void expire_bucket(struct fold *fold, int window, int b)
 int cells_advance(struct fold *fold)
 {
     int moved = 0;
-    for (int window = 0; window < CALENDAR_COUNT; window++)
+    for (int window = 0; window < CALENDAR_COUNT; window++) {
+        int64_t oldest_ms = oldest_row_ms(fold, window);
         for (int b = fold->buckets[window]; b-- > 0;) {
             moved += advance_bucket(fold, window, b);
             const struct bucket *bucket = &fold->bucket[window][b];
             if (bucket->phase == PHASE_FINAL && !fold->finished &&
                 bucket->end_ms + fold->config->retention_correction_ms < fold->watermark_ms)
-                expire_bucket(fold, window, b);
-            else if (bucket->phase == PHASE_KEPT && kept_enough(fold, bucket))
-                expire_bucket(fold, window, b);
+                expire_bucket(fold, window, b, oldest_ms);
+            else if (bucket->phase == PHASE_KEPT && kept_enough(fold, bucket, oldest_ms))
+                expire_bucket(fold, window, b, oldest_ms);
         }
+    }
     return moved;
 }
 

@@ -64,8 +64,13 @@ def differs(want, got, what):
         # a window that has emptied again is told with no figures in it
         return None if not got["measures"] else f"{what}: compute has no such row: {got}"
     for part in ("end", "measures", "metrics"):
-        if want[part] != got[part]:
-            return f"{what}: {part} differ\n  compute {want[part]}\n  live    {got[part]}"
+        if want[part] == got[part]:
+            continue
+        if part == "end":
+            return f"{what}: end differs: compute {want[part]}, live {got[part]}"
+        names = sorted(key for key in {**want[part], **got[part]} if want[part].get(key) != got[part].get(key))
+        shown = "; ".join(f"{key}: compute {want[part].get(key)}, live {got[part].get(key)}" for key in names[:5])
+        return f"{what}: {len(names)} {part} differ: {shown}"
     if want["window"] in CALENDAR and got["final"] is not True:
         return f"{what}: not final"
     return None

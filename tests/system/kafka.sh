@@ -60,8 +60,8 @@ case_run() {
 
 # Seeded random feeds: duplicates, versions, corrections, zones, in any order. The roster is left out: it applies to what is derived after
 # it arrives, so compute, which takes it first, may differ by right.
-python3 tests/reference/random_feed.py --seed 11 --events 6000 | grep -vE '"agent\.(enrolled|removed)"' >"$dir/random.jsonl"
-python3 tests/reference/random_config.py --seed 11 | grep -v '^retention' >"$dir/random.yaml"
+python3 tests/reference/random_feed.py --seed 11 --events 6000 | grep -avE '"agent\.(enrolled|removed)"' >"$dir/random.jsonl"
+python3 tests/reference/random_config.py --seed 11 | grep -av '^retention' >"$dir/random.yaml"
 cat >>"$dir/random.yaml" <<YAML
 retention: {interaction: 365d, correction: 365d}
 YAML

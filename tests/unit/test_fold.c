@@ -713,6 +713,31 @@ Test(fold, closed_contacts_are_kept_for_the_week_after_and_nothing_else_of_them)
     cr_expect_eq(fold_counts(f->fold).calendar_windows, before - 1);
 }
 
+Test(fold, last_weeks_hour_stays_until_this_weeks_row_has_been_told)
+{
+    begin(channels);
+    f->watermark_ms = t0;
+    closed(t0, 10);
+    folding_tick(f, t0);
+    folding_settle(f);
+    f->full = true; /* the outlet is behind, and the feed runs on */
+    closed(t0 + 7 * DAY, 12);
+    for (int day = 7; day < 60; day++) {
+        f->watermark_ms = t0 + day * DAY;
+        folding_tick(f, t0 + day * DAY);
+    }
+    f->full = false;
+    folding_settle(f);
+    cr_expect_eq(week_earlier("hour", t0 + 7 * DAY), 10);
+    cr_expect_eq(week_earlier("day", t0 / DAY * DAY + 7 * DAY), 10);
+    uint64_t before = fold_counts(f->fold).calendar_windows; /* two hours, two days and two weeks */
+    f->watermark_ms += 20 * DAY;
+    folding_tick(f, f->clock_ms + 20 * DAY);
+    folding_settle(f);
+    folding_tick(f, f->clock_ms + S);
+    cr_expect_lt(fold_counts(f->fold).calendar_windows, before);
+}
+
 /* ---- the baseline ---- */
 
 /* 2026-11-22 in Berlin: [21 November 23:00, 22 November 23:00) UTC. */

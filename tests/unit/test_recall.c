@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "esteem/recall.h"
+#include "support/figures.h"
 #include "support/folding.h"
 #include "support/settings.h"
 
@@ -230,6 +231,26 @@ Test(recalled, a_record_that_was_emptied_needs_nothing)
     caught_up();
     cr_expect_null(folding_row(f, "hour", "queue=ghost", t0));
     cr_expect_eq(offered("hour", "queue=half", t0), 0);
+}
+
+/* A sink is read while the feed runs through weeks: it names rows of this life, of which nothing is left but what the week after needs. */
+Test(recalled, a_row_whose_figures_are_kept_for_the_week_after_alone_is_not_told_again)
+{
+    begin("windows: {calendar: [hour]}\nscopes: [[queue]]\nretention: {correction: 8d}\n");
+    folding_put(f, "billing", NULL, t0 - 9 * DAY, run_of2(MEASURE_offered, 3, MEASURE_closed, 3));
+    f->watermark_ms = t0 - 9 * DAY;
+    folding_tick(f, t0 - 9 * DAY);
+    f->watermark_ms = t0;
+    folding_tick(f, t0);
+    folding_settle(f);
+    cr_assert_eq(offered("hour", "queue=billing", t0 - 9 * DAY), 3);
+    folding_tick(f, t0 + MIN);
+    uint64_t rows = f->rows;
+    names("acme|queue=billing|hour|2026-11-13T14:00:00Z", 1, false);
+    caught_up();
+    folding_settle(f);
+    cr_expect_eq(f->rows, rows);
+    cr_expect_eq(offered("hour", "queue=billing", t0 - 9 * DAY), 3);
 }
 
 Test(recalled, beyond_correction_nothing_is_touched)
