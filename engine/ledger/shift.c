@@ -114,8 +114,7 @@ struct stretch {
 /* The segments of an agent that overlap one at hand. */
 struct others {
     const struct book_entry **entry;
-    struct stretch *cover; /* scratch: what of the segment others cover, in order, apart */
-    struct stretch *first; /* of the first scope, to compare with */
+    struct stretch *cover; /* `room` for each scope: what of the segment others cover, in order, apart */
     uint32_t count, room;
 };
 
@@ -127,9 +126,8 @@ static void others_reserve(void)
         return;
     others.room = others.room ? others.room * 2 : 64;
     others.entry = realloc(others.entry, others.room * sizeof *others.entry);
-    others.cover = realloc(others.cover, others.room * sizeof *others.cover);
-    others.first = realloc(others.first, others.room * sizeof *others.first);
-    ensure(others.entry && others.cover && others.first, "the machine has memory left");
+    others.cover = realloc(others.cover, others.room * CONFIG_SCOPE_MAX * sizeof *others.cover);
+    ensure(others.entry && others.cover, "the machine has memory left");
 }
 
 /* All but the one at `self`. */
@@ -141,10 +139,11 @@ static void find_others(struct shifts *shifts, struct book_place self)
     others.count = 0;
     bool more = book_seek(book, self.person, entry->at_ms - book_longest_ms(book, self.person), &place);
     for (; more && book_at(book, place)->at_ms < entry->until_ms; more = book_next(book, &place)) {
-        if (book_at(book, place)->until_ms <= entry->at_ms || memcmp(&place, &self, sizeof place) == 0)
+        const struct book_entry *other = book_at(book, place);
+        if (other->until_ms <= entry->at_ms || (place.entry == self.entry && place.page == self.page))
             continue;
         others_reserve();
-        others.entry[others.count++] = book_at(book, place);
+        others.entry[others.count++] = other;
     }
 }
 
@@ -166,31 +165,31 @@ static bool lists(struct shifts *shifts, uint8_t scopes, uint32_t mask)
     return false;
 }
 
-/* What others of the same key in this scope cover of the segment, into others.cover; they come by their begin. */
-static uint32_t cover(struct shifts *shifts, const struct book_entry *entry, uint32_t mask)
+/* Whether another segment counts in the key that this one has in the scope. */
+static bool shares_key(struct shifts *shifts, const struct book_entry *entry, const struct book_entry *other, uint32_t mask)
 {
-    const struct dims *dims = book_dims(shifts->segments, entry->dims);
+    if (other->dims != entry->dims && !same_key(mask, book_dims(shifts->segments, entry->dims), book_dims(shifts->segments, other->dims)))
+        return false;
+    return other->scopes == entry->scopes || lists(shifts, other->scopes, mask);
+}
+
+/* What others of the same key in this scope cover of the segment. They come by their begin, so once its end is covered no more is. */
+static uint32_t cover(struct shifts *shifts, const struct book_entry *entry, uint32_t mask, struct stretch *stretch)
+{
     uint32_t count = 0;
-    for (uint32_t i = 0; i < others.count; i++) {
+    for (uint32_t i = 0; i < others.count && (count == 0 || stretch[count - 1].to_ms < entry->until_ms); i++) {
         const struct book_entry *other = others.entry[i];
-        if (!same_key(mask, dims, book_dims(shifts->segments, other->dims)) || (other->scopes != entry->scopes && !lists(shifts, other->scopes, mask)))
+        if (!shares_key(shifts, entry, other, mask))
             continue;
         int64_t from_ms = other->at_ms > entry->at_ms ? other->at_ms : entry->at_ms;
         int64_t to_ms = other->until_ms < entry->until_ms ? other->until_ms : entry->until_ms;
-        struct stretch *last = count ? &others.cover[count - 1] : NULL;
+        struct stretch *last = count ? &stretch[count - 1] : NULL;
         if (last && from_ms <= last->to_ms)
             last->to_ms = to_ms > last->to_ms ? to_ms : last->to_ms;
         else
-            others.cover[count++] = (struct stretch){from_ms, to_ms};
+            stretch[count++] = (struct stretch){from_ms, to_ms};
     }
     return count;
-}
-
-static void emit_cover(struct shifts *shifts, uint32_t tenant, uint8_t scopes, const struct dims *dims, const struct stretch *stretch, uint32_t count, int sign)
-{
-    struct emission to = {shifts, tenant, scopes, dims};
-    for (uint32_t i = 0; i < count; i++)
-        span_put(SPAN_OVERLAP, stretch[i].from_ms, stretch[i].to_ms, sign, each_run, &to);
 }
 
 static bool has(const struct dims *dims, uint32_t mask)
@@ -201,35 +200,43 @@ static bool has(const struct dims *dims, uint32_t mask)
     return true;
 }
 
-/* Mostly every scope has the same overlap, and one emission tells it to all; else each scope gets its own. */
+static void emit_cover(struct shifts *shifts, uint32_t tenant, uint8_t scopes, const struct dims *dims, const struct stretch *stretch, uint32_t count, int sign)
+{
+    struct emission to = {shifts, tenant, scopes, dims};
+    for (uint32_t i = 0; i < count; i++)
+        span_put(SPAN_OVERLAP, stretch[i].from_ms, stretch[i].to_ms, sign, each_run, &to);
+}
+
+/* Scopes that have the same overlap, mostly all or nearly all of them, are told it together. */
 static void emit_overlap(struct shifts *shifts, struct book_place place, int sign)
 {
     const struct book_entry *entry = book_at(shifts->segments, place);
     const struct dims *dims = book_dims(shifts->segments, entry->dims);
-    uint32_t tenant = book_tenant(shifts->segments, place.person), masks[CONFIG_SCOPE_MAX], first_count = 0;
+    uint32_t tenant = book_tenant(shifts->segments, place.person), masks[CONFIG_SCOPE_MAX], count[CONFIG_SCOPE_MAX];
     find_others(shifts, place);
     if (others.count == 0)
         return;
-    int scopes = shifts->scopes_of(shifts->context, entry->scopes, masks);
-    bool same = true, any = false;
-    for (int s = 0; s < scopes; s++) {
-        if (!has(dims, masks[s]))
-            continue;
-        uint32_t count = cover(shifts, entry, masks[s]);
-        if (!any) {
-            memcpy(others.first, others.cover, count * sizeof *others.cover);
-            first_count = count;
+    int scopes = shifts->scopes_of(shifts->context, entry->scopes, masks), with = 0;
+    for (int s = 0; s < scopes; s++)
+        if (has(dims, masks[s])) {
+            masks[with] = masks[s];
+            count[with] = cover(shifts, entry, masks[s], others.cover + (size_t)with * others.room);
+            with++;
         }
-        any = true;
-        same &= count == first_count && memcmp(others.first, others.cover, count * sizeof *others.cover) == 0;
-    }
-    if (same) {
-        emit_cover(shifts, tenant, entry->scopes, dims, others.first, first_count, sign);
-        return;
-    }
-    for (int s = 0; s < scopes; s++) {
-        uint32_t count = has(dims, masks[s]) ? cover(shifts, entry, masks[s]) : 0;
-        emit_cover(shifts, tenant, shifts->scopes_with(shifts->context, masks[s]), dims, others.cover, count, sign);
+    for (int s = 0; s < with; s++) {
+        const struct stretch *stretch = others.cover + (size_t)s * others.room;
+        uint32_t alike[CONFIG_SCOPE_MAX];
+        int n = 0;
+        for (int t = s; t < with && count[s]; t++)
+            if (count[t] == count[s] && memcmp(stretch, others.cover + (size_t)t * others.room, count[s] * sizeof *stretch) == 0) {
+                alike[n++] = masks[t];
+                count[t] = t > s ? 0 : count[t]; /* told */
+            }
+        int list = n == 0 || n == with ? entry->scopes : shifts->scopes_with(shifts->context, alike, n);
+        for (int a = 0; a < n && list < 0; a++)
+            emit_cover(shifts, tenant, (uint8_t)shifts->scopes_with(shifts->context, &alike[a], 1), dims, stretch, count[s], sign);
+        if (n && list >= 0)
+            emit_cover(shifts, tenant, (uint8_t)list, dims, stretch, count[s], sign);
     }
 }
 

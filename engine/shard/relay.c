@@ -47,10 +47,11 @@ static int scopes_of(void *context, uint8_t scopes, uint32_t *masks)
     return count;
 }
 
-static uint8_t scopes_with(void *context, uint32_t mask)
+/* Half of all lists stay for those of configurations and of single scopes. */
+static int scopes_with(void *context, const uint32_t *masks, int count)
 {
     struct shard *shard = context;
-    return (uint8_t)combine_scopes_of(shard->combine, &mask, 1);
+    return count > 1 && combine_lists(shard->combine) >= 128 ? -1 : (int)combine_scopes_of(shard->combine, masks, count);
 }
 
 /* ---- life ---- */

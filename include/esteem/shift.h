@@ -24,7 +24,7 @@ struct shifts {
     shift_emit *emit;
     shift_emit_now *emit_now;
     int (*scopes_of)(void *context, uint8_t scopes, uint32_t *masks); /* CONFIG_SCOPE_MAX at most */
-    uint8_t (*scopes_with)(void *context, uint32_t mask);             /* the list of this scope alone */
+    int (*scopes_with)(void *context, const uint32_t *masks, int count); /* the list of these scopes; -1: no list is left for several of them */
     void *context;
 };
 

@@ -62,27 +62,35 @@ static int64_t window_left, window_right;
 static int64_t before[SPAN_COUNT], on[SPAN_COUNT], at[SPAN_COUNT], calendar[SPAN_COUNT + 1], fcr[2];
 static uint32_t only_mask; /* scope at which the test looks */
 
+/* A list of scopes is a bit for each of these; 0 means all. */
+enum { TENANTS_OWN, BY_QUEUE, BY_CHANNEL, SCOPES, ALL_SCOPES = 7 };
+static const uint32_t scope_masks[SCOPES] = {0, 1u << DIMENSION_queue, 1u << DIMENSION_channel};
+static bool lists_left; /* for several scopes at once */
+
 static int scopes_of(void *context, uint8_t scopes, uint32_t *masks)
 {
+    int count = 0;
     (void)context;
-    masks[0] = 0;
-    masks[1] = 1u << DIMENSION_queue;
-    if (scopes == 0)
-        return 2;
-    masks[0] = scopes == 1 ? 0 : 1u << DIMENSION_queue;
-    return 1;
+    for (int s = 0; s < SCOPES; s++)
+        if ((scopes ? scopes : ALL_SCOPES) >> s & 1)
+            masks[count++] = scope_masks[s];
+    return count;
 }
 
-static uint8_t scopes_with(void *context, uint32_t mask)
+static int scopes_with(void *context, const uint32_t *masks, int count)
 {
+    int list = 0;
     (void)context;
-    return mask ? 2 : 1;
+    for (int i = 0; i < count; i++)
+        for (int s = 0; s < SCOPES; s++)
+            list |= (masks[i] == scope_masks[s]) << s;
+    return count > 1 && !lists_left ? -1 : list;
 }
 
 /* What lands in the key that the test looks at: the whole tenant, or queue 1. */
 static void take_run(void *context, uint32_t tenant, uint8_t scopes, const struct dims *dims, int64_t anchor_ms, const struct tally_run *run)
 {
-    uint32_t masks[2];
+    uint32_t masks[SCOPES];
     bool listed = false;
     int count = scopes_of(NULL, scopes, masks);
     (void)context, (void)tenant;
@@ -236,8 +244,10 @@ Test(shift, an_agents_simultaneous_segments_are_engaged_time_once)
         for (int i = 0; i < ENTRIES; i++) {
             int64_t from = T + chance_below(&chance, 1500) * 60000;
             ones[i] = (struct one){.entry = {.at_ms = from, .until_ms = from + 10000 + chance_below(&chance, seed % 3 ? 60 : 700) * 10000},
-                                   .dims = {.id = {[DIMENSION_queue] = (uint32_t)chance_below(&chance, 3)}}};
+                                   .dims = {.id = {[DIMENSION_queue] = (uint32_t)chance_below(&chance, 3),
+                                                   [DIMENSION_channel] = (uint32_t)chance_below(&chance, 2)}}};
         }
+        lists_left = seed % 3 != 1;
         look(seed % 2 ? 1u << DIMENSION_queue : 0, T + 4 * HOUR, T + 9 * HOUR);
         for (int step = 0; step < 150; step++) {
             struct one *one = &ones[chance_below(&chance, ENTRIES)];
