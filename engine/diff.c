@@ -18,14 +18,18 @@
 #include "esteem/command.h"
 #include "esteem/err.h"
 #include "esteem/row.h"
+#include "diff_rank.h"
 #include "row_lines.h"
 
 /* ---- one row against another ---- */
 
 struct diff {
     struct row_lines file[2]; /* old, new */
+    const char *const *name;  /* theirs */
     bool json;
     FILE *out;
+    struct diff_rank *rank; /* NULL: rows are told in the files' order */
+    int failed;             /* of the rank */
     struct diff_counts *counts;
     jv by_name; /* rows that differ in it, by measure and metric */
 };
@@ -225,6 +229,13 @@ static void put_key(const struct row_key *key, jv head, FILE *out)
     free(start);
 }
 
+/* What was told of a row is whole. */
+static void told(struct diff *diff, double weight)
+{
+    if (diff->rank && diff->failed == 0)
+        diff->failed = diff_rank_end(diff->rank, weight);
+}
+
 static void tell_only(struct diff *diff, int which, const struct row_key *key, jv head)
 {
     *(which == OLD ? &diff->counts->only_old : &diff->counts->only_new) += 1;
@@ -232,8 +243,9 @@ static void tell_only(struct diff *diff, int which, const struct row_key *key, j
         put_line(jv_object_set(key_json(head), jv_string("only"), jv_string(which == OLD ? "old" : "new")), diff->out);
     } else {
         put_key(key, head, diff->out);
-        fprintf(diff->out, ": only in %s\n", diff->file[which].path);
+        fprintf(diff->out, ": only in %s\n", diff->name[which]);
     }
+    told(diff, -1);
 }
 
 /* Counts each name of `changes` (borrowed) once. */
@@ -291,7 +303,7 @@ static void tell_summary(struct diff *diff)
         return;
     }
     fprintf(diff->out, "%" PRId64 " rows compared, %" PRId64 " differ, %" PRId64 " only in %s, %" PRId64 " only in %s\n", counts->compared,
-            counts->differing, counts->only_old, diff->file[OLD].path, counts->only_new, diff->file[NEW].path);
+            counts->differing, counts->only_old, diff->name[OLD], counts->only_new, diff->name[NEW]);
     if (counts->replaced)
         fprintf(diff->out, "%" PRId64 " rows left out: a later one of the same key is in the same file\n", counts->replaced);
     for (int i = jv_object_iter(diff->by_name); jv_object_iter_valid(diff->by_name, i); i = jv_object_iter_next(diff->by_name, i)) {
@@ -358,9 +370,11 @@ static int compare_pair(struct diff *diff, const struct head *before, const stru
     result = row_lines_parse(&diff->file[NEW], &b);
     if (result == 0) {
         jv changes = compare_rows(a, b);
-        if (jv_object_length(jv_copy(changes)) > 0)
+        if (jv_object_length(jv_copy(changes)) > 0) {
+            double weight = diff->rank ? diff_weight(changes, b) : 0;
             tell_changes(diff, &after->key, after->row, changes);
-        else
+            told(diff, weight);
+        } else
             jv_free(changes);
         jv_free(b);
     }
@@ -536,15 +550,19 @@ static int rewind_lines(struct row_lines *lines)
     return 0;
 }
 
-int diff_files(const char *old_path, const char *new_path, bool json, FILE *out, struct diff_counts *counts)
+int diff_rows(const struct diff_setup *setup, struct diff_counts *counts)
 {
-    const char *const path[] = {old_path, new_path};
-    struct diff diff = {.json = json, .out = out, .counts = counts, .by_name = jv_object()};
+    struct diff_rank rank = {0};
+    struct diff diff = {.name = setup->name, .json = setup->json, .out = setup->out, .counts = counts, .by_name = jv_object()};
     bool in_order[2] = {true, true};
-    int result = 0;
+    int result = setup->by_size ? diff_rank_open(&rank) : 0;
     *counts = (struct diff_counts){0};
+    if (setup->by_size && result == 0) {
+        diff.rank = &rank;
+        diff.out = rank.spool;
+    }
     for (int which = OLD; which <= NEW && result == 0; which++) {
-        result = row_lines_open(&diff.file[which], path[which]);
+        result = row_lines_open(&diff.file[which], setup->path[which]);
         if (result == 0)
             result = survey(&diff.file[which], &in_order[which], NULL);
         if (result == 0)
@@ -553,12 +571,23 @@ int diff_files(const char *old_path, const char *new_path, bool json, FILE *out,
     counts->in_order = in_order[OLD] && in_order[NEW];
     if (result == 0)
         result = counts->in_order ? merge(&diff) : compare_in_any_order(&diff);
+    result = result ? result : diff.failed;
+    if (result == 0 && diff.rank)
+        result = diff_rank_print(&rank, setup->out);
+    diff.out = setup->out;
     if (result == 0)
         tell_summary(&diff);
+    diff_rank_close(&rank);
     jv_free(diff.by_name);
     row_lines_close(&diff.file[OLD]);
     row_lines_close(&diff.file[NEW]);
     return result;
+}
+
+int diff_files(const char *old_path, const char *new_path, bool json, FILE *out, struct diff_counts *counts)
+{
+    struct diff_setup setup = {.path = {old_path, new_path}, .name = {old_path, new_path}, .json = json, .out = out};
+    return diff_rows(&setup, counts);
 }
 
 int diff_main(const char *old_path, const char *new_path, bool json)

@@ -29,6 +29,7 @@ static const struct command {
     {"explain", "where a figure comes from: its formula with its integers, in words", command_explain},
     {"state", "what lies in a folder of checkpoints: inspect, verify, export", command_state},
     {"ctl", "ask a running engine: forget a customer", command_ctl},
+    {"shadow", "last month through a new configuration, beside the live engine: compare, swap", command_shadow},
     {"demo", "all of it on this machine, with a made-up feed", command_demo},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

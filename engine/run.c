@@ -38,6 +38,8 @@ static const char help[] =
 struct run {
     const struct config *config;                /* of the start */
     _Atomic(const struct config *) live_config; /* the one that counts now */
+    const struct run_span *span; /* NULL: the whole feed */
+    int spans;
     struct pipeline *pipeline;
     struct source source[SHARD_MAX];
     int shards, folds;
@@ -178,11 +180,27 @@ static void close_all(struct run *run)
     free(run);
 }
 
-static int64_t restored_offset(void *context, const char *topic, int32_t partition)
+static const struct run_span *span_of(const struct run *run, const char *topic, int32_t partition)
 {
+    for (int i = 0; i < run->spans; i++)
+        if (run->span[i].partition == partition && strcmp(run->span[i].topic, topic) == 0)
+            return &run->span[i];
+    return NULL;
+}
+
+static int64_t first_offset(void *context, const char *topic, int32_t partition)
+{
+    struct run *run = context;
     bool topic_known;
-    int64_t offset = pipeline_restored_offset(context, topic, partition, &topic_known);
-    return offset >= 0 ? offset : topic_known ? KAFKA_FROM_BEGINNING : KAFKA_FROM_START;
+    int64_t offset = pipeline_restored_offset(run->pipeline, topic, partition, &topic_known);
+    const struct run_span *span = span_of(run, topic, partition);
+    return offset >= 0 ? offset : topic_known ? KAFKA_FROM_BEGINNING : span ? span->from : KAFKA_FROM_START;
+}
+
+static int64_t last_offset(void *context, const char *topic, int32_t partition)
+{
+    const struct run_span *span = span_of(context, topic, partition);
+    return span ? span->until : KAFKA_NO_END;
 }
 
 /* The pipeline, restored from the newest checkpoint that can be read. */
@@ -245,11 +263,18 @@ static int open_control(struct run *run)
     return 0;
 }
 
-int run_start(const struct config *config, struct run **out)
+int run_start(const struct config *config, struct run **run)
+{
+    return run_start_spans(config, NULL, 0, run);
+}
+
+int run_start_spans(const struct config *config, const struct run_span *span, int spans, struct run **out)
 {
     struct run *run = calloc(1, sizeof *run);
     ensure(run != NULL, "the machine has memory left");
     run->config = config;
+    run->span = span;
+    run->spans = spans;
     atomic_init(&run->live_config, config);
     struct clock machine = clock_machine();
     run->clock = clock_steady(&run->steady, &machine);
@@ -268,13 +293,28 @@ int run_start(const struct config *config, struct run **out)
         return result;
     }
     recall_open(run);
-    for (int s = 0; s < run->shards; s++)
-        kafka_source_begin(&run->source[s], restored_offset, run->pipeline);
+    for (int s = 0; s < run->shards; s++) {
+        kafka_source_begin(&run->source[s], first_offset, run);
+        if (spans)
+            kafka_source_end(&run->source[s], last_offset, run);
+    }
     log_info("run.started", "%d shards, %d folds, config %s", run->shards, run->folds, config->id);
     *out = run;
     result = pipeline_start(run->pipeline);
     recall_start(run->recall);
     return result;
+}
+
+int64_t run_left(const struct run *run)
+{
+    int64_t left = 0;
+    for (int s = 0; s < run->shards; s++) {
+        int64_t one = kafka_source_counts(&run->source[s]).left;
+        if (one < 0)
+            return -1;
+        left += one;
+    }
+    return left;
 }
 
 struct pipeline *run_pipeline(struct run *run)
@@ -395,7 +435,7 @@ static int read_arguments(int argc, char **argv, const char **path, bool *until_
     return optind < argc ? command_usage("run", "%s: nothing goes behind the options", argv[optind]) : 0;
 }
 
-static void set_log(const struct config *config)
+void run_log(const struct config *config)
 {
     log_level_set((enum log_level)config->log_level);
     log_json_set(config->log_format == 1);
@@ -417,7 +457,7 @@ static void reload(struct run *run, const char *path, const struct config **now)
         return;
     }
     log_info("reload.done", "config %s replaces %s", next->id, (*now)->id);
-    set_log(next);
+    run_log(next);
     *now = next;
     atomic_store_explicit(&run->live_config, next, memory_order_release);
     pipeline_reload(run->pipeline, next);
@@ -444,7 +484,7 @@ static void status_of_state(struct run *run)
              (unsigned long long)state.failed, (unsigned long long)state.bytes, (long long)(age_ms < 0 ? -1 : age_ms / 1000));
 }
 
-static void status(struct run *run)
+void run_status(struct run *run)
 {
     struct pipeline_counts counts = pipeline_counts(run->pipeline);
     char watermark[TIME_TEXT_MAX] = "none";
@@ -460,8 +500,8 @@ static void status(struct run *run)
     status_of_state(run);
 }
 
-/* --until-end: everything is read, and what the sinks held from before is replaced; for the latter it waits no longer than RECALL_WAIT_MS. */
-static bool at_end(struct run *run)
+/* It waits for the sinks no longer than RECALL_WAIT_MS. */
+bool run_at_end(struct run *run)
 {
     int64_t now_ms = clock_monotonic_ms(&run->clock);
     if (!pipeline_idle(run->pipeline)) {
@@ -490,19 +530,19 @@ static int wait_for_end(struct run *run, const char *path, const struct config *
             reload(run, path, &config);
         if (run_check(run) != 0)
             return (int)err_code();
-        if (until_end && at_end(run)) {
+        if (until_end && run_at_end(run)) {
             *end = END_FINISH;
             return 0;
         }
         if (time(NULL) < status_due)
             continue;
-        status(run);
+        run_status(run);
         status_due = time(NULL) + STATUS_EVERY_S;
     }
 }
 
-/* One instance a group and machine; elsewhere the fence in Redis. The lock goes with the process. */
-static int lock(const struct config *config)
+/* Elsewhere the fence in Redis says who is newer. */
+int run_lock(const struct config *config)
 {
     char path[512];
     snprintf(path, sizeof path, "%s/esteem.%s.lock", getenv("XDG_RUNTIME_DIR") ? getenv("XDG_RUNTIME_DIR") : "/tmp", config->kafka_group);
@@ -529,7 +569,7 @@ int command_run(int argc, char **argv)
         return code < 0 ? EXIT_DONE : code;
     if (config_load(path, stderr, &config) != 0)
         return EXIT_USAGE;
-    set_log(config);
+    run_log(config);
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
@@ -539,7 +579,7 @@ int command_run(int argc, char **argv)
     if (config->limit_memory)
         memory_keep_close();
     enum pipeline_end end = END_DRAIN;
-    int result = lock(config);
+    int result = run_lock(config);
     if (result == 0)
         result = run_start(config, &run);
     if (result == 0)

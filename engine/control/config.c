@@ -103,6 +103,7 @@ static struct config *config_new(const char *path)
     struct config *config = calloc(1, sizeof *config);
     ensure(config != NULL, "no memory for the configuration");
     config->path = text_copy(path);
+    config->redis_head = text_copy("esteem:v1:");
     for (int i = 0; i < option_count; i++)
         option_set_default(config, &options[i]);
     return config;
@@ -150,6 +151,7 @@ void config_free(struct config *config)
             free(*(char **)option_at(config, &options[i]));
     lists_free(config);
     free(config->path);
+    free(config->redis_head);
     free(config);
 }
 

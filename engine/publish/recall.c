@@ -60,16 +60,16 @@ bool recall_topic_key(const char *key, size_t length, struct recall_name *name)
     return true;
 }
 
-bool recall_redis_key(const char *key, size_t length, struct recall_name *name, bool *last)
+bool recall_redis_key(const char *head, const char *key, size_t length, struct recall_name *name, bool *last)
 {
-    static const char head[] = "esteem:v1:{";
+    size_t before = strlen(head) + 1; /* and the brace */
     struct recall_text rest = {key, length};
     *name = (struct recall_name){0};
     *last = false;
-    if (length < sizeof head || memcmp(key, head, sizeof head - 1) != 0)
+    if (length <= before || memcmp(key, head, before - 1) != 0 || key[before - 1] != '{')
         return false;
-    rest.at += sizeof head - 1;
-    rest.length -= sizeof head - 1;
+    rest.at += before;
+    rest.length -= before;
     if (!cut_last(&rest, ':', &name->window))
         return false;
     if (is(&name->window, "last")) {

@@ -23,6 +23,7 @@ struct redis {
     enum phase phase;
     int64_t retry_ms, progress_ms;
     char cursor[24];
+    char pattern[REDIS_HEAD_MAX + sizeof "{*"]; /* of SCAN */
     char **key; /* calendar rows: whose start has been asked for, in order */
     uint32_t keys, answered;
     bool failed, told;
@@ -32,13 +33,14 @@ struct redis {
 
 static void put_name(struct redis *redis, const char *key, const char *start, size_t start_length)
 {
+    const struct config *config = redis->config;
     struct recall_name name;
     bool last;
-    if (!recall_redis_key(key, strlen(key), &name, &last))
+    if (!recall_redis_key(config->redis_head, key, strlen(key), &name, &last))
         return;
     if (start)
         name.start = (struct recall_text){start, start_length};
-    struct recalled *row = recalled_new(redis->config, &name);
+    struct recalled *row = recalled_new(config, &name);
     if (row == NULL)
         return;
     row->record = RECALL_REDIS;
@@ -47,11 +49,11 @@ static void put_name(struct redis *redis, const char *key, const char *start, si
     recall_put(redis->recall, row);
 }
 
-static bool is_calendar(const char *key)
+static bool is_calendar(const struct config *config, const char *key)
 {
     struct recall_name name;
     bool last;
-    if (!recall_redis_key(key, strlen(key), &name, &last))
+    if (!recall_redis_key(config->redis_head, key, strlen(key), &name, &last))
         return false;
     for (int w = 0; w < CALENDAR_COUNT; w++)
         if (strlen(calendar_names[w]) == name.window.length && memcmp(calendar_names[w], name.window.at, name.window.length) == 0)
@@ -66,7 +68,7 @@ static void ask_scan(struct redis *redis)
     redis_link_command(&redis->link, REDIS_SCAN, 5);
     redis_link_text(&redis->link, redis->cursor);
     redis_link_text(&redis->link, "MATCH");
-    redis_link_text(&redis->link, "esteem:v1:{*");
+    redis_link_text(&redis->link, redis->pattern);
     redis_link_text(&redis->link, "COUNT");
     redis_link_integer(&redis->link, SCAN_COUNT);
     redis->phase = SCANNING;
@@ -95,7 +97,7 @@ static void go_on(struct redis *redis)
 
 static void take_key(struct redis *redis, const char *key)
 {
-    if (!is_calendar(key)) {
+    if (!is_calendar(redis->config, key)) {
         put_name(redis, key, NULL, 0);
         return;
     }
@@ -242,6 +244,7 @@ int recall_redis_open(const struct config *config, struct recall_reader *reader)
     struct redis *redis = calloc(1, sizeof *redis);
     ensure(redis != NULL, "the machine has memory left");
     redis->config = config;
+    snprintf(redis->pattern, sizeof redis->pattern, "%s{*", config->redis_head);
     redis->retry_ms = INT64_MIN;
     redis->key = calloc(KEYS_MOST, sizeof *redis->key);
     ensure(redis->key != NULL, "the machine has memory left");

@@ -18,6 +18,7 @@
 #include "esteem/redis.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,8 +26,6 @@
 #include "esteem/err.h"
 #include "esteem/log.h"
 #include "redis_parts.h"
-
-#define FENCE_KEY "esteem:v1:fence"
 
 enum {
     RETRY_FIRST_MS = 100,
@@ -39,6 +38,7 @@ enum phase { AWAY, CONNECTING, GREETING, READY, FENCED };
 
 struct redis {
     const struct config *config;
+    char fence_key[REDIS_HEAD_MAX + sizeof "fence"];
     enum phase phase;
     int64_t now_ms;      /* of the last call that brought a time */
     int64_t retry_ms, delay_ms;
@@ -165,9 +165,9 @@ static void ask_fence(struct redis *redis)
 {
     redis->lease = false;
     redis_link_command(&redis->link, REDIS_WATCH, 1);
-    redis_link_text(&redis->link, FENCE_KEY);
+    redis_link_text(&redis->link, redis->fence_key);
     redis_link_command(&redis->link, REDIS_GET, 1);
-    redis_link_text(&redis->link, FENCE_KEY);
+    redis_link_text(&redis->link, redis->fence_key);
     redis_link_hold(&redis->link);
 }
 
@@ -199,9 +199,9 @@ static void claim(struct redis *redis, uint64_t number)
     redis_link_release(link);
     redis_link_command(link, REDIS_MULTI, 0);
     redis_link_command(link, REDIS_SET, 2);
-    redis_link_text(link, FENCE_KEY);
+    redis_link_text(link, redis->fence_key);
     redis_link_integer(link, (int64_t)number);
-    redis_put_catalogue(link);
+    redis_put_catalogue(link, redis->config->redis_head);
     redis_link_command(link, REDIS_EXEC, 0)->claim = true;
     ask_fence(redis);
 }
@@ -514,6 +514,8 @@ int redis_sink_open(const struct config *config, struct sink *sink)
     struct redis *redis = calloc(1, sizeof *redis);
     ensure(redis != NULL, "the machine has memory left");
     redis->config = config;
+    ensure(strlen(config->redis_head) <= REDIS_HEAD_MAX, "a shadow's name is short");
+    snprintf(redis->fence_key, sizeof redis->fence_key, "%sfence", config->redis_head);
     redis->delay_ms = RETRY_FIRST_MS;
     redis->pause_ms = REDIS_PAUSE_MS;
     redis->retry_ms = INT64_MIN;

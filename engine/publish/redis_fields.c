@@ -8,8 +8,6 @@
 #include "esteem/err.h"
 #include "redis_parts.h"
 
-#define CATALOGUE_KEY "esteem:v1:catalogue"
-
 enum { FIELDS_FIXED = 7 /* start end revision final partial config row */,
        FIELDS_NOW = MEASURE_agents_away - MEASURE_waiting + 1 };
 
@@ -162,12 +160,14 @@ static size_t json_member(char *out, const char *name, const char *text, bool fi
     return (size_t)(at - out);
 }
 
-void redis_put_catalogue(struct redis_link *link)
+void redis_put_catalogue(struct redis_link *link, const char *head)
 {
+    char key[REDIS_HEAD_MAX + sizeof "catalogue"];
+    snprintf(key, sizeof key, "%scatalogue", head);
     redis_link_command(link, REDIS_DEL, 1); /* it may have metrics of another version, or be no hash at all */
-    redis_link_text(link, CATALOGUE_KEY);
+    redis_link_text(link, key);
     redis_link_command(link, REDIS_HSET, 1 + 2 * METRIC_COUNT);
-    redis_link_text(link, CATALOGUE_KEY);
+    redis_link_text(link, key);
     for (int i = 0; i < METRIC_COUNT; i++) {
         const struct metric_info *info = &metric_infos[i];
         char json[2048];

@@ -137,6 +137,7 @@ struct redis_tenant {
 };
 
 struct redis_tenants {
+    const char *head; /* config.redis_head */
     struct redis_tenant *tenant;
     uint32_t *slot; /* index + 1 */
     uint32_t *dirty; /* tenants with changes */
@@ -144,7 +145,8 @@ struct redis_tenants {
     uint64_t serial; /* of new ones */
 };
 
-void redis_tenants_init(struct redis_tenants *tenants);
+/* Keeps `head`, what each key begins with. */
+void redis_tenants_init(struct redis_tenants *tenants, const char *head);
 void redis_tenants_close(struct redis_tenants *tenants);
 /* Forgets them all, changes too. */
 void redis_tenants_clear(struct redis_tenants *tenants);
@@ -163,7 +165,7 @@ struct redis_fields redis_fields_of(const struct row_view *view);
 bool redis_fields_lost(const uint64_t *old, const uint64_t *next);
 struct redis_expected *redis_put_hset(struct redis_link *link, const char *key, size_t key_length, const struct row_view *view,
                                       const char *json, size_t json_length);
-void redis_put_catalogue(struct redis_link *link);
+void redis_put_catalogue(struct redis_link *link, const char *head);
 
 /* --- goals and leaderboards (redis_goals.c) --- */
 
@@ -173,7 +175,7 @@ void redis_put_goals(struct redis_writer *writer, struct redis_tenant *tenant, i
 
 /* --- what to write (redis_writer.c) --- */
 
-enum { REDIS_KEY_MAX = ROW_SCOPE_MAX + 3 * 1024 };
+enum { REDIS_HEAD_MAX = 64, REDIS_KEY_MAX = ROW_SCOPE_MAX + 3 * 1024 };
 
 /* A transaction of rows: its commands, in the order of EXEC's answers. */
 struct redis_batch {

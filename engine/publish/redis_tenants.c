@@ -11,9 +11,9 @@ enum {
     KEYS_ROOM_FIRST = 4096,
 };
 
-void redis_tenants_init(struct redis_tenants *tenants)
+void redis_tenants_init(struct redis_tenants *tenants, const char *head)
 {
-    *tenants = (struct redis_tenants){.slots = 2 * REDIS_TENANTS_MAX};
+    *tenants = (struct redis_tenants){.head = head, .slots = 2 * REDIS_TENANTS_MAX};
     tenants->slot = calloc(tenants->slots, sizeof *tenants->slot);
     tenants->dirty = calloc(REDIS_TENANTS_MAX, sizeof *tenants->dirty);
     ensure(tenants->slot && tenants->dirty, "the machine has memory left");
@@ -39,14 +39,14 @@ void redis_tenants_close(struct redis_tenants *tenants)
     *tenants = (struct redis_tenants){0};
 }
 
-static void prefix_make(struct redis_tenant *tenant, const char *name)
+static void prefix_make(struct redis_tenant *tenant, const char *head, const char *name)
 {
-    static const char head[] = "esteem:v1:{";
-    size_t room = sizeof head + 3 * strlen(name) + sizeof "}:";
+    size_t head_length = strlen(head), room = head_length + 3 * strlen(name) + sizeof "{}:";
     tenant->prefix = malloc(room);
     ensure(tenant->prefix != NULL, "the machine has memory left");
-    memcpy(tenant->prefix, head, sizeof head);
-    tenant->prefix_length = sizeof head - 1;
+    memcpy(tenant->prefix, head, head_length);
+    tenant->prefix[head_length] = '{';
+    tenant->prefix_length = head_length + 1;
     tenant->prefix_length += row_encode(name, tenant->prefix + tenant->prefix_length, room - tenant->prefix_length);
     memcpy(tenant->prefix + tenant->prefix_length, "}:", sizeof "}:");
     tenant->prefix_length += 2;
@@ -61,7 +61,7 @@ static struct redis_tenant *tenant_new(struct redis_tenants *tenants, uint64_t h
     }
     struct redis_tenant *tenant = &tenants->tenant[tenants->count++];
     *tenant = (struct redis_tenant){.hash = hash, .newest_ms = INT64_MIN, .trimmed_ms = INT64_MIN, .serial = tenants->serial};
-    prefix_make(tenant, name);
+    prefix_make(tenant, tenants->head, name);
     return tenant;
 }
 

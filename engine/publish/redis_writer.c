@@ -61,7 +61,7 @@ void redis_writer_init(struct redis_writer *writer, struct redis_link *link, con
     batch_init(&writer->sent);
     key_memory_init(&writer->keys, REDIS_KEYS_MAX);
     key_memory_init(&writer->scopes, REDIS_KEYS_MAX);
-    redis_tenants_init(&writer->tenants);
+    redis_tenants_init(&writer->tenants, config->redis_head);
 }
 
 void redis_writer_close(struct redis_writer *writer)

@@ -90,6 +90,10 @@ static int message_hand(struct kafka_source *source, const rd_kafka_message_t *r
     if (!next && !input_message(source, input, rkm)) {
         return 0;
     }
+    if (rkm->offset >= input->until) {
+        input_ended(source, input);
+        return 0;
+    }
     struct message message = {.at = rkm->payload, .length = rkm->len, .topic = input->topic, .partition = rkm->partition,
                               .input = (int)(input - source->input), .offset = rkm->offset};
     headers_read(source, rkm, input, &message.headers);
@@ -121,6 +125,17 @@ static bool batch_fill(struct kafka_source *source, int wait_ms)
     return source->batch_count > 0;
 }
 
+static bool kafka_ready(void *state)
+{
+    const struct kafka_source *source = state;
+    for (int i = 0; i < source->topic_count; i++) {
+        if (atomic_load_explicit(&source->topic[i].found, memory_order_relaxed) == FOUND_NOT_YET) {
+            return false;
+        }
+    }
+    return atomic_load_explicit(&source->generation, memory_order_relaxed) == source->generation_seen;
+}
+
 static int kafka_poll(void *state, int most, int wait_ms, source_each *each, void *context)
 {
     struct kafka_source *source = state;
@@ -147,18 +162,10 @@ static int kafka_poll(void *state, int most, int wait_ms, source_each *each, voi
     if (done) {
         errors_forget(source);
     }
-    return done;
-}
-
-static bool kafka_ready(void *state)
-{
-    const struct kafka_source *source = state;
-    for (int i = 0; i < source->topic_count; i++) {
-        if (atomic_load_explicit(&source->topic[i].found, memory_order_relaxed) == FOUND_NOT_YET) {
-            return false;
-        }
+    if (source->until && kafka_ready(source)) {
+        atomic_store_explicit(&source->left, inputs_left(source), memory_order_relaxed);
     }
-    return atomic_load_explicit(&source->generation, memory_order_relaxed) == source->generation_seen;
+    return done;
 }
 
 static int kafka_inputs(void *state)
@@ -288,6 +295,7 @@ int kafka_source_open(const struct config *config, int shard, int shards, struct
     state->config = config;
     state->shard = shard;
     state->shards = shards;
+    atomic_init(&state->left, -1);
     int error = client_open(state);
     if (!error) {
         error = topics_open(state);
@@ -312,11 +320,19 @@ void kafka_source_begin(struct source *source, kafka_from *from, void *context)
     state->from_context = context;
 }
 
+void kafka_source_end(struct source *source, kafka_until *until, void *context)
+{
+    struct kafka_source *state = source->state;
+    state->until = until;
+    state->until_context = context;
+}
+
 struct kafka_counts kafka_source_counts(const struct source *source)
 {
     const struct kafka_source *state = source->state;
     return (struct kafka_counts){.errors = atomic_load_explicit(&state->errors, memory_order_relaxed),
                                  .lost = atomic_load_explicit(&state->lost, memory_order_relaxed),
                                  .unfetchable = atomic_load_explicit(&state->unfetchable, memory_order_relaxed),
-                                 .recreated = atomic_load_explicit(&state->recreated, memory_order_relaxed)};
+                                 .recreated = atomic_load_explicit(&state->recreated, memory_order_relaxed),
+                                 .left = atomic_load_explicit(&state->left, memory_order_relaxed)};
 }

@@ -151,7 +151,9 @@ static void input_add(struct kafka_source *source, struct topic *topic, int32_t 
     int64_t offset = source->from ? source->from(source->from_context, name, partition) : KAFKA_FROM_START;
     bool end = source->config->kafka_start == KAFKA_START_END && !topic->begun && offset != KAFKA_FROM_BEGINNING;
     struct input *input = &source->input[source->input_count];
-    *input = (struct input){.topic = topic->index, .partition = partition, .next = OFFSET_UNKNOWN, .committed = OFFSET_UNKNOWN};
+    int64_t until = source->until ? source->until(source->until_context, name, partition) : KAFKA_NO_END;
+    *input = (struct input){.topic = topic->index, .partition = partition, .next = OFFSET_UNKNOWN, .committed = OFFSET_UNKNOWN,
+                            .until = until == KAFKA_NO_END ? INT64_MAX : until};
     if (offset >= 0) {
         input->next = offset;
     } else {
@@ -391,6 +393,7 @@ static void end_reached(struct kafka_source *source, struct input *input, int64_
         rewind_end(source, input, offset);
     }
     input->purpose = INPUT_READ;
+    offset = offset < input->until ? offset : input->until;
     input->next = offset > input->next ? offset : input->next; /* what lies between are a transaction's marks */
     input->at_end = input->was_at_end = true;
 }
@@ -409,9 +412,36 @@ static void damage_found(struct kafka_source *source, struct input *input, rd_ka
     }
 }
 
+/* The pause makes librdkafka drop what it has fetched beyond, and fetch no more of it. */
+void input_ended(struct kafka_source *source, struct input *input)
+{
+    input->at_end = input->was_at_end = true;
+    if (input->ended) {
+        return;
+    }
+    input->ended = true;
+    input->next = input->until > input->next ? input->until : input->next;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, name_of(source, input), input->partition);
+    (void)rd_kafka_pause_partitions(source->rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+int64_t inputs_left(const struct kafka_source *source)
+{
+    int64_t left = 0;
+    for (int i = 0; i < source->input_count; i++) {
+        const struct input *input = &source->input[i];
+        if (input->until != INT64_MAX && !input->at_end && input->until > input->next) {
+            left += input->until - input->next;
+        }
+    }
+    return left;
+}
+
 void input_notice(struct kafka_source *source, struct input *input, const rd_kafka_message_t *rkm)
 {
-    if (input->place != INPUT_HERE) {
+    if (input->place != INPUT_HERE || input->ended) {
         return;
     }
     if (rkm->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {

@@ -41,6 +41,7 @@ struct input {
     enum input_purpose purpose;
     int64_t next;      /* offset behind the last message handed out; OFFSET_UNKNOWN */
     int64_t committed; /* as of the last commit */
+    int64_t until;     /* messages from this offset on are not handed out; INT64_MAX: all are */
     int64_t from;      /* INPUT_DUE: where to begin, may be one of librdkafka's RD_KAFKA_OFFSET_ */
     int64_t due_ms;    /* INPUT_DUE: monotonic */
     int64_t last_ms;   /* the last message's timestamp and length, by which it is known again */
@@ -50,6 +51,7 @@ struct input {
     bool assigned; /* to librdkafka */
     bool last_known;
     bool at_end, was_at_end;
+    bool ended;    /* `until` was reached */
 };
 
 struct topic {
@@ -74,6 +76,8 @@ struct kafka_source {
     rd_kafka_t *rk;
     kafka_from *from;
     void *from_context;
+    kafka_until *until; /* NULL: no partition ends */
+    void *until_context;
 
     /* shard's thread */
     rd_kafka_queue_t *queue, *replies; /* messages; answers to commits */
@@ -95,6 +99,7 @@ struct kafka_source {
     pthread_cond_t wake;
     bool stop, look;
     _Atomic uint64_t errors, lost, unfetchable, recreated;
+    _Atomic int64_t left; /* up to the ends; -1 */
     _Atomic bool told[TOLD_COUNT]; /* error kinds that were logged */
     _Atomic int64_t told_ms;       /* when the last one was, monotonic; 0: none is told */
 
@@ -122,6 +127,10 @@ struct input *input_of(struct kafka_source *source, const rd_kafka_message_t *rk
 void topic_doubt(struct kafka_source *source, struct topic *topic);
 /* What an input has to say to a message that is not simply the next one. True: hand it out. */
 bool input_message(struct kafka_source *source, struct input *input, const rd_kafka_message_t *rkm);
+/* A message at or behind the input's `until` has come: nothing more is fetched. */
+void input_ended(struct kafka_source *source, struct input *input);
+/* Messages up to the inputs' ends. */
+int64_t inputs_left(const struct kafka_source *source);
 void input_notice(struct kafka_source *source, struct input *input, const rd_kafka_message_t *rkm);
 
 #endif

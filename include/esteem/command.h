@@ -11,6 +11,7 @@ int command_check(int argc, char **argv);
 int command_state(int argc, char **argv);
 int command_ctl(int argc, char **argv);
 int command_explain(int argc, char **argv);
+int command_shadow(int argc, char **argv);
 int command_demo(int argc, char **argv);
 
 /* Says what is wrong and how to get help; returns EXIT_USAGE. */

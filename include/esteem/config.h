@@ -116,6 +116,7 @@ struct config_board {
 
 struct config {
     char *path;   /* the file it came from */
+    char *redis_head; /* what each key in Redis begins with: "esteem:v1:"; of a shadow's (shadow.c) "esteem:v1:shadow.NAME:"; never NULL */
     char id[9];   /* 8 hexadecimal digits: XXH3 of what changes numbers, so equal settings have equal ids */
 
     /* one field an option, of options.def */

@@ -42,11 +42,18 @@ typedef int64_t kafka_from(void *context, const char *topic, int32_t partition);
 /* Asks `from` for each partition when it is taken up (a restored state knows). To be called before the first poll. */
 void kafka_source_begin(struct source *source, kafka_from *from, void *context);
 
+/* Where to end a partition: the offset behind the last message that is handed out, or KAFKA_NO_END. There it counts as read to its end; what
+ * lies behind stays for whoever goes on at source_position. To be called before the first poll. */
+enum { KAFKA_NO_END = -1 };
+typedef int64_t kafka_until(void *context, const char *topic, int32_t partition);
+void kafka_source_end(struct source *source, kafka_until *until, void *context);
+
 struct kafka_counts {
     uint64_t errors;      /* of brokers and partitions */
     uint64_t lost;        /* messages that were deleted before they were read */
     uint64_t unfetchable; /* messages that are damaged on the broker and were passed over */
     uint64_t recreated;   /* partitions that were begun anew, because their topic was deleted and created again */
+    int64_t left;         /* messages up to the ends of its partitions; -1: not known yet, or there are no ends */
 };
 
 /* Since the start. Any thread. */

@@ -49,8 +49,9 @@ struct recalled *recalled_new(const struct config *config, const struct recall_n
 void recalled_free(struct recalled *row);
 /* The parts of a topic's key: TENANT|SCOPE|WINDOW, TENANT|SCOPE|WINDOW|START. */
 bool recall_topic_key(const char *key, size_t length, struct recall_name *name);
-/* The parts of a Redis key, without the start, which is a field there. *last: it ends with `:last`. */
-bool recall_redis_key(const char *key, size_t length, struct recall_name *name, bool *last);
+/* The parts of a Redis key that begins with `head` (config.redis_head), without the start, which is a field there. *last: it ends with
+ * `:last`. */
+bool recall_redis_key(const char *head, const char *key, size_t length, struct recall_name *name, bool *last);
 
 struct recall;
 

@@ -10,12 +10,32 @@
 
 struct run;
 
+/* A partition's share of the feed: where it begins when no checkpoint knows better, and where it ends. */
+struct run_span {
+    const char *topic;
+    int32_t partition;
+    int64_t from, until; /* offsets; until: behind the last one, or KAFKA_NO_END */
+};
+
 /* Opens sinks, sources and the pipeline, and starts its threads. */
 int run_start(const struct config *config, struct run **run);
+/* The same of a part of the feed; keeps `span`. No spans: all of it. */
+int run_start_spans(const struct config *config, const struct run_span *span, int spans, struct run **run);
+/* Messages up to the spans' ends; -1: not known yet, or there are none. */
+int64_t run_left(const struct run *run);
+/* All inputs are read to their ends and idle, and what the sinks held from before is replaced; for the latter it waits a minute at most. */
+bool run_at_end(struct run *run);
 struct pipeline *run_pipeline(struct run *run);
 /* To be called some times a second. ERR_FENCED when a newer instance has taken over; 0 while all is well. */
 int run_check(struct run *run);
+/* A line for the log each time it is called: what was read, kept and published; faults of sources and checkpoints. */
+void run_status(struct run *run);
 /* Drains and closes everything, also after a failure. */
 int run_stop(struct run *run, enum pipeline_end end, int64_t within_ms);
+
+/* One instance a kafka.group and machine: ERR_FENCED when there is one. The lock goes with the process. */
+int run_lock(const struct config *config);
+/* The log as the configuration says. */
+void run_log(const struct config *config);
 
 #endif

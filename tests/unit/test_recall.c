@@ -29,7 +29,7 @@ static struct recalled *of_redis(const struct config *config, const char *key, c
 {
     struct recall_name name;
     bool last;
-    if (!recall_redis_key(key, strlen(key), &name, &last))
+    if (!recall_redis_key("esteem:v1:", key, strlen(key), &name, &last))
         return NULL;
     if (start)
         name.start = (struct recall_text){start, strlen(start)};

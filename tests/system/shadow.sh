@@ -1,0 +1,150 @@
+#!/bin/sh
+# A shadow beside a live engine, on a real Kafka and a real redis-server: killed half way it goes on where it was; its rows equal compute under
+# the new configuration, the live ones stay what they were; compare names what differs; after the swap the live rows equal compute under the new
+# one, later events included, and no key of the shadow is left. Exit 77: skipped.
+set -eu
+
+repo=$(cd "$(dirname "$0")/../.." && pwd)
+cd "$repo"
+esteem=${ESTEEM:-build/release/esteem}
+port=${KAFKA_PORT:-29393}
+events=${SHADOW_EVENTS:-6000}
+for tool in java mvn redis-server redis-cli python3; do
+    command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
+done
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/esteem-shadow.XXXXXX")
+redis_pid= live_pid= shadow_pid=
+finish() {
+    code=$?
+    for pid in $live_pid $shadow_pid $redis_pid; do kill "$pid" 2>/dev/null || true; done
+    tests/support/kafka.sh stop "$dir/kafka" >/dev/null 2>&1 || true
+    [ $code -ne 0 ] && { echo "kept: $dir"; tail -5 "$dir"/*.log 2>/dev/null; } || rm -rf "$dir"
+    exit $code
+}
+trap finish EXIT
+
+passed=0 failed=0
+check() {
+    what=$1
+    shift
+    if "$@" >>"$dir/checks" 2>&1; then passed=$((passed + 1)); echo "ok - $what"; else failed=$((failed + 1)); echo "not ok - $what"; tail -4 "$dir/checks" | cut -c1-400; fi
+}
+is_code() { want=$1; shift; code=0; "$@" || code=$?; [ $code = "$want" ]; }
+within() { until=$(($(date +%s) + $1)); shift; until "$@"; do [ "$(date +%s)" -lt $until ] || return 1; sleep 0.2; done; }
+redis() { redis-cli -s "$dir/redis.sock" "$@"; }
+
+tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
+redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" --appendonly no >"$dir/redis.log" 2>&1 &
+redis_pid=$!
+
+# config NAME THRESHOLD SCOPES
+config() {
+    cat >"$dir/$1.yaml" <<YAML
+kafka: {brokers: "127.0.0.1:$port", group: shadowtest.$port, topics: [feed]}
+state: {folder: $dir/state, every: 200ms}
+redis: {socket: $dir/redis.sock}
+topics: {prefix: "shadowtest.", deadletter: "", every: 1s}
+threads: {shards: 2, folds: 2}
+time: {mode: replay, idle_after: 2s}
+retention: {interaction: 365d, correction: 365d}
+metrics: {service_level: {threshold: $2}}
+scopes: $3
+YAML
+}
+config a 20s '[[], [queue]]'
+config b 45s '[[], [queue], [channel]]'
+python3 tests/reference/random_feed.py --seed 23 --events "$events" | grep -avE '"agent\.(enrolled|removed)"' >"$dir/all.jsonl"
+lines=$(wc -l <"$dir/all.jsonl")
+head -n $((lines * 3 / 4)) "$dir/all.jsonl" >"$dir/first.jsonl"
+tail -n +$((lines * 3 / 4 + 1)) "$dir/all.jsonl" >"$dir/later.jsonl"
+send() { "$esteem" replay --brokers "127.0.0.1:$port" --topic feed --partitions 4 "$1" 2>>"$dir/replay.log"; }
+
+# equal HEAD CONFIG FILE...: each row under HEAD equals compute, integers and metrics; there are some, and every newest calendar row is there.
+cat >"$dir/equal.py" <<'PY'
+import json, subprocess, sys
+esteem, socket, head, config, *files = sys.argv[1:]
+def run(*command): return [l for l in subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.split(b"\n") if l]
+def name(r): return (r["tenant"], json.dumps(r["scope"], sort_keys=True), r["window"], r["start"])
+rows = []
+for key in run("redis-cli", "-s", socket, "--scan", "--pattern", head + "{*"):
+    if key.rsplit(b":", 1)[-1] in (b"scopes", b"goals", b"alerts", b"now"): continue
+    got = run("redis-cli", "-s", socket, "hget", key, "row")
+    if got: rows.append(json.loads(got[0]))
+calendar = {"hour", "day", "week", "month", "quarter_hour", "half_hour"}
+want = {name(r): r for r in map(json.loads, run(esteem, "compute", "-c", config, *files))}
+newest = {}
+for r in want.values():
+    if r["window"] in calendar and r["measures"]: newest[name(r)[:3]] = max(newest.get(name(r)[:3], ""), r["start"])
+for at in sorted({r["end"] for r in rows if r["window"] not in calendar}):
+    want.update((name(r), r) for r in map(json.loads, run(esteem, "compute", "-c", config, "--at", at, *files)) if r["window"] not in calendar)
+faults = []
+for r in rows:
+    w = want.get(name(r))
+    if w is None:
+        if r["measures"]: faults.append(("no such row", r))
+    elif (w["end"], w["measures"], w["metrics"]) != (r["end"], r["measures"], r["metrics"]): faults.append(("differs", name(r)))
+tenants = {(r["tenant"], json.dumps(r["scope"], sort_keys=True), r["window"]) for r in rows}
+faults += [("missing", n) for n in newest if n not in tenants]
+print(len(rows), "rows,", len(faults), "faults", faults[:3])
+sys.exit(1 if faults or not rows else 0)
+PY
+equal() { head=$1 file=$2; shift 2; python3 "$dir/equal.py" "$esteem" "$dir/redis.sock" "$head" "$dir/$file.yaml" "$@"; }
+live='esteem:v1:' shadow='esteem:v1:shadow.next:'
+
+send "$dir/first.jsonl"
+"$esteem" run -c "$dir/a.yaml" >"$dir/live.log" 2>&1 &
+live_pid=$!
+check "the live rows are those of A" within 120 equal "$live" a "$dir/first.jsonl"
+
+check "a swap of no shadow is refused" is_code 1 "$esteem" shadow swap next -c "$dir/b.yaml"
+# Paced by its rows, so that the kill comes half way.
+"$esteem" shadow next -c "$dir/b.yaml" --from 2020-01-01 --rows 50 --memory 1GiB >"$dir/shadow1.log" 2>&1 &
+shadow_pid=$!
+within 60 sh -c "ls $dir/state/shadow.next/*.manifest >/dev/null 2>&1" || true
+kill -9 $shadow_pid
+wait $shadow_pid 2>/dev/null || true
+shadow_pid=
+check "it has a checkpoint when it is killed" sh -c "ls $dir/state/shadow.next/*.manifest"
+check "a swap before its end is refused, and while the live engine runs" is_code 3 "$esteem" shadow swap next -c "$dir/b.yaml"
+check "begun again, it reads to the end" timeout 300 "$esteem" shadow next -c "$dir/b.yaml" --from 2020-01-01 --memory 1GiB
+check "it went on from its checkpoint" grep -q 'checkpoint.restored' "$dir/checks"
+check "and says how long it took" grep -q 'shadow.done' "$dir/checks"
+check "the shadow's rows are those of B" equal "$shadow" b "$dir/first.jsonl"
+check "the live rows are still those of A" equal "$live" a "$dir/first.jsonl"
+check "memory stays below --memory" sh -c "! grep -q memory.short '$dir/checks'"
+
+code=0
+"$esteem" shadow compare next -c "$dir/b.yaml" --json >"$dir/compare" 2>"$dir/compare.log" || code=$?
+check "compare says that they differ" [ $code = 1 ]
+check "compare names the added scope" grep -q '"channel":.*"only":"new"' "$dir/compare"
+for file in a b; do "$esteem" compute -c "$dir/$file.yaml" "$dir/first.jsonl" >"$dir/$file.rows"; done
+"$esteem" compute --diff "$dir/a.rows" "$dir/b.rows" --json >"$dir/diff" || true
+cat >"$dir/same.py" <<'PY'
+import json, sys
+CALENDAR = {"hour", "day", "week", "month", "quarter_hour", "half_hour"}
+def rows(path):
+    return {json.dumps([r["tenant"], r["scope"], r["window"], r["start"]], sort_keys=True): (r.get("measures"), r.get("metrics"))
+            for r in map(json.loads, open(path)) if "tenant" in r and "only" not in r and r["window"] in CALENDAR}
+compare, diff = rows(sys.argv[1]), rows(sys.argv[2])
+faults = [k for k in compare if k not in diff or diff[k] != compare[k]]
+print(len(compare), "differ,", len(diff), "by compute --diff,", faults[:2])
+sys.exit(1 if faults or not compare else 0)
+PY
+check "what differs is what compute --diff says" python3 "$dir/same.py" "$dir/compare" "$dir/diff"
+
+check "a swap is refused while the live engine runs" is_code 3 "$esteem" shadow swap next -c "$dir/b.yaml"
+kill -TERM $live_pid
+wait $live_pid || true
+live_pid=
+check "a swap with another configuration is refused" is_code 1 "$esteem" shadow swap next -c "$dir/a.yaml"
+check "the swap" "$esteem" shadow swap next -c "$dir/b.yaml"
+check "no key of the shadow is left" sh -c "[ -z \"\$(redis-cli -s $dir/redis.sock --scan --pattern 'esteem:v1:shadow.*')\" ]"
+check "the old state is kept" sh -c "ls $dir/state/before.next/*.manifest"
+check "the shadow's folder is gone" [ ! -e "$dir/state/shadow.next" ]
+send "$dir/later.jsonl"
+check "the live engine goes on under B" timeout 300 "$esteem" run -c "$dir/b.yaml" --until-end
+check "and its rows are those of B, later events included" equal "$live" b "$dir/first.jsonl" "$dir/later.jsonl"
+
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]
