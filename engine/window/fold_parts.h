@@ -137,7 +137,7 @@ struct shard_clock {
 };
 
 struct zone {
-    const char *name;
+    char *name; /* its own copy */
     struct calendar *calendar;
     int64_t baseline_from_ms, baseline_to_ms; /* both INT64_MIN: there is none */
 };

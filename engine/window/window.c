@@ -402,6 +402,29 @@ void fold_rows(struct fold *fold, fold_each *each, void *context)
         }
 }
 
+/* Some thousand cells in a table of them all, looked through once for somebody who asked. */
+static void key_rows(struct fold *fold, uint32_t k, fold_each *each, void *context)
+{
+    for (int w = 0; w < fold->rolling_count && fold->now_ms != INT64_MIN; w++) {
+        bool empty;
+        struct row *row = fold_rolling_row(fold, k, w, &empty);
+        if (empty)
+            row_free(row);
+        else
+            each(context, row);
+    }
+    for (uint32_t c = 0; c < fold->cells_made; c++)
+        if (fold->cell[c].key == k && cell_has_row(fold, &fold->cell[c]) && !tally_is_zero(&fold->cell[c].tally, &fold->slab, &fold->dense))
+            each(context, fold_calendar_row(fold, c));
+}
+
+void fold_key_rows(struct fold *fold, const char *tenant, const char *scope, fold_each *each, void *context)
+{
+    for (uint32_t k = 0; k < fold->keys; k++)
+        if (!key_is_agent(fold->key[k]) && strcmp(fold->key[k]->scope, scope) == 0 && strcmp(fold->key[k]->tenant, tenant) == 0)
+            key_rows(fold, k, each, context);
+}
+
 struct fold_counts fold_counts(const struct fold *fold)
 {
     struct fold_counts counts = fold->counts;

@@ -10,8 +10,8 @@
 
 struct run;
 
-/* Opens sinks, sources and the pipeline, and starts its threads. */
-int run_start(const struct config *config, struct run **run);
+/* Opens sinks, sources and the pipeline, and starts its threads. `path`: the file to read again at a reload, or NULL; borrowed. */
+int run_start(const struct config *config, const char *path, struct run **run);
 struct pipeline *run_pipeline(struct run *run);
 /* To be called some times a second. ERR_FENCED when a newer instance has taken over; 0 while all is well. */
 int run_check(struct run *run);
