@@ -312,6 +312,7 @@ void shard_post_batches(struct shard *shard, bool drained, uint64_t barrier)
         batch[f]->idle = idle;
         batch[f]->drained = drained;
         batch[f]->barrier = barrier;
+        batch[f]->serial = shard->config->serial;
         batch[f]->inexact = shard->inexact;
         batch[f]->caught_up = shard->caught_up;
         batch[f]->known_ms = shard->partial ? shard->oldest_ms : INT64_MIN;

@@ -63,6 +63,7 @@ void fold_free(struct fold *fold)
 void fold_reload(struct fold *fold, const struct config *config)
 {
     alerts_reload(fold, config);
+    changes_reload(fold, config);
     fold->config = config;
     baseline_forget_values(fold);
     for (int o = 0; o < fold->outlets; o++) { /* the same integers may mean other metrics now */
@@ -259,6 +260,7 @@ void fold_apply(struct fold *fold, struct batch *batch)
     told->watermark_ms = batch->watermark_ms > told->watermark_ms ? batch->watermark_ms : told->watermark_ms;
     told->newest_ms = batch->newest_ms > told->newest_ms ? batch->newest_ms : told->newest_ms;
     fold->inexact |= batch->inexact;
+    changes_hear(fold, batch);
 }
 
 void fold_hear(struct fold *fold, bool all)
