@@ -179,6 +179,7 @@ contacts $((count + 210000)) $((count + 212000)) >"$dir/last.jsonl"
 "$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/last.jsonl" >/dev/null 2>&1
 since() { row channel=chat:day | jq -e '.since and .partial and .measures.offered >= 2000' >/dev/null; }
 check "its rows begin at once, and say since when" within 30 since
+row channel=chat:day >>"$dir/check.log"
 config '' 'metrics: {service_level: {threshold: 10s}}'
 ctl reload >"$dir/scope.log"
 check "a scope that goes is told" grep -q 'scope \[channel\]: dropped' "$dir/scope.log"
