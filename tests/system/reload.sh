@@ -177,9 +177,9 @@ ctl reload >"$dir/scope.log"
 check "a new scope is told" grep -q 'scope \[channel\]: new since' "$dir/scope.log"
 contacts $((count + 210000)) $((count + 212000)) >"$dir/last.jsonl"
 "$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/last.jsonl" >/dev/null 2>&1
-since() { row channel=chat:day | jq -e '.since and .partial and .measures.offered >= 2000' >/dev/null; }
+since() { row channel=chat:hour | jq -e '.since and .partial and .measures.offered >= 2000' >/dev/null; }
 check "its rows begin at once, and say since when" within 30 since
-row channel=chat:day >>"$dir/check.log"
+row channel=chat:hour >>"$dir/check.log"
 config '' 'metrics: {service_level: {threshold: 10s}}'
 ctl reload >"$dir/scope.log"
 check "a scope that goes is told" grep -q 'scope \[channel\]: dropped' "$dir/scope.log"
