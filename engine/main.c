@@ -9,6 +9,7 @@
 
 #include "esteem/command.h"
 #include "esteem/config.h"
+#include "esteem/plan.h"
 #include "esteem/replay.h"
 #include "esteem/schema.h"
 #include "decode/json.h"
@@ -61,19 +62,38 @@ static void version(void)
            XXH_versionNumber());
 }
 
+/* What a reload from the old file to the new one would do. */
+static int check_against(struct config *config, const char *old_path)
+{
+    struct config *old;
+    struct plan plan;
+    if (config_load(old_path, stderr, &old) != 0)
+        return EXIT_USAGE;
+    plan_init(&plan, old, config);
+    plan_write(&plan, stdout);
+    plan_close(&plan);
+    config_free(old);
+    return EXIT_DONE;
+}
+
 int command_check(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        puts("usage: esteem check FILE\n\nPrints every fault of a configuration file with its line, key and the fix. Exit 0: none; 2: some.");
+        puts("usage: esteem check FILE [--against OLD]\n\nPrints every fault of a configuration file with its line, key and the fix. With --against, also what a\n"
+             "reload from OLD to FILE does: each change, live or needs restart, and what becomes of scopes, windows and metrics. Exit 0: no fault; 2: some.");
         return EXIT_DONE;
     }
-    if (argc != 2)
-        return command_usage("check", "name one configuration file");
+    bool against = argc == 4 && strcmp(argv[2], "--against") == 0;
+    if (argc != 2 && !against)
+        return command_usage("check", "name one configuration file, and with --against one to hold it against");
     struct config *config;
     if (config_load(argv[1], stderr, &config) != 0)
         return EXIT_USAGE;
     printf("%s: good (config %s)\n", argv[1], config->id);
+    int code = against ? check_against(config, argv[3]) : EXIT_DONE;
     config_free(config);
+    if (code != EXIT_DONE)
+        return code;
     return EXIT_DONE;
 }
 

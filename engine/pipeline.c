@@ -87,6 +87,7 @@ static int build_shard(struct pipeline *pipeline, const struct config *config, i
     struct shard_agent *agent = &pipeline->shard[s];
     agent->pipeline = pipeline;
     agent->config = config;
+    atomic_init(&agent->adopted, config->serial);
     pthread_mutex_init(&agent->counts_lock, NULL);
     agent->to_fold = rings_new(setup->folds, FOLD_RING);
     agent->to_shard = rings_new(setup->shards, SHARD_RING);
@@ -105,6 +106,7 @@ static int build_fold(struct pipeline *pipeline, const struct config *config, in
     agent->pipeline = pipeline;
     agent->index = f;
     agent->config = config;
+    atomic_init(&agent->adopted, config->serial);
     pthread_mutex_init(&agent->counts_lock, NULL);
     struct fold_setup to = {.shards = setup->shards, .batch = setup->batch, .at_ms = setup->at_ms, .pane_ms = pane_ms(setup),
                             .pressed = &pipeline->clocks.pressed, .registry = pipeline->registry, .outlets = setup->sinks, .folds = setup->folds};
@@ -124,6 +126,7 @@ int pipeline_new(const struct config *config, const struct pipeline_setup *setup
     pipeline->setup = *setup;
     pipeline->told_since_ms = INT64_MIN;
     atomic_init(&pipeline->config, config);
+    pthread_mutex_init(&pipeline->dump.lock, NULL);
     pipeline->clocks.count = setup->shards;
     for (int s = 0; s < setup->shards; s++)
         atomic_init(&pipeline->clocks.watermark_ms[s], INT64_MIN);
@@ -194,6 +197,8 @@ void pipeline_free(struct pipeline *pipeline)
     for (int i = 0; i < pipeline->reloads; i++)
         config_free(pipeline->reloaded[i]);
     free(pipeline->reloaded);
+    free(pipeline->dump.text);
+    pthread_mutex_destroy(&pipeline->dump.lock);
     for (int i = 0; i < pipeline->restored_count; i++)
         free(pipeline->restored[i].topic);
     free(pipeline->restored);
@@ -225,8 +230,10 @@ int shard_agent_step(struct shard_agent *agent, int wait_ms, bool flush)
     /* acquire: the configuration was written before it was stored */
     const struct config *config = atomic_load_explicit(&agent->pipeline->config, memory_order_acquire);
     if (config != agent->config) {
+        int64_t begun_us = pipeline_us(agent->pipeline);
         shard_reload(agent->shard, config);
         agent->config = config;
+        pipeline_adopted_by(agent->pipeline, &agent->adopted, config, begun_us);
     }
     shard_agent_erase(agent);
     int done = shard_agent_state(agent);
@@ -279,9 +286,12 @@ int fold_agent_step(struct fold_agent *agent, int64_t clock_ms, int *goodbyes)
     struct pipeline *pipeline = agent->pipeline;
     const struct config *config = atomic_load_explicit(&pipeline->config, memory_order_acquire);
     if (config != agent->config) {
+        int64_t begun_us = pipeline_us(pipeline);
         fold_reload(agent->fold, config);
         agent->config = config;
+        pipeline_adopted_by(pipeline, &agent->adopted, config, begun_us);
     }
+    fold_agent_dump(agent);
     int done = 0, round;
     do {
         round = fold_agent_round(agent, goodbyes);
@@ -433,20 +443,11 @@ bool pipeline_forgotten(struct pipeline *pipeline, uint64_t *interactions, uint6
     return true;
 }
 
-/* ---- configuration ---- */
+/* ---- memory ---- */
 
 void pipeline_press(struct pipeline *pipeline, enum memory_state state)
 {
     atomic_store_explicit(&pipeline->clocks.pressed, state == MEMORY_NOTHING_NEW, memory_order_relaxed);
     if (pipeline->registry)
         key_registry_press(pipeline->registry, state != MEMORY_FREE);
-}
-
-void pipeline_reload(struct pipeline *pipeline, struct config *config)
-{
-    /* release: the agents' acquire sees the whole configuration */
-    atomic_store_explicit(&pipeline->config, config, memory_order_release);
-    pipeline->reloaded = realloc(pipeline->reloaded, (size_t)(pipeline->reloads + 1) * sizeof(struct config *));
-    ensure(pipeline->reloaded != NULL, "the machine has memory left");
-    pipeline->reloaded[pipeline->reloads++] = config;
 }

@@ -4,10 +4,12 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "esteem/pipeline.h"
 #include "esteem/publisher.h"
 #include "esteem/ring.h"
+#include "esteem/row.h"
 
 enum stage { STAGE_RUN, STAGE_DRAIN, STAGE_FINISH, STAGE_STOP };
 
@@ -17,6 +19,7 @@ struct shard_agent {
     struct ring *to_fold;  /* one a fold */
     struct ring *to_shard; /* one a shard; its own is not used */
     const struct config *config; /* the one it works under */
+    _Atomic uint64_t adopted;    /* its serial */
     pthread_t thread;
     _Atomic uint64_t rounds, work; /* draining: steps taken, and work done in them */
     _Atomic bool done;  /* has said goodbye */
@@ -39,6 +42,8 @@ struct fold_agent {
     int index;
     struct outlet_context outlet[OUTLET_MAX];
     const struct config *config;
+    _Atomic uint64_t adopted;             /* its serial */
+    uint64_t dumped;                      /* pass of dumping that it has done */
     pthread_t thread;
     _Atomic bool recalled;                /* what the sinks held and the feed does not make is made, empty */
     _Atomic bool ended;                   /* has all that the shards had */
@@ -57,6 +62,17 @@ struct publisher_agent {
     uint64_t whole_step; /* ending: a step of this number has begun after all was flushed; 0: not yet. Main's */
 };
 
+/* The rows of a key that somebody asked for, as JSON, by all folds. */
+struct pipeline_dump {
+    char tenant[STRING_MAX + 1], scope[ROW_SCOPE_MAX];
+    _Atomic uint64_t pass; /* main raises it when what is asked is written */
+    _Atomic int waits;     /* folds that are at work at it */
+    bool at_work, cut;
+    pthread_mutex_t lock;  /* protects the lines while the folds write them */
+    char *text;
+    size_t length;
+};
+
 struct pipeline {
     struct {
         char tenant[STRING_MAX + 1];
@@ -66,7 +82,9 @@ struct pipeline {
         bool at_work;
     } erase;
     struct pipeline_setup setup;
-    struct config **reloaded; /* configurations taken over, the newest last; freed at the end */
+    struct pipeline_dump dump;
+    _Atomic int64_t longest_us; /* any agent's step into the newest configuration */
+    struct config **reloaded; /* configurations taken over and not freed yet, the newest last */
     int reloads;
     _Atomic(const struct config *) config;
     struct shard_clocks clocks;
@@ -90,6 +108,21 @@ struct pipeline {
 /* One step of an agent; *goodbyes counts the shards that have said that nothing follows. Return work done. */
 int shard_agent_step(struct shard_agent *agent, int wait_ms, bool flush);
 int fold_agent_step(struct fold_agent *agent, int64_t clock_ms, int *goodbyes);
+
+/* ---- pipeline_control.c ---- */
+
+/* Microseconds of the clock that only rises. */
+static inline int64_t pipeline_us(struct pipeline *pipeline)
+{
+    (void)pipeline;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+/* The agent works under this configuration now, and has let go of the one before; the step began at begun_us. */
+void pipeline_adopted_by(struct pipeline *pipeline, _Atomic uint64_t *adopted, const struct config *config, int64_t begun_us);
+/* Writes the rows that were asked for, if any were. */
+void fold_agent_dump(struct fold_agent *agent);
 
 /* ---- pipeline_threads.c ---- */
 

@@ -1,4 +1,4 @@
-#include "esteem/run.h"
+#include "run_parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,43 +22,19 @@
 #include "esteem/redis.h"
 #include "esteem/topics.h"
 
-enum { STATUS_EVERY_S = 10, DRAIN_MS = 30000, RECALL_WAIT_MS = 60000, LOOK_MS = 50, SETTLE_TRIES = 200 /* of 5 ms */ };
+enum { STATUS_EVERY_S = 10, DRAIN_MS = 30000, RECALL_WAIT_MS = 60000, LOOK_MS = 20, SETTLE_TRIES = 200 /* of 5 ms */ };
 
 static const char help[] =
     "usage: esteem run -c FILE [--until-end]\n"
     "\n"
     "Reads the configured topics, keeps all windows and publishes them, until SIGTERM or SIGINT: then what was read is\n"
-    "published (at most 30 s) and it exits 0. SIGHUP reads FILE again: what is live takes effect, a wrong file changes nothing.\n"
+    "published (at most 30 s) and it exits 0. SIGHUP reads FILE again, as\n"
+    "`esteem ctl reload` does: what is live takes effect, what needs a restart keeps its value, a wrong file changes nothing.\n"
     "\n"
     "  -c, --config FILE  the configuration\n"
     "  --until-end        stop by itself when every partition is read to its end and time.idle_after has passed: the feed is\n"
     "                     over, calendar windows are final; rows in the sinks that only an earlier life had told are emptied\n"
     "                     before, which it waits for a minute at most\n";
-
-struct run {
-    const struct config *config;                /* of the start */
-    _Atomic(const struct config *) live_config; /* the one that counts now */
-    const struct run_span *span; /* NULL: the whole feed */
-    int spans;
-    struct pipeline *pipeline;
-    struct source source[SHARD_MAX];
-    int shards, folds;
-    struct sink redis, topics;
-    bool redis_open, topics_open;
-    struct deadletter *deadletter;
-    struct steady_clock steady;
-    struct clock clock;
-    struct checkpoint *checkpoint;
-    int settle_tries;       /* state thread */
-    enum memory_state memory;
-    struct control *control;
-    struct control_client *forgets; /* waits for a customer to be erased */
-    struct recall *recall;
-    int recall_sink[RECALL_READERS]; /* each reader's */
-    bool recalled;          /* it is told that recall is done */
-    int64_t ended_ms;       /* --until-end: since when all inputs are at their end; 0: they are not */
-    _Atomic bool hold_letters; /* a checkpoint waits until all dead letters are delivered */
-};
 
 static bool dead_letter(void *context, const struct refused *refused)
 {
@@ -177,6 +153,7 @@ static void close_all(struct run *run)
     if (run->topics_open)
         topics_sink_close(&run->topics);
     deadletter_close(run->deadletter);
+    run_reload_close(run);
     free(run);
 }
 
@@ -250,25 +227,12 @@ static int open_state(struct run *run, struct pipeline_setup *setup)
     return restore(run, setup);
 }
 
-static int open_control(struct run *run)
+int run_start(const struct config *config, const char *path, struct run **run)
 {
-    char path[512];
-    if (!config_control_socket(run->config, path, sizeof path))
-        return 0;
-    int result = control_open(path, &run->control);
-    if (result == 0 || run->config->control_socket[0])
-        return result;
-    log_warn("control.none", "%s; esteem ctl cannot ask this engine: name control.socket", err_text());
-    err_clear();
-    return 0;
+    return run_start_spans(config, path, NULL, 0, run);
 }
 
-int run_start(const struct config *config, struct run **run)
-{
-    return run_start_spans(config, NULL, 0, run);
-}
-
-int run_start_spans(const struct config *config, const struct run_span *span, int spans, struct run **out)
+int run_start_spans(const struct config *config, const char *path, const struct run_span *span, int spans, struct run **out)
 {
     struct run *run = calloc(1, sizeof *run);
     ensure(run != NULL, "the machine has memory left");
@@ -278,6 +242,8 @@ int run_start_spans(const struct config *config, const struct run_span *span, in
     atomic_init(&run->live_config, config);
     struct clock machine = clock_machine();
     run->clock = clock_steady(&run->steady, &machine);
+    run->started_ms = clock_monotonic_ms(&run->clock);
+    run_reload_open(run, path);
     count_threads(run);
     struct pipeline_setup setup = {.shards = run->shards, .folds = run->folds, .at_ms = INT64_MIN, .clock = run->clock,
                                    .source = run->source, .context = run, .dead_letter = dead_letter, .tend = tend};
@@ -287,7 +253,7 @@ int run_start_spans(const struct config *config, const struct run_span *span, in
     if (result == 0)
         result = open_state(run, &setup);
     if (result == 0)
-        result = open_control(run);
+        result = run_control_open(run);
     if (result != 0) {
         close_all(run);
         return result;
@@ -325,7 +291,7 @@ struct pipeline *run_pipeline(struct run *run)
 /* Looks at the memory that the process holds, some times a second. */
 static void watch_memory(struct run *run)
 {
-    const struct config *config = atomic_load_explicit(&run->live_config, memory_order_relaxed);
+    const struct config *config = run_config(run);
     if (config->limit_memory == 0 && run->memory == MEMORY_FREE)
         return;
     struct pipeline_counts counts = pipeline_counts(run->pipeline);
@@ -353,48 +319,11 @@ static void follow_clock(struct run *run)
                  (long long)(jump_ms / 1000), STEADY_TRUST_MS / 1000);
 }
 
-/* ---- esteem ctl ---- */
-
-static void forget(struct run *run, struct control_client *client, int words, char **word)
-{
-    if (words != 3 || strlen(word[1]) > STRING_MAX || strlen(word[2]) > STRING_MAX)
-        control_answer(client, false, "forget takes a tenant and a customer, of at most %d bytes", STRING_MAX);
-    else if (!pipeline_forget(run->pipeline, word[1], shard_customer_hash(run->config, word[2])))
-        control_answer(client, false, "another customer is being erased; ask again in a moment");
-    else
-        run->forgets = client;
-}
-
-static void take_command(void *context, struct control_client *client, int words, char **word)
-{
-    struct run *run = context;
-    if (strcmp(word[0], "forget") == 0)
-        forget(run, client, words, word);
-    else
-        control_answer(client, false, "there is no command %s; esteem ctl --help lists them", word[0]);
-}
-
-static void tend_control(struct run *run)
-{
-    uint64_t interactions, visits;
-    if (run->control == NULL)
-        return;
-    control_step(run->control, take_command, run);
-    if (run->forgets == NULL || !pipeline_forgotten(run->pipeline, &interactions, &visits))
-        return;
-    if (run->checkpoint)
-        checkpoint_renew(run->checkpoint);
-    log_info("customer.forgotten", "a customer was erased from %llu interactions, and %llu visits of longer ago", (unsigned long long)interactions,
-             (unsigned long long)visits);
-    control_answer(run->forgets, true, "erased from %llu interactions, and %llu visits of longer ago; gone from %s after two more checkpoints",
-                   (unsigned long long)interactions, (unsigned long long)visits, run->checkpoint ? run->config->state_folder : "memory");
-    run->forgets = NULL;
-}
-
 int run_check(struct run *run)
 {
     tend(run);
-    tend_control(run);
+    run_control_step(run);
+    run_reload_step(run);
     follow_clock(run);
     watch_memory(run);
     watch_recall(run);
@@ -441,28 +370,6 @@ void run_log(const struct config *config)
     log_json_set(config->log_format == 1);
 }
 
-/* A file that is wrong changes nothing; one that needs a restart neither. */
-static void reload(struct run *run, const char *path, const struct config **now)
-{
-    struct config *next;
-    const char *key;
-    if (config_load(path, stderr, &next) != 0) {
-        log_error("reload.refused", "%s has faults, see above; the old configuration stays", path);
-        err_clear();
-        return;
-    }
-    if (config_needs_restart(*now, next, &key)) {
-        log_error("reload.refused", "%s: %s cannot change while it runs; restart, or change it back. The old configuration stays", path, key);
-        config_free(next);
-        return;
-    }
-    log_info("reload.done", "config %s replaces %s", next->id, (*now)->id);
-    run_log(next);
-    *now = next;
-    atomic_store_explicit(&run->live_config, next, memory_order_release);
-    pipeline_reload(run->pipeline, next);
-}
-
 /* What went wrong so far, in the sources and with checkpoints; nothing is said while nothing did. */
 static void status_of_state(struct run *run)
 {
@@ -490,6 +397,10 @@ void run_status(struct run *run)
     char watermark[TIME_TEXT_MAX] = "none";
     if (counts.folds.watermark_ms != INT64_MIN && counts.folds.watermark_ms != INT64_MAX)
         event_time_format(counts.folds.watermark_ms, watermark);
+    if (run->paused)
+        log_warn("status.paused", "esteem ctl pause: nothing is read; esteem ctl resume goes on");
+    if (run->reloading.plan.restarts)
+        log_warn("status.restart", "%d changed settings need a restart; esteem ctl status names them", run->reloading.plan.restarts);
     log_info("status", "applied=%llu duplicates=%llu refused=%llu interactions=%llu keys=%llu agent_keys=%llu rows=%llu watermark=%s",
              (unsigned long long)counts.shards.applied, (unsigned long long)counts.shards.duplicates,
              (unsigned long long)counts.shards.refused, (unsigned long long)counts.shards.ledger.records,
@@ -517,7 +428,7 @@ bool run_at_end(struct run *run)
 }
 
 /* Until a signal ends it. Returns how. */
-static int wait_for_end(struct run *run, const char *path, const struct config *config, const sigset_t *signals, bool until_end,
+static int wait_for_end(struct run *run, const sigset_t *signals, bool until_end,
                         enum pipeline_end *end)
 {
     time_t status_due = time(NULL) + STATUS_EVERY_S;
@@ -527,7 +438,7 @@ static int wait_for_end(struct run *run, const char *path, const struct config *
         if (signal == SIGTERM || signal == SIGINT)
             return 0;
         if (signal == SIGHUP)
-            reload(run, path, &config);
+            run_reload(run, NULL, false);
         if (run_check(run) != 0)
             return (int)err_code();
         if (until_end && run_at_end(run)) {
@@ -581,9 +492,9 @@ int command_run(int argc, char **argv)
     enum pipeline_end end = END_DRAIN;
     int result = run_lock(config);
     if (result == 0)
-        result = run_start(config, &run);
+        result = run_start(config, path, &run);
     if (result == 0)
-        result = wait_for_end(run, path, config, &signals, until_end, &end);
+        result = wait_for_end(run, &signals, until_end, &end);
     if (result != 0)
         log_error("run.failed", "%s", err_text());
     if (run) {

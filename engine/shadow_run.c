@@ -110,7 +110,7 @@ static enum outcome live(const struct config *config, const struct run_span *spa
 {
     struct progress progress = {.messages = spans ? shadow_messages(span, spans) : 0, .first_left = -1, .begun_ms = monotonic_ms()};
     struct run *run = NULL;
-    if (run_start_spans(config, span, spans, &run) != 0)
+    if (run_start_spans(config, NULL, span, spans, &run) != 0)
         return FAILED;
     enum outcome outcome = wait_for_end(run, signals, &progress);
     if (outcome == FAILED)

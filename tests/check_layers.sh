@@ -9,7 +9,7 @@ allowed() {
     case $1 in
         engine/base/*) echo "clock disk err event intern log measure memory ring roster slab slice span tally track utf8 varint" ;;
         engine/control/schema*) echo "$base schema formula metric row redis" ;; # pages made of everybody's tables
-        engine/control/config_goals.c|engine/control/config_id.c) echo "$base metric" ;; # goals and the baseline name metrics
+        engine/control/config_goals.c|engine/control/config_id.c|engine/control/plan.c) echo "$base metric plan" ;; # goals and the baseline name metrics
         engine/control/control.c) echo "$base control" ;;                       # the socket
         engine/control/*) echo "$base calendar" ;;                              # checks that a zone can be read
         engine/decode/*) echo "$base mapping" ;;

@@ -109,39 +109,6 @@ static struct config *config_new(const char *path)
     return config;
 }
 
-static void lists_free(struct config *config)
-{
-    for (int i = 0; i < config->own_dimension_count; i++)
-        free(config->own_dimension[i]);
-    for (int i = 0; i < config->rule_count; i++)
-        for (int d = 0; d < DIMENSION_MAX; d++)
-            free(config->rule[i].value[d]);
-    for (int i = 0; i < config->tenant_count; i++) {
-        free(config->tenant[i].name);
-        free(config->tenant[i].timezone);
-    }
-    free(config->tenant);
-    for (uint32_t i = 0; i < config->roster_count; i++) {
-        free(config->roster[i].tenant);
-        free(config->roster[i].agent);
-        free(config->roster[i].team);
-        free(config->roster[i].site);
-    }
-    free(config->roster);
-    for (int i = 0; i < config->topic_count; i++) {
-        free(config->topic[i].name);
-        free(config->topic[i].mapping);
-    }
-    for (int i = 0; i < config->kafka_property_count; i++) {
-        free(config->kafka_property[i].key);
-        free(config->kafka_property[i].value);
-    }
-    for (int i = 0; i < config->goal_count; i++)
-        for (int d = 0; d < DIMENSION_MAX; d++)
-            free(config->goal[i].value[d]);
-    free(config->goal);
-}
-
 void config_free(struct config *config)
 {
     if (config == NULL)
@@ -149,7 +116,7 @@ void config_free(struct config *config)
     for (int i = 0; i < option_count; i++)
         if (options[i].kind == KIND_TEXT)
             free(*(char **)option_at(config, &options[i]));
-    lists_free(config);
+    config_lists_free(config);
     free(config->path);
     free(config->redis_head);
     free(config);

@@ -240,7 +240,7 @@ static bool buffers_same(struct buffer *a, struct buffer *b)
     return same;
 }
 
-static bool option_same(const struct config *a, const struct config *b, const struct option *option)
+bool option_same(const struct config *a, const struct config *b, const struct option *option)
 {
     struct buffer x, y;
     buffer_open(&x);
@@ -259,7 +259,7 @@ static bool names_same(const struct config *a, const struct config *b)
     return true;
 }
 
-static bool list_same(const struct config *a, const struct config *b, enum list_name name)
+bool list_same(const struct config *a, const struct config *b, enum list_name name)
 {
     struct buffer x, y;
     buffer_open(&x);

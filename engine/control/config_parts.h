@@ -190,5 +190,14 @@ void list_read(struct reader *reader, enum list_name name, yaml_node_t *node, in
 /* --- identity (config_id.c) --- */
 
 void config_identify(struct config *config); /* fills config->id */
+bool option_same(const struct config *a, const struct config *b, const struct option *option);
+bool list_same(const struct config *a, const struct config *b, enum list_name name);
+
+/* --- one list of many (config_keep.c) --- */
+
+void config_lists_free(struct config *config);
+/* `to` gets the value that `from` has, instead of its own. */
+void config_keep_list(struct config *to, const struct config *from, enum list_name name);
+void config_keep_option(struct config *to, const struct config *from, const struct option *option);
 
 #endif

@@ -20,6 +20,9 @@ struct control_client {
     uint32_t length;
     bool asked; /* its command is with `each`, or answered */
     char line[CONTROL_LINE];
+    char *answer; /* what is to be sent, and how much of it is */
+    size_t answer_length, answer_sent;
+    int64_t slow_ms; /* when it was first found to be slow; 0: not yet */
 };
 
 struct control {
@@ -46,7 +49,7 @@ static bool left_over(const struct sockaddr_un *address)
     return refused;
 }
 
-static int listen_at(struct control *control, const struct sockaddr_un *address)
+static int listen_at(struct control *control, const struct sockaddr_un *address, mode_t mode)
 {
     if (bind(control->socket, (const struct sockaddr *)address, sizeof *address) != 0) {
         if (errno != EADDRINUSE || !left_over(address))
@@ -56,10 +59,10 @@ static int listen_at(struct control *control, const struct sockaddr_un *address)
             return -1;
     }
     memcpy(control->path, address->sun_path, sizeof control->path);
-    return chmod(control->path, 0600) != 0 || listen(control->socket, CONTROL_CLIENTS) != 0 ? -1 : 0;
+    return chmod(control->path, mode) != 0 || listen(control->socket, CONTROL_CLIENTS) != 0 ? -1 : 0;
 }
 
-int control_open(const char *path, struct control **out)
+int control_open(const char *path, mode_t mode, struct control **out)
 {
     struct sockaddr_un address;
     int result = address_of(path, &address);
@@ -71,7 +74,7 @@ int control_open(const char *path, struct control **out)
         control->client[i].socket = -1;
     control->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     mode_t mask = umask(0177); /* nobody else may connect between bind and chmod */
-    result = control->socket < 0 ? -1 : listen_at(control, &address);
+    result = control->socket < 0 ? -1 : listen_at(control, &address, mode);
     umask(mask);
     if (result != 0) {
         result = err_set(ERR_IO, "control.socket %s: %s; name a path that this user may make, that no other esteem has", path, strerror(errno));
@@ -85,6 +88,7 @@ int control_open(const char *path, struct control **out)
 static void hang_up(struct control_client *client)
 {
     close(client->socket);
+    free(client->answer);
     *client = (struct control_client){.socket = -1};
 }
 
@@ -147,26 +151,68 @@ static void read_client(struct control_client *client, control_each *each, void 
     }
 }
 
-void control_step(struct control *control, control_each *each, void *context)
+/* Goes on sending; a client that takes nothing for long is given up. */
+static void send_answer(struct control_client *client, int64_t now_ms)
+{
+    while (client->answer_sent < client->answer_length) {
+        ssize_t sent = send(client->socket, client->answer + client->answer_sent, client->answer_length - client->answer_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && errno == EAGAIN) {
+            client->slow_ms = client->slow_ms ? client->slow_ms : now_ms;
+            if (now_ms - client->slow_ms > CONTROL_SLOW_MS)
+                hang_up(client);
+            return;
+        }
+        if (sent < 0)
+            break;
+        client->answer_sent += (size_t)sent;
+        client->slow_ms = 0;
+    }
+    hang_up(client);
+}
+
+void control_step(struct control *control, int64_t now_ms, control_each *each, void *context)
 {
     accept_one(control);
-    for (int i = 0; i < CONTROL_CLIENTS; i++)
-        if (control->client[i].socket >= 0 && !control->client[i].asked)
-            read_client(&control->client[i], each, context);
+    for (int i = 0; i < CONTROL_CLIENTS; i++) {
+        struct control_client *client = &control->client[i];
+        if (client->socket >= 0 && !client->asked)
+            read_client(client, each, context);
+        if (client->answer)
+            send_answer(client, now_ms);
+    }
+}
+
+void control_answer_text(struct control_client *client, bool ok, const char *text, size_t length)
+{
+    static const char cut[] = "... cut: the answer is longer than 1 MiB\n";
+    const char *head = ok ? "ok\n" : "error\n";
+    size_t at = strlen(head), most = CONTROL_ANSWER - sizeof cut;
+    bool whole = length <= most;
+    client->asked = true; /* nothing more is read of it */
+    client->answer = malloc(at + most + sizeof cut + 1);
+    ensure(client->answer != NULL, "the machine has memory left");
+    memcpy(client->answer, head, at);
+    memcpy(client->answer + at, text, whole ? length : most);
+    at += whole ? length : most;
+    if (at && client->answer[at - 1] != '\n')
+        client->answer[at++] = '\n';
+    if (!whole) {
+        memcpy(client->answer + at, cut, sizeof cut - 1);
+        at += sizeof cut - 1;
+    }
+    client->answer_length = at;
 }
 
 void control_answer(struct control_client *client, bool ok, const char *format, ...)
 {
     char text[CONTROL_LINE];
-    int length = snprintf(text, sizeof text, "%s\n", ok ? "ok" : "error");
     va_list arguments;
     va_start(arguments, format);
-    length += vsnprintf(text + length, sizeof text - (size_t)length - 1, format, arguments);
+    int length = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    length = length > (int)sizeof text - 2 ? (int)sizeof text - 2 : length;
-    text[length++] = '\n';
-    (void)send(client->socket, text, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT); /* a fresh socket has room for it */
-    hang_up(client);
+    control_answer_text(client, ok, text, length < (int)sizeof text ? (size_t)length : sizeof text - 1);
 }
 
 /* ---- the other side ---- */
@@ -179,24 +225,32 @@ static int refused(const char *path, const char *why)
 
 static int read_answer(int socket, const char *path, int64_t within_ms)
 {
-    char text[CONTROL_LINE + 1];
-    size_t length = 0;
-    for (;;) {
+    size_t length = 0, room = CONTROL_ANSWER + CONTROL_LINE;
+    char *text = malloc(room + 1);
+    ensure(text != NULL, "the machine has memory left");
+    int code = -1;
+    while (code < 0 && length < room) {
         struct pollfd wait = {.fd = socket, .events = POLLIN};
-        if (poll(&wait, 1, (int)within_ms) <= 0)
-            return refused(path, "no answer in time; it may still be at work, look at its log");
-        ssize_t got = read(socket, text + length, sizeof text - 1 - length);
+        if (poll(&wait, 1, (int)within_ms) <= 0) {
+            code = refused(path, "no answer in time; it may still be at work, look at its log");
+            break;
+        }
+        ssize_t got = read(socket, text + length, room - length);
         if (got <= 0)
             break;
         length += (size_t)got;
     }
     text[length] = 0;
     char *rest = strchr(text, '\n');
-    if (rest == NULL)
-        return refused(path, "it hung up without an answer; ask again");
-    bool ok = strncmp(text, "ok\n", 3) == 0;
-    fputs(rest + 1, ok ? stdout : stderr);
-    return ok ? EXIT_DONE : EXIT_FAILED;
+    if (code < 0 && rest == NULL)
+        code = refused(path, "it hung up without an answer; ask again");
+    if (code < 0) {
+        bool ok = strncmp(text, "ok\n", 3) == 0;
+        fputs(rest + 1, ok ? stdout : stderr);
+        code = ok ? EXIT_DONE : EXIT_FAILED;
+    }
+    free(text);
+    return code;
 }
 
 static int send_command(int socket, int words, char **word)

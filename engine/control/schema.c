@@ -338,9 +338,13 @@ static void row_head_fields(struct page *page)
     told(page, "revision", "0: not final; 1: the first final row; one more each time its figures change",
          "'type': 'integer', 'minimum': 0");
     told(page, "final", "the watermark has passed its end by time.lateness", "'type': 'boolean'");
-    told(page, "partial", "a rolling window whose newest pane still fills", "'type': 'boolean'");
+    told(page, "partial", "a rolling window whose newest pane still fills, or a row that says `since`", "'type': 'boolean'");
     told(page, "inexact", "interactions had to be retired at limits.interactions", "'const': true");
+    told(page, "since", "the scope was configured by a reload, after the window's start: interactions that had no event from then on are not in it",
+         "'type': 'string', 'format': 'date-time', 'pattern': '^" TIME_PATTERN "'");
     told(page, "config", "names the settings that make numbers", "'type': 'string', 'pattern': '^[0-9a-f]{8}$'");
+    told(page, "configs", "the window began before a reload that changed numbers: all that had a part in it, at most nine, the present one last",
+         "'type': 'array', 'items': {'type': 'string', 'pattern': '^[0-9a-f]{8}$'}");
 }
 
 static void row_histograms(struct page *page)

@@ -286,7 +286,7 @@ int command_demo(int argc, char **argv)
     for (int i = 0; i < 4 && result == 0; i++)
         result = steps[i](&demo);
     if (result == 0)
-        result = run_start(demo.config, &demo.run);
+        result = run_start(demo.config, NULL, &demo.run);
     if (result == 0)
         result = play(&demo);
     if (demo.run) {

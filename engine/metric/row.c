@@ -36,6 +36,8 @@ struct row *row_new(const struct row *head, const uint8_t *runs, uint32_t runs_l
     struct row *row = malloc(size);
     ensure(row != NULL, "the machine has memory left");
     *row = *head;
+    if (row->config) /* relaxed: who makes rows under it keeps it from being freed */
+        atomic_fetch_add_explicit(&((struct config *)(uintptr_t)row->config)->uses, 1, memory_order_relaxed);
     char *at = (char *)(row + 1);
     row->baseline = values ? memcpy(at, head->baseline, values) : NULL;
     at += values;
@@ -53,6 +55,8 @@ struct row *row_new(const struct row *head, const uint8_t *runs, uint32_t runs_l
 
 void row_free(struct row *row)
 {
+    if (row && row->config) /* release: this row's reader is done with it; partner of pipeline_reloaded's acquire */
+        atomic_fetch_sub_explicit(&((struct config *)(uintptr_t)row->config)->uses, 1, memory_order_release);
     free(row);
 }
 

@@ -167,6 +167,21 @@ static void json_scope(struct json *json, const struct row *row, const struct co
     json_raw(json, "}");
 }
 
+/* Of a window that began before a reload: the configurations that had a part in it, the present one last. */
+static void json_configs(struct json *json, const struct row_view *view)
+{
+    const struct row *row = view->row;
+    if (row->befores == 0)
+        return;
+    json_raw(json, ",\"configs\":[");
+    for (int i = 0; i < row->befores; i++) {
+        json_text(json, row->before[i]);
+        json_raw(json, ",");
+    }
+    json_text(json, view->config->id);
+    json_raw(json, "]");
+}
+
 static void json_head(struct json *json, const struct row_view *view)
 {
     const struct row *row = view->row;
@@ -183,8 +198,11 @@ static void json_head(struct json *json, const struct row_view *view)
     json_bool(json, "partial", row->partial);
     if (row->inexact)
         json_bool(json, "inexact", true);
+    if (row->since_ms != INT64_MIN && row->since_ms != 0)
+        json_time(json, "since", row->since_ms);
     json_name(json, "config");
     json_text(json, view->config->id);
+    json_configs(json, view);
 }
 
 static bool is_told(const struct row_view *view, unsigned families, enum measure measure)

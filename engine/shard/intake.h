@@ -67,7 +67,7 @@ struct shard {
     bool full;      /* the ledger had no room for the event at hand */
     struct parcel *stuck; /* a message of the source that could not be finished: it comes before any other */
     bool inexact;
-    bool goodbye, stopped;
+    bool goodbye, stopped, paused;
     int outputs_done;      /* of the message at hand: mapped events that are in already */
     struct parcel *held;   /* handed over, and held up by a full ledger */
     uint64_t customer_seed;

@@ -185,6 +185,8 @@ static bool input_idle(struct shard *shard, int input, int64_t monotonic_ms)
         one->heard_ms = monotonic_ms;
         shard_input_seen(shard, input);
     }
+    if (atomic_load_explicit(&shard->setup.clocks->paused, memory_order_relaxed))
+        one->heard_ms = monotonic_ms; /* there may be more: its silence says nothing */
     return shard->setup.source.at_end(shard->setup.source.state, input) && !shard->stuck &&
            monotonic_ms - one->heard_ms >= (shard->setup.batch ? 0 : shard->config->idle_after_ms);
 }
@@ -310,6 +312,7 @@ void shard_post_batches(struct shard *shard, bool drained, uint64_t barrier)
         batch[f]->idle = idle;
         batch[f]->drained = drained;
         batch[f]->barrier = barrier;
+        batch[f]->serial = shard->config->serial;
         batch[f]->inexact = shard->inexact;
         batch[f]->caught_up = shard->caught_up;
         batch[f]->known_ms = shard->partial ? shard->oldest_ms : INT64_MIN;
@@ -498,11 +501,15 @@ static int read_source(struct shard *shard, int wait_ms)
 {
     if (shard->setup.source.poll == NULL)
         return 0;
+    bool paused = atomic_load_explicit(&shard->setup.clocks->paused, memory_order_relaxed);
+    if (paused != shard->paused && shard->setup.source.pause)
+        shard->setup.source.pause(shard->setup.source.state, paused);
+    shard->paused = paused;
     if (shard->outbox_count || folds_behind(shard)) {
         shard->counts.waits++;
         return 0;
     }
-    if (shard->barrier || (shard->stuck && !retry(shard)) || shard->stopped)
+    if (shard->barrier || (shard->stuck && !retry(shard)) || shard->stopped || (paused && shard->setup.source.pause == NULL))
         return 0;
     int count = shard->setup.source.poll(shard->setup.source.state, POLL_MOST, wait_ms, take_message, shard);
     if (count >= 0)

@@ -52,7 +52,8 @@ struct checkpoint {
     _Atomic int64_t life_told_since_ms; /* until the sinks' rows are recalled */
     _Atomic int renew; /* so many more are to be whole */
     _Atomic bool want_full[STATE_SLICES_MAX];
-    pthread_mutex_t lock_counts; /* protects counts */
+    char config_id[16]; /* that manifests name */
+    pthread_mutex_t lock_counts; /* protects counts, config_id */
     struct checkpoint_counts counts;
 };
 
@@ -109,6 +110,7 @@ int checkpoint_new(const struct checkpoint_setup *setup, struct checkpoint **out
     checkpoint->all_full = true;
     checkpoint->counts.written_ms = INT64_MIN;
     pthread_mutex_init(&checkpoint->lock_counts, NULL);
+    snprintf(checkpoint->config_id, sizeof checkpoint->config_id, "%s", setup->config_id);
     snprintf(checkpoint->folder, sizeof checkpoint->folder, "%s", setup->folder);
     int result = strlen(setup->folder) < sizeof checkpoint->folder ? make_folder(setup->folder) : err_set(ERR_IO, "state.folder: the path is too long");
     if (result == 0)
@@ -218,6 +220,13 @@ void checkpoint_told_since(struct checkpoint *checkpoint, int64_t since_ms)
 void checkpoint_recalled(struct checkpoint *checkpoint)
 {
     atomic_store_explicit(&checkpoint->recalled, true, memory_order_release);
+}
+
+void checkpoint_configured(struct checkpoint *checkpoint, const char *config_id)
+{
+    pthread_mutex_lock(&checkpoint->lock_counts);
+    snprintf(checkpoint->config_id, sizeof checkpoint->config_id, "%s", config_id);
+    pthread_mutex_unlock(&checkpoint->lock_counts);
 }
 
 struct checkpoint_counts checkpoint_counts(struct checkpoint *checkpoint)
@@ -359,7 +368,9 @@ static struct manifest *describe(struct checkpoint *checkpoint)
     snprintf(manifest->group, sizeof manifest->group, "%s", checkpoint->setup.group);
     for (char *at = manifest->group; *at; at++)
         *at = *at < ' ' ? '_' : *at; /* a line of its own */
-    snprintf(manifest->config, sizeof manifest->config, "%s", checkpoint->setup.config_id);
+    pthread_mutex_lock(&checkpoint->lock_counts);
+    snprintf(manifest->config, sizeof manifest->config, "%s", checkpoint->config_id);
+    pthread_mutex_unlock(&checkpoint->lock_counts);
     manifest->slices = checkpoint->slices;
     manifest->shards = checkpoint->setup.shards;
     manifest->folds = checkpoint->setup.folds;

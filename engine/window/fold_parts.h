@@ -50,6 +50,7 @@ struct key {
     uint32_t alert;         /* the first of its alerts, or NONE */
     uint32_t baseline;      /* its cell, or NONE */
     double *baseline_value; /* of config.baseline's metrics; NULL: to be worked out */
+    bool hidden;            /* its scope is configured no more: it makes no rows */
     bool restate;           /* the baseline has changed: all rows are to be shown anew */
     uint32_t now;           /* its first block, or NONE; ascending */
     int64_t now_due_ms;     /* by the clock: its row is to be told again; 0: not before it changes */
@@ -132,12 +133,13 @@ struct shard_word {
 
 struct shard_clock {
     struct shard_word now, next, told; /* acted on; to be acted on after another round; the newest: fold_hear */
+    uint64_t serial; /* of the configuration that its last batch was made under */
     uint32_t *key; /* the shard's key number -> ours */
     uint32_t keys;
 };
 
 struct zone {
-    const char *name;
+    char *name; /* its own copy */
     struct calendar *calendar;
     int64_t baseline_from_ms, baseline_to_ms; /* both INT64_MIN: there is none */
 };
@@ -149,6 +151,24 @@ struct recall_held {
     struct recalled **slot; /* by their hash */
     uint32_t slots, count, next, next_key, keys_before;
     bool done;
+};
+
+/* What reloads have brought: changes.c. */
+enum { CHANGES_SCOPES_MAX = 2 * CONFIG_SCOPE_MAX };
+struct scope_change {
+    uint32_t mask;
+    int64_t since_ms; /* INT64_MAX: not every shard has it yet */
+};
+struct id_change {
+    char id[9];
+    int64_t until_ms; /* INT64_MAX: likewise */
+};
+struct changes {
+    struct scope_change scope[CHANGES_SCOPES_MAX];
+    struct id_change id[ROW_CONFIGS_MAX];
+    int scopes, ids;
+    bool pending;
+    uint64_t serial; /* of the newest */
 };
 
 struct group {
@@ -216,11 +236,21 @@ struct fold {
     bool restored; /* what was published before this process began may still stand in the sinks */
 
     struct recall_held recalls;
+    struct changes changes;
 };
 
 /* ---- window.c ---- */
 
 void fold_advance(struct fold *fold); /* the rolling windows move to now_ms */
+
+/* ---- changes.c: reloads, as rows tell them ---- */
+
+/* Before the configuration changes to this one. */
+void changes_reload(struct fold *fold, const struct config *next);
+/* A batch was applied. */
+void changes_hear(struct fold *fold, const struct batch *batch);
+/* What a row with this start says of it. */
+void changes_head(const struct fold *fold, const struct key *key, struct row *head);
 
 /* ---- spans.c: what rolling windows hold of spans (span.h) ---- */
 

@@ -13,7 +13,7 @@ static uint8_t fold_zone(struct fold *fold, const char *tenant)
     ensure(z < ZONES_MAX, "fewer than 250 zones are in use");
     if (calendar_new(name, &fold->zone[z].calendar) != 0)
         ensure(calendar_new("UTC", &fold->zone[z].calendar) == 0, "the machine has tzdata");
-    fold->zone[z].name = name;
+    fold->zone[z].name = fold_must(strdup(name)); /* the configuration may go */
     baseline_zone(fold->config, &fold->zone[z]);
     fold->zones++;
     return (uint8_t)z;
@@ -156,8 +156,10 @@ void keys_close(struct fold *fold)
         free(fold->key[k]->baseline_value);
         free(fold->key[k]);
     }
-    for (int z = 0; z < fold->zones; z++)
+    for (int z = 0; z < fold->zones; z++) {
         calendar_free(fold->zone[z].calendar);
+        free(fold->zone[z].name);
+    }
     free(fold->key);
     free(fold->key_slot);
 }

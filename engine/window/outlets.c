@@ -35,7 +35,7 @@ static uint32_t queue_take(struct queue *queue)
 /* The one that judges goals takes only what some goal with an alert is about. */
 static bool wanted(const struct fold *fold, int outlet, const struct key *key, bool rolling, int window)
 {
-    return outlet < fold->setup.outlets || alerts_want(fold, key, rolling, window);
+    return !key->hidden && (outlet < fold->setup.outlets || alerts_want(fold, key, rolling, window));
 }
 
 void outlets_rolling_mark(struct fold *fold, uint32_t k, int window)
@@ -58,7 +58,7 @@ void outlets_now_changed(struct fold *fold, uint32_t k)
 {
     struct key *key = fold->key[k];
     for (int o = 0; o < fold->setup.outlets; o++)
-        if (fold->setup.outlet[o].now && !(key->now_waits >> o & 1)) {
+        if (fold->setup.outlet[o].now && !key->hidden && !(key->now_waits >> o & 1)) {
             key->now_waits |= (uint8_t)(1u << o);
             queue_put(&fold->queue[o][QUEUE_NOW], k);
         }
@@ -115,6 +115,7 @@ struct row *fold_rolling_row(struct fold *fold, uint32_t k, int window, bool *em
     head.partial = !fold->setup.batch;
     head.window = (uint8_t)window;
     head.window_name = fold->config->rolling[window].name;
+    changes_head(fold, key, &head);
     head.eligible = *empty ? 0 : headcount_at(fold, key, edges->right_ms);
     if (!*empty)
         head.across = across_rolling(fold, k, window);
@@ -144,6 +145,7 @@ struct row *fold_calendar_row(struct fold *fold, uint32_t c)
     head.last = key->last[cell->window] == c;
     head.window = cell->window;
     head.window_name = calendar_names[cell->window];
+    changes_head(fold, key, &head);
     head.eligible = eligible_at_end(fold, cell);
     if (cell->tally.length)
         head.across = across_calendar(fold, c);
@@ -249,6 +251,9 @@ static bool publish_now(struct fold *fold, int outlet, uint32_t k)
 
 static bool publish(struct fold *fold, int outlet, int queue, uint32_t item)
 {
+    bool cell = queue >= CONFIG_ROLLING_MAX && queue != QUEUE_NOW;
+    if (fold->key[cell ? fold->cell[item].key : item]->hidden) /* its scope went while it waited */
+        return true;
     return queue < CONFIG_ROLLING_MAX ? publish_rolling(fold, outlet, queue, item)
            : queue == QUEUE_NOW       ? publish_now(fold, outlet, item)
                                       : publish_calendar(fold, outlet, item);

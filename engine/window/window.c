@@ -63,6 +63,7 @@ void fold_free(struct fold *fold)
 void fold_reload(struct fold *fold, const struct config *config)
 {
     alerts_reload(fold, config);
+    changes_reload(fold, config);
     fold->config = config;
     baseline_forget_values(fold);
     for (int o = 0; o < fold->outlets; o++) { /* the same integers may mean other metrics now */
@@ -259,6 +260,7 @@ void fold_apply(struct fold *fold, struct batch *batch)
     told->watermark_ms = batch->watermark_ms > told->watermark_ms ? batch->watermark_ms : told->watermark_ms;
     told->newest_ms = batch->newest_ms > told->newest_ms ? batch->newest_ms : told->newest_ms;
     fold->inexact |= batch->inexact;
+    changes_hear(fold, batch);
 }
 
 void fold_hear(struct fold *fold, bool all)
@@ -400,6 +402,29 @@ void fold_rows(struct fold *fold, fold_each *each, void *context)
             else
                 each(context, row);
         }
+}
+
+/* Some thousand cells in a table of them all, looked through once for somebody who asked. */
+static void key_rows(struct fold *fold, uint32_t k, fold_each *each, void *context)
+{
+    for (int w = 0; w < fold->rolling_count && fold->now_ms != INT64_MIN; w++) {
+        bool empty;
+        struct row *row = fold_rolling_row(fold, k, w, &empty);
+        if (empty)
+            row_free(row);
+        else
+            each(context, row);
+    }
+    for (uint32_t c = 0; c < fold->cells_made; c++)
+        if (fold->cell[c].key == k && cell_has_row(fold, &fold->cell[c]) && !tally_is_zero(&fold->cell[c].tally, &fold->slab, &fold->dense))
+            each(context, fold_calendar_row(fold, c));
+}
+
+void fold_key_rows(struct fold *fold, const char *tenant, const char *scope, fold_each *each, void *context)
+{
+    for (uint32_t k = 0; k < fold->keys; k++)
+        if (!key_is_agent(fold->key[k]) && strcmp(fold->key[k]->scope, scope) == 0 && strcmp(fold->key[k]->tenant, tenant) == 0)
+            key_rows(fold, k, each, context);
 }
 
 struct fold_counts fold_counts(const struct fold *fold)

@@ -25,6 +25,7 @@ struct batch_roster {
 };
 
 struct batch {
+    uint64_t serial; /* of the configuration that the shard worked under */
     int shard;
     int64_t watermark_ms;  /* of the shard's inputs when it was sealed; INT64_MIN: none yet */
     int64_t newest_ms;     /* newest event time seen; INT64_MIN: none */

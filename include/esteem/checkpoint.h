@@ -57,6 +57,9 @@ void checkpoint_recalled(struct checkpoint *checkpoint);
 /* Any thread: the last epoch that was given up. */
 uint64_t checkpoint_given_up(const struct checkpoint *checkpoint);
 
+/* Any thread. Manifests name this configuration from now on. */
+void checkpoint_configured(struct checkpoint *checkpoint, const char *config_id);
+
 /* Returns work done. */
 int checkpoint_step(struct checkpoint *checkpoint);
 

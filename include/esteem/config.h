@@ -4,6 +4,7 @@
 #ifndef ESTEEM_CONFIG_H
 #define ESTEEM_CONFIG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -33,6 +34,7 @@ enum attribution { ATTRIBUTION_RESPONSE, ATTRIBUTION_INTERACTION };
 enum time_mode { TIME_LIVE, TIME_REPLAY };        /* what moves rolling windows: the clock, or the watermark */
 enum at_bound { AT_BOUND_PAUSE, AT_BOUND_RETIRE }; /* limits.at_interactions */
 enum state_start { STATE_RESTORE, STATE_RESTORE_OR_CLEAN, STATE_CLEAN };
+enum control_mode { CONTROL_OWNER, CONTROL_GROUP, CONTROL_ALL };
 enum kafka_start { KAFKA_START_BEGINNING, KAFKA_START_END };
 
 struct config_scope {
@@ -155,6 +157,7 @@ struct config {
     int board_count;
     struct config_board board[CONFIG_BOARD_MAX];
     uint64_t serial; /* a configuration that was loaded later has a higher one; not part of the id */
+    _Atomic uint64_t uses; /* rows that point to it (row.h): it is not freed before they are. All else is read-only */
 };
 
 /* Reads `path`. On any fault returns ERR_CONFIG after writing every fault to `faults` (may be NULL), one a line:

@@ -70,8 +70,17 @@ bool pipeline_recalled(const struct pipeline *pipeline);
 bool pipeline_sink_reached(const struct pipeline *pipeline, int sink);
 /* Memory is short, or no longer. Any thread. */
 void pipeline_press(struct pipeline *pipeline, enum memory_state state);
-/* Hands a new configuration to every agent; the pipeline takes it and frees it at its own end. Runs on: the thread that started it. */
+/* Hands a new configuration to every agent; the pipeline takes it, and frees it when it is replaced and nothing refers to it any more. This and
+ * all below run on: the thread that started it. */
 void pipeline_reload(struct pipeline *pipeline, struct config *config);
+/* Whether every agent works under the newest; the longest step that one took to get there. To be called some times a second while it does not. */
+bool pipeline_reloaded(struct pipeline *pipeline, int64_t *longest_us);
+/* Nothing more is read, or it is again; what was read is published all the same, and no window becomes final meanwhile. */
+void pipeline_pause(struct pipeline *pipeline, bool pause);
+/* Asks for the rows that a key has now ("queue=billing", as in Redis's keys): begins it. False: others are being asked for still. */
+bool pipeline_dump(struct pipeline *pipeline, const char *tenant, const char *scope);
+/* Whether they are there: JSON, a line each, until the next call of pipeline_dump; `cut`: there were more than 1 MiB of them. */
+bool pipeline_dumped(struct pipeline *pipeline, const char **text, size_t *length, bool *cut);
 
 /* Restores a pipeline that has not stepped yet from the newest checkpoint before *before whose files are whole. Returns its epoch; 0 when the
  * folder has no checkpoint at all; ERR_DATA or ERR_IO when it could not be used, the trail says why: such a pipeline is to be freed,

@@ -24,6 +24,8 @@ struct row_alert {
     int64_t at_ms;     /* when that was judged long enough */
 };
 
+enum { ROW_CONFIGS_MAX = 8 };
+
 struct row {
     int64_t start_ms, end_ms;
     int64_t eligible;  /* eligible agents at its end */
@@ -39,6 +41,9 @@ struct row {
     uint8_t value_count;
     uint8_t value_dimension[DIMENSION_MAX]; /* dimension of value i, ascending */
     const struct config *config; /* under which it is published; outlives the row */
+    int64_t since_ms;        /* its scope was configured while it ran: what was over by then is not in it; INT64_MIN: it is whole */
+    int befores;             /* configurations before, under which a part of it was counted; oldest first */
+    char before[ROW_CONFIGS_MAX][9];
     struct row_alert alert;
     struct metric_across across;
     int baseline_count;      /* config's baseline metrics, or 0 */

@@ -17,10 +17,10 @@ struct run_span {
     int64_t from, until; /* offsets; until: behind the last one, or KAFKA_NO_END */
 };
 
-/* Opens sinks, sources and the pipeline, and starts its threads. */
-int run_start(const struct config *config, struct run **run);
+/* Opens sinks, sources and the pipeline, and starts its threads. `path`: the file to read again at a reload, or NULL; borrowed. */
+int run_start(const struct config *config, const char *path, struct run **run);
 /* The same of a part of the feed; keeps `span`. No spans: all of it. */
-int run_start_spans(const struct config *config, const struct run_span *span, int spans, struct run **run);
+int run_start_spans(const struct config *config, const char *path, const struct run_span *span, int spans, struct run **run);
 /* Messages up to the spans' ends; -1: not known yet, or there are none. */
 int64_t run_left(const struct run *run);
 /* All inputs are read to their ends and idle, and what the sinks held from before is replaced; for the latter it waits a minute at most. */

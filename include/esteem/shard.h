@@ -26,6 +26,7 @@ struct shard_clocks {
     _Atomic int64_t watermark_ms[SHARD_MAX]; /* INT64_MIN: none yet */
     _Atomic bool idle[SHARD_MAX];
     _Atomic int64_t in_flight[SHARD_MAX]; /* bytes of batches that a shard has posted and the folds have not freed */
+    _Atomic bool paused;                 /* nothing is read for now, because somebody asked for it */
     _Atomic bool pressed;                /* memory is near limits.memory: nothing new is begun */
     _Atomic uint64_t settled[SHARD_MAX]; /* parcels of this shard whose effect has reached the folds' rings */
 };

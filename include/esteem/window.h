@@ -63,6 +63,9 @@ void fold_finish(struct fold *fold);
 typedef void fold_each(void *context, struct row *row);
 void fold_rows(struct fold *fold, fold_each *each, void *context);
 
+/* Hands each row that a key has now to `each`, which takes it: of its rolling windows and its calendar windows, none when there is no such key. */
+void fold_key_rows(struct fold *fold, const char *tenant, const char *scope, fold_each *each, void *context);
+
 /* ---- checkpoints (fold_state.c) ---- */
 
 /* Begins to write the fold as it is now into `out`: all, or what has changed since the last begin. */

@@ -1,0 +1,152 @@
+/* What main asks of the agents while they run: another configuration, a pause, the rows of a key. Main writes what is asked and raises a number;
+ * each agent looks at the number at its next step, between two batches, and says when it is done. Nobody waits but who asked. */
+#include "pipeline_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "esteem/err.h"
+
+enum { DUMP_BYTES_MAX = 1 << 20 };
+
+/* ---- configurations ----
+ *
+ * One that was replaced is freed when every agent works under a later one, and no row that was made under it is on its way. */
+
+void pipeline_reload(struct pipeline *pipeline, struct config *config)
+{
+    pipeline->reloaded = realloc(pipeline->reloaded, (size_t)(pipeline->reloads + 1) * sizeof(struct config *));
+    ensure(pipeline->reloaded != NULL, "the machine has memory left");
+    pipeline->reloaded[pipeline->reloads++] = config;
+    atomic_store_explicit(&pipeline->longest_us, 0, memory_order_relaxed);
+    /* release: the agents' acquire sees the whole configuration */
+    atomic_store_explicit(&pipeline->config, config, memory_order_release);
+}
+
+/* Runs on: the agent's thread. */
+void pipeline_adopted_by(struct pipeline *pipeline, _Atomic uint64_t *adopted, const struct config *config, int64_t begun_us)
+{
+    int64_t took_us = pipeline_us(pipeline) - begun_us, longest_us = atomic_load_explicit(&pipeline->longest_us, memory_order_relaxed);
+    while (took_us > longest_us && !atomic_compare_exchange_weak_explicit(&pipeline->longest_us, &longest_us, took_us, memory_order_relaxed, memory_order_relaxed))
+        ;
+    /* release: the agent touches the one before no more; partner of least_adopted's acquire */
+    atomic_store_explicit(adopted, config->serial, memory_order_release);
+}
+
+static uint64_t least_adopted(const struct pipeline *pipeline)
+{
+    uint64_t least = UINT64_MAX;
+    for (int s = 0; s < pipeline->setup.shards; s++) {
+        uint64_t one = atomic_load_explicit(&pipeline->shard[s].adopted, memory_order_acquire);
+        least = one < least ? one : least;
+    }
+    for (int f = 0; f < pipeline->setup.folds; f++) {
+        uint64_t one = atomic_load_explicit(&pipeline->fold[f].adopted, memory_order_acquire);
+        least = one < least ? one : least;
+    }
+    return least;
+}
+
+bool pipeline_reloaded(struct pipeline *pipeline, int64_t *longest_us)
+{
+    uint64_t least = least_adopted(pipeline);
+    int kept = 0, last = pipeline->reloads - 1;
+    for (int i = 0; i <= last; i++) {
+        struct config *config = pipeline->reloaded[i];
+        /* acquire: what the last row's owner did with it is over */
+        if (i < last && config->serial < least && atomic_load_explicit(&config->uses, memory_order_acquire) == 0)
+            config_free(config);
+        else
+            pipeline->reloaded[kept++] = config;
+    }
+    pipeline->reloads = kept;
+    *longest_us = atomic_load_explicit(&pipeline->longest_us, memory_order_relaxed);
+    return least >= atomic_load_explicit(&pipeline->config, memory_order_relaxed)->serial;
+}
+
+/* ---- a pause ---- */
+
+void pipeline_pause(struct pipeline *pipeline, bool pause)
+{
+    atomic_store_explicit(&pipeline->clocks.paused, pause, memory_order_relaxed);
+}
+
+/* ---- the rows of a key ---- */
+
+bool pipeline_dump(struct pipeline *pipeline, const char *tenant, const char *scope)
+{
+    struct pipeline_dump *dump = &pipeline->dump;
+    if (dump->at_work)
+        return false;
+    dump->at_work = true;
+    dump->cut = false;
+    dump->length = 0;
+    snprintf(dump->tenant, sizeof dump->tenant, "%s", tenant);
+    snprintf(dump->scope, sizeof dump->scope, "%s", scope);
+    atomic_store_explicit(&dump->waits, pipeline->setup.folds, memory_order_relaxed);
+    /* release: fold_agent_dump's acquire sees what is asked */
+    atomic_fetch_add_explicit(&dump->pass, 1, memory_order_release);
+    return true;
+}
+
+static void put_line(struct pipeline_dump *dump, const char *text, size_t length)
+{
+    if (dump->length + length + 1 > DUMP_BYTES_MAX) {
+        dump->cut = true;
+        return;
+    }
+    if (dump->text == NULL)
+        dump->text = malloc(DUMP_BYTES_MAX);
+    ensure(dump->text != NULL, "the machine has memory left");
+    memcpy(dump->text + dump->length, text, length);
+    dump->length += length;
+    dump->text[dump->length++] = '\n';
+}
+
+struct dumping {
+    struct pipeline_dump *dump;
+    struct row_view *view;
+    char *text;
+    size_t room;
+};
+
+static void dump_row(void *context, struct row *row)
+{
+    struct dumping *dumping = context;
+    row_open(dumping->view, row, row->config);
+    size_t length = row_json(dumping->view, FAMILY_ALL, row->config->publish_histograms, &dumping->text, &dumping->room);
+    put_line(dumping->dump, dumping->text, length);
+    row_free(row);
+}
+
+/* Runs on: the fold's thread. */
+void fold_agent_dump(struct fold_agent *agent)
+{
+    struct pipeline_dump *dump = &agent->pipeline->dump;
+    uint64_t pass = atomic_load_explicit(&dump->pass, memory_order_acquire); /* acquire: what is asked was written before */
+    if (pass == agent->dumped)
+        return;
+    agent->dumped = pass;
+    struct dumping dumping = {.dump = dump, .view = calloc(1, sizeof *dumping.view)};
+    ensure(dumping.view != NULL, "the machine has memory left");
+    pthread_mutex_lock(&dump->lock);
+    fold_key_rows(agent->fold, dump->tenant, dump->scope, dump_row, &dumping);
+    pthread_mutex_unlock(&dump->lock);
+    free(dumping.view);
+    free(dumping.text);
+    /* release: the lines go before it; partner of pipeline_dumped's acquire */
+    atomic_fetch_sub_explicit(&dump->waits, 1, memory_order_release);
+}
+
+bool pipeline_dumped(struct pipeline *pipeline, const char **text, size_t *length, bool *cut)
+{
+    struct pipeline_dump *dump = &pipeline->dump;
+    if (!dump->at_work || atomic_load_explicit(&dump->waits, memory_order_acquire) > 0)
+        return false;
+    dump->at_work = false;
+    *text = dump->text ? dump->text : "";
+    *length = dump->length;
+    *cut = dump->cut;
+    return true;
+}

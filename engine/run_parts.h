@@ -1,0 +1,96 @@
+/* run_parts: what run.c, run_reload.c and run_control.c share, and nobody else. Runs on: main, but for what says otherwise. */
+#ifndef ESTEEM_RUN_PARTS_H
+#define ESTEEM_RUN_PARTS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "esteem/checkpoint.h"
+#include "esteem/clock.h"
+#include "esteem/control.h"
+#include "esteem/deadletter.h"
+#include "esteem/memory.h"
+#include "esteem/pipeline.h"
+#include "esteem/plan.h"
+#include "esteem/recall.h"
+#include "esteem/run.h"
+
+enum { SCOPE_LISTS_SEEN_MAX = 128 /* different lists of scopes in one life: what was counted under them stays known (combine.c) */ };
+
+/* How a file looked when it was last read; all 0: it is not watched, or not there. */
+struct file_look {
+    int64_t modified_s, modified_ns, bytes;
+    uint64_t inode;
+};
+
+struct reloading {
+    const char *path;            /* of the configuration; NULL: there is none to read again (the demo) */
+    struct plan plan;            /* of the last one that took effect: what still needs a restart */
+    bool under_way;              /* not every agent has taken it over */
+    bool again;                  /* a signal came meanwhile, or the file has changed */
+    int64_t begun_ms, began_at_ms; /* of the newest: monotonic, and by the wall clock; 0: none */
+    struct control_client *asked; /* waits for it; NULL: nobody */
+    char *answer;
+    size_t answer_length;
+    uint64_t done, refused, unchanged;
+    int64_t longest_us;          /* any agent's step into a new configuration, of all reloads */
+    struct file_look file, roster;
+    int64_t look_ms;             /* when they were looked at; monotonic */
+    uint64_t scopes_seen[SCOPE_LISTS_SEEN_MAX]; /* hashes */
+    int scopes_count;
+};
+
+struct run {
+    const struct config *config;                /* of the start */
+    _Atomic(const struct config *) live_config; /* the one that counts now */
+    const struct run_span *span; /* NULL: the whole feed */
+    int spans;
+    struct pipeline *pipeline;
+    struct source source[SHARD_MAX];
+    int shards, folds;
+    struct sink redis, topics;
+    bool redis_open, topics_open;
+    struct deadletter *deadletter;
+    struct steady_clock steady;
+    struct clock clock;
+    int64_t started_ms;     /* monotonic */
+    struct checkpoint *checkpoint;
+    int settle_tries;       /* state thread */
+    enum memory_state memory;
+    struct control *control;
+    struct control_client *forgets; /* waits for a customer to be erased */
+    struct control_client *saves;   /* waits for a checkpoint */
+    uint64_t saves_epoch;
+    struct control_client *dumps;   /* waits for the rows of a key */
+    bool paused;
+    struct reloading reloading;
+    struct recall *recall;
+    int recall_sink[RECALL_READERS]; /* each reader's */
+    bool recalled;          /* it is told that recall is done */
+    int64_t ended_ms;       /* --until-end: since when all inputs are at their end; 0: they are not */
+    _Atomic bool hold_letters; /* a checkpoint waits until all dead letters are delivered */
+};
+
+static inline const struct config *run_config(struct run *run)
+{
+    return atomic_load_explicit(&run->live_config, memory_order_relaxed); /* relaxed: main itself stores it */
+}
+
+/* ---- run_reload.c ---- */
+
+void run_reload_open(struct run *run, const char *path);
+void run_reload_close(struct run *run);
+/* Reads the file again. `client`: NULL, or who is told, when it is in force; `dry`: nothing changes. */
+void run_reload(struct run *run, struct control_client *client, bool dry);
+/* Tells that a reload is done; looks at the files with reload.watch. */
+void run_reload_step(struct run *run);
+
+/* ---- run_control.c ---- */
+
+int run_control_open(struct run *run);
+void run_control_step(struct run *run);
+
+#endif

@@ -1,0 +1,272 @@
+/* A reload: read, held against what is in force, taken over by each agent between two batches, told.
+ *
+ *   SIGHUP, esteem ctl reload, a change of the file ─> config_load ─faults─> told, counted, nothing changes
+ *                                                          └─> plan ─> live_config ─> agents ─> told when all have it
+ *
+ * What needs a restart keeps its old value (plan.h); all else takes effect. */
+#include "run_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <xxhash.h>
+
+#include "esteem/err.h"
+#include "esteem/log.h"
+
+enum { WATCH_MS = 500 };
+
+/* ---- files ---- */
+
+static struct file_look look_at(const char *path)
+{
+    struct stat is;
+    if (path == NULL || *path == 0 || stat(path, &is) != 0)
+        return (struct file_look){0};
+    return (struct file_look){.modified_s = is.st_mtim.tv_sec, .modified_ns = is.st_mtim.tv_nsec, .bytes = is.st_size, .inode = is.st_ino};
+}
+
+static bool looks_same(const struct file_look *a, const struct file_look *b)
+{
+    return a->modified_s == b->modified_s && a->modified_ns == b->modified_ns && a->bytes == b->bytes && a->inode == b->inode;
+}
+
+static void look(struct run *run)
+{
+    run->reloading.file = look_at(run->reloading.path);
+    run->reloading.roster = look_at(run_config(run)->roster_file);
+}
+
+/* One that is being replaced is not there for a moment: it is looked at again. */
+static bool files_changed(struct run *run)
+{
+    struct reloading *reloading = &run->reloading;
+    struct file_look file = look_at(reloading->path), roster = look_at(run_config(run)->roster_file);
+    bool there = file.inode != 0;
+    return there && (!looks_same(&file, &reloading->file) || !looks_same(&roster, &reloading->roster));
+}
+
+/* ---- scopes: a bound (run_parts.h) ---- */
+
+static uint64_t scopes_hash(const struct config *config)
+{
+    return XXH3_64bits(config->scope, (size_t)config->scope_count * sizeof *config->scope);
+}
+
+/* False: it is one too many. */
+static bool scopes_see(struct reloading *reloading, const struct config *config)
+{
+    uint64_t hash = scopes_hash(config);
+    for (int i = 0; i < reloading->scopes_count; i++)
+        if (reloading->scopes_seen[i] == hash)
+            return true;
+    if (reloading->scopes_count == SCOPE_LISTS_SEEN_MAX)
+        return false;
+    reloading->scopes_seen[reloading->scopes_count++] = hash;
+    return true;
+}
+
+void run_reload_open(struct run *run, const char *path)
+{
+    run->reloading.path = path;
+    (void)scopes_see(&run->reloading, run->config);
+    look(run);
+}
+
+void run_reload_close(struct run *run)
+{
+    plan_close(&run->reloading.plan);
+    free(run->reloading.answer);
+}
+
+/* ---- reading ---- */
+
+/* What there is to say is gathered in memory: it goes to the log, line by line, and to who asked. */
+struct report {
+    char *text;
+    size_t length;
+    FILE *out;
+};
+
+static void report_open(struct report *report)
+{
+    *report = (struct report){.text = NULL};
+    report->out = open_memstream(&report->text, &report->length);
+    ensure(report->out != NULL, "the machine has memory left");
+}
+
+static void report_finish(struct report *report)
+{
+    ensure(fclose(report->out) == 0, "the machine has memory left");
+}
+
+static void report_log(const struct report *report, enum log_level level, const char *event)
+{
+    char *copy = strdup(report->text), *rest = NULL;
+    ensure(copy != NULL, "the machine has memory left");
+    for (char *line = strtok_r(copy, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+        log_line(level, event, "%s", line);
+    free(copy);
+}
+
+static void refuse(struct run *run, struct control_client *client, struct report *report, bool dry)
+{
+    fprintf(report->out, "%s", dry ? "such a reload would be refused: the configuration in force would stay\n" : "refused: the old configuration stays\n");
+    report_finish(report);
+    if (!dry) {
+        run->reloading.refused++;
+        report_log(report, LOG_ERROR, "reload.refused");
+    }
+    if (client)
+        control_answer_text(client, false, report->text, report->length);
+    free(report->text);
+}
+
+/* ---- taking over ---- */
+
+static void take_over(struct run *run, struct config *next, struct plan *plan)
+{
+    struct reloading *reloading = &run->reloading;
+    run_log(next);
+    plan_close(&reloading->plan);
+    reloading->plan = *plan;
+    reloading->under_way = true;
+    reloading->begun_ms = clock_monotonic_ms(&run->clock);
+    reloading->began_at_ms = clock_wall_ms(&run->clock);
+    /* release: whoever reads it sees the whole configuration */
+    atomic_store_explicit(&run->live_config, next, memory_order_release);
+    if (run->checkpoint)
+        checkpoint_configured(run->checkpoint, next->id);
+    pipeline_reload(run->pipeline, next);
+}
+
+/* Nothing to take over: an answer at once. */
+static void tell_unchanged(struct run *run, struct control_client *client, struct report *report, bool dry)
+{
+    report_finish(report);
+    if (!dry) {
+        run->reloading.unchanged++;
+        log_info("reload.unchanged", "nothing differs from config %s", run_config(run)->id);
+    }
+    if (client)
+        control_answer_text(client, true, report->text, report->length);
+    free(report->text);
+}
+
+static void tell_dry(struct control_client *client, struct report *report, struct config *next, struct plan *plan)
+{
+    fprintf(report->out, "config would be %s; nothing was changed\n", next->id);
+    report_finish(report);
+    if (client)
+        control_answer_text(client, true, report->text, report->length);
+    free(report->text);
+    plan_close(plan);
+    config_free(next);
+}
+
+static void begin(struct run *run, struct control_client *client, struct report *report, struct config *next, struct plan *plan)
+{
+    struct reloading *reloading = &run->reloading;
+    fprintf(report->out, "config %s replaces %s\n", next->id, run_config(run)->id);
+    report_finish(report);
+    report_log(report, LOG_INFO, "reload.change");
+    take_over(run, next, plan);
+    reloading->asked = client;
+    reloading->answer = report->text;
+    reloading->answer_length = report->length;
+}
+
+static bool may_begin(struct run *run, const struct config *next, struct report *report, bool dry)
+{
+    if (run->reloading.under_way && !dry) {
+        fputs("the reload before is still being taken over; ask again in a moment\n", report->out);
+        return false;
+    }
+    if (dry || scopes_see(&run->reloading, next))
+        return true;
+    fprintf(report->out, "%s: scopes: this would be the %dth different list of scopes since the start, and what was counted under each is still known; "
+            "go back to one of those before, or restart\n", next->path, SCOPE_LISTS_SEEN_MAX + 1);
+    return false;
+}
+
+void run_reload(struct run *run, struct control_client *client, bool dry)
+{
+    struct report report;
+    struct config *next;
+    struct plan plan;
+    if (client == NULL && run->reloading.under_way) {
+        run->reloading.again = true;
+        return;
+    }
+    report_open(&report);
+    if (!dry)
+        look(run); /* before the read: a later change is seen */
+    if (run->reloading.path == NULL) {
+        fputs("this engine has no configuration file to read again\n", report.out);
+        refuse(run, client, &report, dry);
+        return;
+    }
+    if (config_load(run->reloading.path, report.out, &next) != 0) {
+        err_clear();
+        refuse(run, client, &report, dry);
+        return;
+    }
+    if (!dry && strcmp(next->roster_file, run_config(run)->roster_file) != 0)
+        run->reloading.roster = look_at(next->roster_file);
+    plan_init(&plan, run_config(run), next);
+    if (!may_begin(run, next, &report, dry)) {
+        plan_close(&plan);
+        config_free(next);
+        refuse(run, client, &report, dry);
+        return;
+    }
+    plan_write(&plan, report.out);
+    if (dry) {
+        tell_dry(client, &report, next, &plan);
+    } else if (plan.count == plan.restarts && !plan.roster) { /* nothing that is live differs */
+        plan_close(&run->reloading.plan);
+        run->reloading.plan = plan;
+        config_free(next);
+        tell_unchanged(run, client, &report, dry);
+    } else {
+        begin(run, client, &report, next, &plan);
+    }
+}
+
+/* ---- afterwards ---- */
+
+static void tell_done(struct run *run, int64_t longest_us)
+{
+    struct reloading *reloading = &run->reloading;
+    reloading->under_way = false;
+    reloading->done++;
+    reloading->longest_us = longest_us > reloading->longest_us ? longest_us : reloading->longest_us;
+    log_info("reload.done", "config %s is in force after %lld ms; the longest step of a thread took %lld ms; %d changes need a restart",
+             run_config(run)->id, (long long)(clock_monotonic_ms(&run->clock) - reloading->begun_ms), (long long)(longest_us / 1000),
+             reloading->plan.restarts);
+    if (reloading->asked)
+        control_answer_text(reloading->asked, true, reloading->answer, reloading->answer_length);
+    free(reloading->answer);
+    reloading->answer = NULL;
+    reloading->asked = NULL;
+}
+
+void run_reload_step(struct run *run)
+{
+    struct reloading *reloading = &run->reloading;
+    int64_t longest_us, now_ms = clock_monotonic_ms(&run->clock);
+    bool in_force = pipeline_reloaded(run->pipeline, &longest_us);
+    if (reloading->under_way && in_force)
+        tell_done(run, longest_us);
+    if (reloading->again && !reloading->under_way) {
+        reloading->again = false;
+        run_reload(run, NULL, false);
+    }
+    if (!run_config(run)->reload_watch || reloading->under_way || now_ms - reloading->look_ms < WATCH_MS)
+        return;
+    reloading->look_ms = now_ms;
+    if (!files_changed(run))
+        return;
+    log_info("reload.watch", "%s or roster.file has changed", reloading->path);
+    run_reload(run, NULL, false);
+}

@@ -1,0 +1,97 @@
+/* What a reload means for rows: keys of scopes that are no longer configured make none; those of scopes that came with one say since when they
+ * are whole; and a row whose window began before a change of the settings names the configurations that had a part in it.
+ *
+ * The instant of a change is one of event time: that of the newest event that had been read when the last shard took the new configuration over.
+ * What lies behind it was counted under the new one. Until all have, every row counts as of before. */
+#include "fold_parts.h"
+
+static bool scope_in(const struct config *config, uint32_t mask)
+{
+    return fold_scope_configured(config, mask);
+}
+
+static void scope_begins(struct fold *fold, uint32_t mask)
+{
+    struct changes *changes = &fold->changes;
+    int i = 0;
+    while (i < changes->scopes && changes->scope[i].mask != mask)
+        i++;
+    ensure(i < CHANGES_SCOPES_MAX, "what is not configured has been taken out, and a configuration has fewer scopes");
+    changes->scopes += i == changes->scopes;
+    changes->scope[i] = (struct scope_change){mask, INT64_MAX};
+}
+
+static void scope_ends(struct changes *changes, const struct config *next)
+{
+    int kept = 0;
+    for (int i = 0; i < changes->scopes; i++)
+        if (scope_in(next, changes->scope[i].mask))
+            changes->scope[kept++] = changes->scope[i];
+    changes->scopes = kept;
+}
+
+/* An id that comes again takes the place of its newest change: each is named once. */
+static void id_ends(struct changes *changes, const char *id)
+{
+    int kept = 0;
+    for (int i = 0; i < changes->ids; i++)
+        if (strcmp(changes->id[i].id, id) != 0)
+            changes->id[kept++] = changes->id[i];
+    if (kept == ROW_CONFIGS_MAX) /* the oldest is named no more */
+        memmove(changes->id, changes->id + 1, (size_t)--kept * sizeof *changes->id);
+    changes->id[kept] = (struct id_change){.until_ms = INT64_MAX};
+    snprintf(changes->id[kept].id, sizeof changes->id[kept].id, "%s", id);
+    changes->ids = kept + 1;
+}
+
+void changes_reload(struct fold *fold, const struct config *next)
+{
+    const struct config *old = fold->config;
+    struct changes *changes = &fold->changes;
+    scope_ends(changes, next);
+    for (int s = 0; s < next->scope_count; s++)
+        if (!scope_in(old, next->scope[s].dimensions))
+            scope_begins(fold, next->scope[s].dimensions);
+    if (strcmp(old->id, next->id) != 0)
+        id_ends(changes, old->id);
+    changes->serial = next->serial;
+    changes->pending = true;
+    for (uint32_t k = 0; k < fold->keys; k++)
+        fold->key[k]->hidden = !scope_in(next, fold->key[k]->mask & ~(uint32_t)SCOPE_AGENTS);
+}
+
+void changes_hear(struct fold *fold, const struct batch *batch)
+{
+    struct changes *changes = &fold->changes;
+    int64_t newest_ms = INT64_MIN;
+    fold->shard[batch->shard].serial = batch->serial;
+    if (!changes->pending)
+        return;
+    for (int i = 0; i < fold->setup.shards; i++) {
+        if (fold->shard[i].serial < changes->serial)
+            return;
+        newest_ms = fold->shard[i].told.newest_ms > newest_ms ? fold->shard[i].told.newest_ms : newest_ms;
+    }
+    changes->pending = false;
+    for (int i = 0; i < changes->scopes; i++)
+        if (changes->scope[i].since_ms == INT64_MAX)
+            changes->scope[i].since_ms = newest_ms == INT64_MIN ? INT64_MIN : newest_ms + 1;
+    for (int i = 0; i < changes->ids; i++)
+        if (changes->id[i].until_ms == INT64_MAX)
+            changes->id[i].until_ms = newest_ms == INT64_MIN ? INT64_MIN : newest_ms + 1;
+}
+
+void changes_head(const struct fold *fold, const struct key *key, struct row *head)
+{
+    const struct changes *changes = &fold->changes;
+    head->since_ms = INT64_MIN;
+    for (int i = 0; i < changes->scopes; i++)
+        if (changes->scope[i].mask == key->mask)
+            head->since_ms = changes->scope[i].since_ms == INT64_MAX ? fold->now_ms : changes->scope[i].since_ms;
+    if (head->since_ms <= head->start_ms)
+        head->since_ms = INT64_MIN;
+    head->partial |= head->since_ms != INT64_MIN;
+    for (int i = 0; i < changes->ids; i++)
+        if (changes->id[i].until_ms > head->start_ms && strcmp(changes->id[i].id, fold->config->id) != 0)
+            memcpy(head->before[head->befores++], changes->id[i].id, sizeof head->before[0]);
+}

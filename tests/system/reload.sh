@@ -1,0 +1,219 @@
+#!/bin/sh
+# A real Kafka and Redis, events without pause, and RELOADS reloads in a row: good and bad files, thresholds, goals, scopes that come and go, settings
+# that need a restart. No event is lost, every row of a scope that stayed equals compute, memory stays flat, no step is long. Then what
+# esteem ctl does. Exit 77: skipped.
+set -eu
+
+repo=$(cd "$(dirname "$0")/../.." && pwd)
+cd "$repo"
+esteem=${ESTEEM:-build/release/esteem}
+port=${KAFKA_PORT:-29892}
+reloads=${RELOADS:-300}
+for tool in java mvn redis-server redis-cli kcat python3 jq; do
+    command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
+done
+dir=$(mktemp -d "${TMPDIR:-/tmp}/esteem-reload.XXXXXX")
+redis_pid= run_pid= feed_pid=
+finish() {
+    code=$?
+    for pid in $feed_pid $run_pid; do kill -9 "$pid" 2>/dev/null || true; done
+    tests/support/kafka.sh stop "$dir/kafka" >/dev/null 2>&1 || true
+    [ -z "$redis_pid" ] || kill "$redis_pid" 2>/dev/null || true
+    [ $code -eq 0 ] && rm -rf "$dir" || { echo "kept: $dir"; tail -n 20 "$dir/check.log" "$dir/run.log"; }
+    exit $code
+}
+trap finish EXIT
+passed=0 failed=0
+check() { # WHAT COMMAND...
+    what=$1
+    shift
+    if "$@" >>"$dir/check.log" 2>&1; then passed=$((passed + 1)); echo "ok - $what"; else failed=$((failed + 1)); echo "not ok - $what"; fi
+}
+within() { # SECONDS COMMAND...
+    until=$(($(date +%s) + $1))
+    shift
+    while [ "$(date +%s)" -le $until ]; do
+        "$@" && return 0
+        sleep 0.2
+    done
+    return 1
+}
+ctl() { "$esteem" ctl --socket "$dir/control.sock" "$@"; }
+figure() { ctl status --json | jq -r ".$1"; }
+is() { [ "$("$2" "$3")" "$1" "$4" ]; }
+applied() { [ "$(figure applied)" -ge "$1" ]; }
+row() { redis-cli -s "$dir/redis.sock" hget "esteem:v1:{acme}:$1" row; }
+
+# SCOPES, then lines of their own.
+config() {
+    cat >"$dir/next.yaml" <<YAML
+kafka: {brokers: "127.0.0.1:$port", group: reload$$, topics: [contacts]}
+state: {folder: "$dir/state", every: 2s}
+redis: {socket: $dir/redis.sock}
+topics: {prefix: "r.", every: 1s}
+windows: {rolling: [1m, 1h], calendar: [hour, day, month]}
+time: {mode: replay, idle_after: 1s, out_of_order: 60s}
+threads: {shards: 2, folds: 2}
+control: {socket: "$dir/control.sock"}
+scopes: [[], [queue]$1]
+YAML
+    [ $# -lt 2 ] || printf '%s\n' "$2" >>"$dir/next.yaml"
+    mv "$dir/next.yaml" "$dir/esteem.yaml"
+}
+contacts() { # FROM TO
+    python3 - "$1" "$2" <<'PY'
+import sys
+for i in range(int(sys.argv[1]), int(sys.argv[2])):
+    t = 1790000000000 + i * 40
+    print(f'{{"id":"o{i}","type":"interaction.offered","time":{t},"tenant":"acme","interaction":"c{i}","queue":"q{i % 7}","channel":"chat"}}')
+    print(f'{{"id":"a{i}","type":"interaction.answered","time":{t + 1000 * (i % 40)},"tenant":"acme","interaction":"c{i}","agent":"x{i % 50}"}}')
+    print(f'{{"id":"e{i}","type":"interaction.ended","time":{t + 50000},"tenant":"acme","interaction":"c{i}"}}')
+    if i % 3 == 0:
+        print(f'{{"id":"s{i}","type":"survey.answered","time":{t + 55000},"tenant":"acme","interaction":"c{i}","csat":{1 + i % 5}}}')
+PY
+}
+
+config ''
+tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
+tests/support/kafka.sh topic "$dir/kafka" contacts 4 >>"$dir/kafka.log" 2>&1
+redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" --appendonly no >"$dir/redis.log" 2>&1 &
+redis_pid=$!
+count=${CONTACTS:-60000}
+contacts 0 "$count" >"$dir/events.jsonl"
+events=$(wc -l <"$dir/events.jsonl")
+"$esteem" run -c "$dir/esteem.yaml" >"$dir/run.log" 2>&1 &
+run_pid=$!
+check "it runs" within 20 test -S "$dir/control.sock"
+
+# The feed comes in some hundred pieces, as long as the reloads last.
+split -n l/200 "$dir/events.jsonl" "$dir/piece."
+(for piece in "$dir"/piece.*; do
+    "$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$piece" >/dev/null 2>&1
+    sleep 0.05
+done) &
+feed_pid=$!
+i=0 refused=0 warm=0
+while [ $i -lt "$reloads" ]; do
+    case $((i % 6)) in
+        0) config ', [channel]' "metrics: {min_n: $((i % 50 + 1))}" ;;
+        1) config '' "goals: [{name: g$i, metric: csat, scope: [queue], window: hour, target: $((i % 100))}]" ;;
+        2) echo "metrics: {min_n: many}" >"$dir/esteem.yaml" ;;
+        3) config ', [team], [agent]' "publish: {tick: $((50 + i % 7))ms}" ;;
+        4) config '' "limits: {keys: $((90000 + i))}" ;;
+        5) config ', [queue, channel]' "roster: {file: $dir/roster.csv}"
+           printf 'agent,team,tenant\nx1,t%s,acme\n' $i >"$dir/roster.csv" ;;
+    esac
+    ctl reload >"$dir/reload.log" 2>&1 || refused=$((refused + 1))
+    [ $((i % 6)) -eq 2 ] && ! grep -q 'esteem.yaml:1: metrics.min_n' "$dir/reload.log" && echo "a fault was not told" >>"$dir/check.log"
+    i=$((i + 1))
+    [ $i -ne $((reloads / 3)) ] || warm=$(figure resident_bytes)
+done
+wait $feed_pid || true
+feed_pid=
+check "all that were faulty were refused, and told why, and no other" sh -c "[ $refused -eq $(((reloads + 3) / 6)) ] && ! grep -q 'fault was not told' $dir/check.log"
+check "each is counted" test "$(figure reloads_refused)" -eq "$refused"
+check "every event is read, once" within 120 applied "$events"
+check "and none twice" test "$(figure applied)" -eq "$events"
+config ''
+ctl reload >"$dir/last.log"
+longest=$(figure reload_longest_us)
+echo "$i reloads; the longest step $longest us; resident $warm then $(figure resident_bytes)"
+check "no step into a configuration took a second" test "$longest" -lt 1000000
+# what the feed itself makes grow between a third of the way and the end is well below that
+check "memory is flat" test "$(figure resident_bytes)" -lt $((warm + (96 << 20)))
+
+# ---- every row of a scope that stayed equals compute ----
+same_as_compute() {
+    python3 - "$esteem" "$dir" <<'PY'
+import json, subprocess, sys
+esteem, dir = sys.argv[1:]
+name = lambda row: (json.dumps(row["scope"], sort_keys=True), row["window"], row["start"])
+def compute(*at):
+    out = subprocess.run([esteem, "compute", "--config", dir + "/esteem.yaml", *at, dir + "/events.jsonl"], check=True, stdout=subprocess.PIPE).stdout
+    return {name(row): row["measures"] for row in map(json.loads, out.splitlines())}
+def redis(*words):
+    return subprocess.run(["redis-cli", "-s", dir + "/redis.sock", *words], check=True, stdout=subprocess.PIPE, text=True).stdout
+live, wanted, ends = [], compute(), set()
+for scope in ["all"] + ["queue=q%d" % q for q in range(7)]:
+    for window in ("hour", "hour:last", "day", "month", "1h", "1m"):
+        text = redis("hget", "esteem:v1:{acme}:%s:%s" % (scope, window), "row").strip()
+        if text:
+            live.append(json.loads(text))
+for row in live:
+    if row["window"] in ("1h", "1m") and row["end"] not in ends:
+        ends.add(row["end"])
+        wanted.update(compute("--at", row["end"]))
+# Left out: an agent's engaged time, and eligible agents, which changes of scopes and of roster.file in mid-flight leave mixed (README, Reload).
+for figures in list(wanted.values()) + [row["measures"] for row in live]:
+    for mixed in ("engaged_ms", "eligible_agents"):
+        figures.pop(mixed, None)
+faults = [(name(row), row["measures"], wanted.get(name(row))) for row in live if row["measures"] != (wanted.get(name(row)) or {})]
+print(len(live), "rows compared,", len(faults), "differ", faults[:2])
+sys.exit(bool(faults) or len(live) < 30)
+PY
+}
+check "every row of the scopes that stayed is what compute says" within 30 same_as_compute
+
+# ---- thresholds: windows that straddle the change name both, later ones are of the new value alone ----
+before=$(figure config)
+config '' 'metrics: {service_level: {threshold: 10s}}'
+check "a threshold is live, and told" sh -c "$esteem ctl --socket $dir/control.sock reload | grep -q 'live  *metrics.service_level.threshold: 20s -> 10s'"
+after=$(figure config)
+check "it has another id" test "$before" != "$after"
+contacts $((count + 20000)) $((count + 25000)) >"$dir/later.jsonl"
+contacts $((count + 200000)) $((count + 205000)) >>"$dir/later.jsonl" # two hours on
+"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/later.jsonl" >/dev/null 2>&1
+check "what comes then is read" within 60 applied $((events + $(wc -l <"$dir/later.jsonl")))
+straddles() { row all:day | jq -e --arg b "$before" --arg a "$after" '(.configs | index($b)) and .configs[-1] == $a' >/dev/null; }
+young() { row all:1m | jq -e --arg a "$after" '.config == $a and (has("configs") | not)' >/dev/null; }
+check "the day lists both configurations" within 20 straddles
+check "the last minute the new one alone" within 20 young
+negative() { for key in $(redis-cli -s "$dir/redis.sock" --scan --pattern 'esteem:v1:{acme}:*:*'); do redis-cli -s "$dir/redis.sock" hget "$key" row 2>/dev/null; done | grep -E '":-[0-9]' | grep -vE '"(low|value)":-|_change'; }
+if negative >>"$dir/check.log"; then failed=$((failed + 1)); echo "not ok - a counter is below zero"; fi
+
+# ---- scopes ----
+config ', [channel]' 'metrics: {service_level: {threshold: 10s}}'
+ctl reload >"$dir/scope.log"
+check "a new scope is told" grep -q 'scope \[channel\]: new since' "$dir/scope.log"
+contacts $((count + 210000)) $((count + 212000)) >"$dir/last.jsonl"
+"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/last.jsonl" >/dev/null 2>&1
+since() { row channel=chat:hour | jq -e '.since and .partial and .measures.offered >= 2000' >/dev/null; }
+check "its rows begin at once, and say since when" within 30 since
+row channel=chat:hour >>"$dir/check.log"
+config '' 'metrics: {service_level: {threshold: 10s}}'
+ctl reload >"$dir/scope.log"
+check "a scope that goes is told" grep -q 'scope \[channel\]: dropped' "$dir/scope.log"
+
+# ---- what needs a restart; the watch; the other commands ----
+config '' 'metrics: {service_level: {threshold: 10s}, min_n: 3}
+limits: {keys: 5}'
+check "a dry run tells what would be" sh -c "$esteem ctl --socket $dir/control.sock reload --dry-run | grep -q 'needs restart  limits.keys: 100000 -> 5'"
+check "and changes nothing" test "$(figure restarts_pending)" -eq 0
+ctl reload >>"$dir/check.log"
+check "what needs a restart stays said" sh -c "$esteem ctl --socket $dir/control.sock status | grep -q 'needs restart  limits.keys: 100000 -> 5'"
+check "what is live took effect" sh -c "$esteem ctl --socket $dir/control.sock reload | grep -qv 'min_n'"
+config '' 'metrics: {service_level: {threshold: 10s}}
+reload: {watch: true}'
+ctl reload >>"$dir/check.log"
+config '' 'metrics: {service_level: {threshold: 10s}, min_n: 44}
+reload: {watch: true}'
+check "a file that is watched is read by itself" within 10 grep -q 'metrics.min_n: .* -> 44' "$dir/run.log"
+check "dump prints rows" sh -c "$esteem ctl --socket $dir/control.sock dump 'acme|queue=q1' | jq -se 'any(.[]; .window == \"month\" and .measures.offered > 100)' >/dev/null"
+check "and says so when there are none" sh -c "! $esteem ctl --socket $dir/control.sock dump 'acme|queue=none'"
+check "checkpoint makes one" sh -c "$esteem ctl --socket $dir/control.sock checkpoint | grep -q 'is written'"
+check "log-level takes a level" ctl log-level warn
+check "and no other word" sh -c "! $esteem ctl --socket $dir/control.sock log-level loud"
+check "pause" ctl pause
+have=$(figure applied)
+contacts $((count + 220000)) $((count + 221000)) >"$dir/paused.jsonl"
+"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/paused.jsonl" >/dev/null 2>&1
+sleep 2
+check "nothing is read, and status says so" sh -c "$esteem ctl --socket $dir/control.sock status --json | jq -e '.paused and .applied == $have' >/dev/null"
+check "resume" ctl resume
+check "and all of it comes" within 30 applied $((have + $(wc -l <"$dir/paused.jsonl")))
+
+kill "$run_pid"
+check "it ends well" wait "$run_pid"
+run_pid=
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
