@@ -200,8 +200,6 @@ static void write_scopes(const struct config *old, const struct config *next, FI
             write_mask(old, old->scope[i].dimensions, out);
             fputs(": dropped: told no more, its rows leave Redis with their time to live\n", out);
         }
-    if (kept < next->scope_count || kept < old->scope_count)
-        fputs("metrics: engaged_ms, so occupancy and concurrency: mixed in windows that hold this reload\n", out);
     fprintf(out, "scopes: %d kept with their state\n", kept);
 }
 

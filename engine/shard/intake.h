@@ -90,7 +90,7 @@ struct shard {
     int dumped_parts;         /* the ledger, the books */
     uint64_t dumped;          /* the epoch that was written last */
     struct slice_out out;
-    const struct config *roster_of; /* whose roster.file is in the roster */
+    uint64_t roster_of; /* serial of the configuration whose roster.file is in the roster; 0: none yet */
     uint32_t roster_told; /* shard 0: changes of the roster that the folds have been told */
     uint32_t strings_saved, roster_saved; /* what the files of the chain have */
     int64_t *offsets; /* by input: as of the last barrier */

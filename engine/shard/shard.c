@@ -526,7 +526,7 @@ static void take_roster_file(struct shard *shard)
     static const char id[] = "roster.file";
     const struct config *config = shard->config;
     struct intern *strings = &shard->strings;
-    if (shard->roster_of == config)
+    if (shard->roster_of == config->serial)
         return;
     roster_file_begin(shard->roster);
     for (uint32_t i = 0; i < config->roster_count; i++) {
@@ -544,7 +544,7 @@ static void take_roster_file(struct shard *shard)
         roster_keep(shard->roster, tenant, agent, &end);
     }
     roster_file_end(shard->roster);
-    shard->roster_of = config;
+    shard->roster_of = config->serial;
 }
 
 int shard_step(struct shard *shard, int wait_ms, bool flush)

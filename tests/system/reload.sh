@@ -8,7 +8,7 @@ repo=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$repo"
 esteem=${ESTEEM:-build/release/esteem}
 port=${KAFKA_PORT:-29892}
-reloads=${RELOADS:-300}
+reloads=${RELOADS:-120}
 for tool in java mvn redis-server redis-cli kcat python3 jq; do
     command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
 done
@@ -78,7 +78,7 @@ tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
 tests/support/kafka.sh topic "$dir/kafka" contacts 4 >>"$dir/kafka.log" 2>&1
 redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" --appendonly no >"$dir/redis.log" 2>&1 &
 redis_pid=$!
-count=${CONTACTS:-60000}
+count=${CONTACTS:-20000}
 contacts 0 "$count" >"$dir/events.jsonl"
 events=$(wc -l <"$dir/events.jsonl")
 "$esteem" run -c "$dir/esteem.yaml" >"$dir/run.log" 2>&1 &
@@ -122,7 +122,7 @@ check "no step into a configuration took a second" test "$longest" -lt 1000000
 # what the feed itself makes grow between a third of the way and the end is well below that
 check "memory is flat" test "$(figure resident_bytes)" -lt $((warm + (96 << 20)))
 
-# ---- every row of a scope that stayed equals compute ----
+# ---- every row of a scope that stayed equals compute; a day is told once a minute ----
 same_as_compute() {
     python3 - "$esteem" "$dir" <<'PY'
 import json, subprocess, sys
@@ -143,16 +143,12 @@ for row in live:
     if row["window"] in ("1h", "1m") and row["end"] not in ends:
         ends.add(row["end"])
         wanted.update(compute("--at", row["end"]))
-# Left out: an agent's engaged time, and eligible agents, which changes of scopes and of roster.file in mid-flight leave mixed (README, Reload).
-for figures in list(wanted.values()) + [row["measures"] for row in live]:
-    for mixed in ("engaged_ms", "eligible_agents"):
-        figures.pop(mixed, None)
 faults = [(name(row), row["measures"], wanted.get(name(row))) for row in live if row["measures"] != (wanted.get(name(row)) or {})]
 print(len(live), "rows compared,", len(faults), "differ", faults[:2])
 sys.exit(bool(faults) or len(live) < 30)
 PY
 }
-check "every row of the scopes that stayed is what compute says" within 30 same_as_compute
+check "every row of the scopes that stayed is what compute says" within 100 same_as_compute
 
 # ---- thresholds: windows that straddle the change name both, later ones are of the new value alone ----
 before=$(figure config)
