@@ -273,7 +273,6 @@ void key_may_be_told(struct key *key); /* of each window a sink may hold a row t
 uint32_t fold_key_find(const struct fold *fold, const struct scope_key *text); /* or NONE */
 bool fold_scope_configured(const struct config *config, uint32_t mask);
 struct calendar *fold_calendar(struct fold *fold, const char *tenant);
-uint32_t fold_key_find(const struct fold *fold, const struct scope_key *text); /* NONE: there is none */
 /* A rolling window of it holds nothing: it is to be filled anew. */
 void key_empty(struct fold *fold, struct key *key, int window);
 void keys_close(struct fold *fold);
