@@ -146,7 +146,9 @@ static void tell_unchanged(struct run *run, struct control_client *client, struc
     report_finish(report);
     if (!dry) {
         run->reloading.unchanged++;
-        log_info("reload.unchanged", "nothing differs from config %s", run_config(run)->id);
+        if (run->reloading.plan.restarts)
+            report_log(report, LOG_INFO, "reload.change");
+        log_info("reload.unchanged", "config %s stays in force; %d changes need a restart", run_config(run)->id, run->reloading.plan.restarts);
     }
     if (client)
         control_answer_text(client, true, report->text, report->length);
