@@ -26,7 +26,7 @@ endif
 CFLAGS   += -std=c11 -Iengine $(OPT) $(WARN) -Wstrict-prototypes $(COMMON)
 CXXFLAGS += -std=c++17 $(OPT) $(WARN) $(COMMON)
 LDFLAGS  += -pthread $(filter -fsanitize=%,$(OPT))
-LDLIBS   += -lrdkafka -lhiredis -lyaml -ljq -lxxhash -lzstd -lsimdjson -lm -lstdc++
+LDLIBS   += -lrdkafka -lhiredis -lyaml -ljq -lxxhash -lzstd -lsimdjson -lmicrohttpd -lm -lstdc++
 
 SRC      := $(wildcard engine/*.c engine/*/*.c)
 SRCXX    := $(wildcard engine/*/*.cc)
@@ -161,4 +161,4 @@ clean:
 .PHONY: schemas
 schemas: $(B)/esteem
 	@cd schemas && for pair in events:event.schema.json row:row.schema.json config:config.schema.json options:options.md \
-	metrics:metrics.md redis:redis-keys.md; do $(abspath $(B))/esteem schema $${pair%%:*} > $${pair#*:} || exit 1; done
+	metrics:metrics.md redis:redis-keys.md observe:observe.md; do $(abspath $(B))/esteem schema $${pair%%:*} > $${pair#*:} || exit 1; done

@@ -5,10 +5,10 @@
 set -eu
 
 BUILD="gcc g++ make git pkg-config tzdata ca-certificates
-    librdkafka-dev libhiredis-dev libyaml-dev libjq-dev libonig-dev libxxhash-dev libzstd-dev libsimdjson-dev
+    librdkafka-dev libhiredis-dev libyaml-dev libjq-dev libonig-dev libxxhash-dev libzstd-dev libsimdjson-dev libmicrohttpd-dev
     redis-server"
 TEST="libcriterion-dev python3 python3-jsonschema python3-yaml python3-numpy python3-statsmodels
-    jq kcat redis-tools maven clang curl"
+    jq kcat redis-tools maven clang curl prometheus"
 
 usage() {
     echo "usage: install-deps.sh [--test]"

@@ -6,16 +6,20 @@
 void shard_agent_post_counts(struct shard_agent *agent)
 {
     struct shard_counts counts = shard_counts(agent->shard);
+    int64_t now_ms = clock_monotonic_ms(&agent->pipeline->setup.clock);
     pthread_mutex_lock(&agent->counts_lock);
     agent->counts = counts;
+    agent->posted_ms = now_ms;
     pthread_mutex_unlock(&agent->counts_lock);
 }
 
 void fold_agent_post_counts(struct fold_agent *agent)
 {
     struct fold_counts counts = fold_counts(agent->fold);
+    int64_t now_ms = clock_monotonic_ms(&agent->pipeline->setup.clock);
     pthread_mutex_lock(&agent->counts_lock);
     agent->counts = counts;
+    agent->posted_ms = now_ms;
     pthread_mutex_unlock(&agent->counts_lock);
 }
 
@@ -42,12 +46,14 @@ struct pipeline_counts pipeline_counts(struct pipeline *pipeline)
 {
     struct pipeline_counts sum = {0};
     sum.folds.watermark_ms = INT64_MAX;
+    sum.posted_ms = INT64_MAX;
     for (int s = 0; s < pipeline->setup.shards; s++) {
         struct shard_agent *agent = &pipeline->shard[s];
         if (pipeline->setup.batch)
             shard_agent_post_counts(agent);
         pthread_mutex_lock(&agent->counts_lock);
         add_counts(&sum, &agent->counts);
+        sum.posted_ms = agent->posted_ms < sum.posted_ms ? agent->posted_ms : sum.posted_ms;
         pthread_mutex_unlock(&agent->counts_lock);
     }
     for (int f = 0; f < pipeline->setup.folds; f++) {
@@ -55,6 +61,7 @@ struct pipeline_counts pipeline_counts(struct pipeline *pipeline)
         if (pipeline->setup.batch)
             fold_agent_post_counts(agent);
         pthread_mutex_lock(&agent->counts_lock);
+        sum.posted_ms = agent->posted_ms < sum.posted_ms ? agent->posted_ms : sum.posted_ms;
         sum.folds.keys += agent->counts.keys;
         sum.folds.agent_keys += agent->counts.agent_keys;
         sum.folds.panes += agent->counts.panes;

@@ -25,6 +25,7 @@ struct shard_agent {
     _Atomic bool done;  /* has said goodbye */
     pthread_mutex_t counts_lock; /* protects counts */
     struct shard_counts counts;
+    int64_t posted_ms;           /* when they were, monotonic; 0: not yet */
     uint64_t epoch, lasting; /* of the checkpoints it has seen */
     uint64_t erasing;        /* the last pass of erasing that it has begun */
     bool erased;             /* has told the main thread that it is over */
@@ -50,6 +51,7 @@ struct fold_agent {
     _Atomic uint64_t flushed[OUTLET_MAX]; /* ending: generation + 1 of the outlet when nothing was left to hand out */
     pthread_mutex_t counts_lock;
     struct fold_counts counts;
+    int64_t posted_ms;
     uint64_t barrier;            /* waits for this one from all shards; 0: none */
     bool arrived[SHARD_MAX];     /* a shard's barrier is here: what follows it stays in its ring */
     struct slice_out out;

@@ -14,6 +14,7 @@
 #include "esteem/command.h"
 #include "esteem/control.h"
 #include "esteem/deadletter.h"
+#include "esteem/http.h"
 #include "esteem/err.h"
 #include "esteem/kafka.h"
 #include "esteem/log.h"
@@ -140,6 +141,7 @@ static void watch_recall(struct run *run)
 
 static void close_all(struct run *run)
 {
+    http_close(run->http);
     control_close(run->control);
     recall_stop(run->recall);
     pipeline_free(run->pipeline);
@@ -254,6 +256,8 @@ int run_start_spans(const struct config *config, const char *path, const struct 
         result = open_state(run, &setup);
     if (result == 0)
         result = run_control_open(run);
+    if (result == 0)
+        result = run_observe_open(run);
     if (result != 0) {
         close_all(run);
         return result;
@@ -323,6 +327,7 @@ int run_check(struct run *run)
 {
     tend(run);
     run_control_step(run);
+    http_step(run->http);
     run_reload_step(run);
     follow_clock(run);
     watch_memory(run);

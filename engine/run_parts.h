@@ -69,6 +69,7 @@ struct run {
     struct reloading reloading;
     struct recall *recall;
     int recall_sink[RECALL_READERS]; /* each reader's */
+    struct http *http; /* NULL: http.listen is empty */
     bool recalled;          /* it is told that recall is done */
     int64_t ended_ms;       /* --until-end: since when all inputs are at their end; 0: they are not */
     _Atomic bool hold_letters; /* a checkpoint waits until all dead letters are delivered */
@@ -92,5 +93,9 @@ void run_reload_step(struct run *run);
 
 int run_control_open(struct run *run);
 void run_control_step(struct run *run);
+
+/* ---- run_observe.c ---- */
+
+int run_observe_open(struct run *run);
 
 #endif

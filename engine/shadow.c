@@ -75,6 +75,7 @@ static void make_shadows(const struct shadow *shadow)
     set_text(&config->state_folder, "%s/shadow.%s", shadow->live->state_folder, shadow->name);
     set_text(&config->redis_head, "esteem:v1:shadow.%s:", shadow->name);
     set_text(&config->control_socket, "%s", "");
+    set_text(&config->http_listen, "%s", "");
     set_text(&config->deadletter, "%s", "");
     config->topics_enabled = false;
     config->kafka_start = KAFKA_START_BEGINNING;

@@ -8,9 +8,10 @@ base="clock command config disk err event intern log measure memory now ring ros
 allowed() {
     case $1 in
         engine/base/*) echo "clock disk err event intern log measure memory ring roster slab slice span tally track utf8 varint" ;;
-        engine/control/schema*) echo "$base schema formula metric row redis" ;; # pages made of everybody's tables
+        engine/control/schema*) echo "$base schema formula metric observe row redis" ;; # pages made of everybody's tables
         engine/control/config_goals.c|engine/control/config_id.c|engine/control/plan.c) echo "$base metric plan" ;; # goals and the baseline name metrics
         engine/control/control.c) echo "$base control" ;;                       # the socket
+        engine/control/http.c) echo "$base http" ;;                             # the listener
         engine/control/*) echo "$base calendar" ;;                              # checks that a zone can be read
         engine/decode/*) echo "$base mapping" ;;
         engine/ledger/*) echo "$base fact derive ledger book visit shift" ;;

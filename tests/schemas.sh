@@ -10,7 +10,7 @@ trap 'rm -rf "$work"' EXIT
 passed=0
 failed=0
 
-for pair in events:event.schema.json row:row.schema.json config:config.schema.json options:options.md metrics:metrics.md redis:redis-keys.md; do
+for pair in events:event.schema.json row:row.schema.json config:config.schema.json options:options.md metrics:metrics.md redis:redis-keys.md observe:observe.md; do
     if "$esteem" schema "${pair%%:*}" >"$work/document" 2>&1 && cmp -s "$work/document" "schemas/${pair#*:}"; then
         passed=$((passed + 1))
     else

@@ -433,6 +433,7 @@ static const struct document {
     {"options", "options.md", "every key of a configuration file", config_manual},
     {"metrics", "metrics.md", "every metric and measure", schema_metrics},
     {"redis", "redis-keys.md", "Redis keys and topics", schema_redis},
+    {"observe", "observe.md", "what GET /metrics tells of the engine", schema_observe},
 };
 enum { DOCUMENTS = sizeof documents / sizeof *documents };
 

@@ -1,6 +1,7 @@
 /* schema_pages: the pages in markdown: every metric and measure, and where rows are to be found.
  *
  *   measures.def, metrics.def      ──> metrics.md
+ *   observe.def                    ──> observe.md
  *   defaults of the configuration  ──> redis-keys.md (names of windows, topics and keys) */
 #include "esteem/schema.h"
 
@@ -14,6 +15,7 @@
 #include "esteem/err.h"
 #include "esteem/formula.h"
 #include "esteem/metric.h"
+#include "esteem/observe.h"
 #include "esteem/redis.h"
 
 /* ---- metrics ---- */
@@ -257,4 +259,18 @@ void schema_redis(FILE *out)
 #define REFUSAL(name, meaning) fputs("| `" #name "` | " meaning " |\n", out);
 #include "esteem/events.def"
     config_free(config);
+}
+
+/* ---- the engine itself ---- */
+
+void schema_observe(FILE *out)
+{
+    fputs("# What the engine tells of itself\n\nMade by `esteem schema observe` from `observe.def`. `GET /metrics` at `http.listen`, in the text form of Prometheus\n"
+          "or, where it is accepted, OpenMetrics 1.0. Counters count since the start of the process.\n\n"
+          "| metric | kind | labels | what |\n| --- | --- | --- | --- |\n", out);
+    for (int i = 0; i < OBSERVE_COUNT; i++) {
+        const struct observe_row *row = &observe_rows[i];
+        bool counter = row->kind == OBSERVE_KIND_COUNTER;
+        fprintf(out, "| `esteem_%s%s` | %s | %s | %s |\n", row->name, counter ? "_total" : "", counter ? "counter" : "gauge", row->labels, row->help);
+    }
 }

@@ -61,7 +61,7 @@ struct redis {
 
     /* the sink's thread writes, any reads; relaxed: figures on their own */
     _Atomic uint64_t rows, commands, errors, reconnects, bytes, fence;
-    _Atomic bool fenced;
+    _Atomic bool fenced, up;
 };
 
 static void count(_Atomic uint64_t *counter, uint64_t more)
@@ -480,10 +480,8 @@ static int talking_step(struct redis *redis)
     return moved > 0;
 }
 
-static int step(void *state, int64_t now_ms)
+static int phase_step(struct redis *redis)
 {
-    struct redis *redis = state;
-    time_is(redis, now_ms);
     switch (redis->phase) {
     case AWAY: return connect_step(redis);
     case CONNECTING: return connecting_step(redis);
@@ -492,6 +490,15 @@ static int step(void *state, int64_t now_ms)
     case FENCED: break;
     }
     return 0;
+}
+
+static int step(void *state, int64_t now_ms)
+{
+    struct redis *redis = state;
+    time_is(redis, now_ms);
+    int done = phase_step(redis);
+    atomic_store_explicit(&redis->up, redis->phase == READY && redis->rewrite_ms == 0, memory_order_relaxed);
+    return done;
 }
 
 static uint64_t generation(void *state)
@@ -545,6 +552,6 @@ struct redis_counts redis_counts(const struct sink *sink)
 {
     const struct redis *redis = sink->state;
 #define READ(counter) atomic_load_explicit(&redis->counter, memory_order_relaxed)
-    return (struct redis_counts){READ(rows), READ(commands), READ(errors), READ(reconnects), READ(bytes), READ(fence)};
+    return (struct redis_counts){READ(rows), READ(commands), READ(errors), READ(reconnects), READ(bytes), READ(fence), READ(up)};
 #undef READ
 }

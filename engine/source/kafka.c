@@ -10,6 +10,7 @@
  * A pause only stops handing out. rd_kafka_pause_partitions would drop what is queued and fetch it again. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "esteem/err.h"
 #include "esteem/log.h"
@@ -162,6 +163,7 @@ static int kafka_poll(void *state, int most, int wait_ms, source_each *each, voi
     if (done) {
         errors_forget(source);
     }
+    inputs_tell_lag(source);
     if (source->until && kafka_ready(source)) {
         atomic_store_explicit(&source->left, inputs_left(source), memory_order_relaxed);
     }
@@ -283,6 +285,8 @@ static void kafka_close(void *state)
         }
     }
     free(source->input);
+    free(source->lag);
+    pthread_mutex_destroy(&source->lag_lock);
     free(source);
 }
 
@@ -296,6 +300,7 @@ int kafka_source_open(const struct config *config, int shard, int shards, struct
     state->shard = shard;
     state->shards = shards;
     atomic_init(&state->left, -1);
+    pthread_mutex_init(&state->lag_lock, NULL);
     int error = client_open(state);
     if (!error) {
         error = topics_open(state);
@@ -325,6 +330,16 @@ void kafka_source_end(struct source *source, kafka_until *until, void *context)
     struct kafka_source *state = source->state;
     state->until = until;
     state->until_context = context;
+}
+
+int kafka_source_lag(const struct source *source, struct kafka_lag *lag, int most)
+{
+    struct kafka_source *state = source->state;
+    pthread_mutex_lock(&state->lag_lock);
+    int count = state->lags;
+    memcpy(lag, state->lag, (size_t)(count < most ? count : most) * sizeof *lag);
+    pthread_mutex_unlock(&state->lag_lock);
+    return count;
 }
 
 struct kafka_counts kafka_source_counts(const struct source *source)

@@ -15,6 +15,7 @@
 
 enum {
     RESTART_MS = 100, /* from unassigned to assigned; a stop takes librdkafka's main thread microseconds */
+    LAG_MS = 1000,
     RETRY_MS = 1000,  /* after an answer of the broker that was an error */
 };
 
@@ -425,6 +426,42 @@ void input_ended(struct kafka_source *source, struct input *input)
     rd_kafka_topic_partition_list_add(list, name_of(source, input), input->partition);
     (void)rd_kafka_pause_partitions(source->rk, list);
     rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* librdkafka knows a partition's end from its last answer; nobody is asked. */
+static int64_t input_lag(const struct kafka_source *source, const struct input *input)
+{
+    int64_t low = -1, high = -1;
+    if (input->at_end) {
+        return 0;
+    }
+    rd_kafka_resp_err_t error = rd_kafka_get_watermark_offsets(source->rk, source->config->topic[input->topic].name, input->partition, &low, &high);
+    if (error || high < 0) {
+        return -1;
+    }
+    int64_t next = input->next == OFFSET_UNKNOWN ? low : input->next;
+    return next < 0 ? -1 : next < high ? high - next : 0;
+}
+
+void inputs_tell_lag(struct kafka_source *source)
+{
+    int64_t now_ms = coarse_ms();
+    if (source->lag_ms && now_ms - source->lag_ms < LAG_MS) {
+        return;
+    }
+    source->lag_ms = now_ms;
+    pthread_mutex_lock(&source->lag_lock);
+    if (source->input_count > source->lag_room) {
+        source->lag_room = source->input_count * 2;
+        source->lag = realloc(source->lag, (size_t)source->lag_room * sizeof *source->lag);
+        ensure(source->lag != NULL, "the machine has memory left");
+    }
+    for (int i = 0; i < source->input_count; i++) {
+        const struct input *input = &source->input[i];
+        source->lag[i] = (struct kafka_lag){input->topic, input->partition, input_lag(source, input)};
+    }
+    source->lags = source->input_count;
+    pthread_mutex_unlock(&source->lag_lock);
 }
 
 int64_t inputs_left(const struct kafka_source *source)

@@ -101,6 +101,10 @@ struct kafka_source {
     _Atomic uint64_t errors, lost, unfetchable, recreated;
     _Atomic int64_t left; /* up to the ends; -1 */
     _Atomic bool told[TOLD_COUNT]; /* error kinds that were logged */
+    pthread_mutex_t lag_lock;    /* protects the three below: written by the shard once a second */
+    struct kafka_lag *lag;
+    int lags, lag_room;
+    int64_t lag_ms;              /* shard: when it was written, monotonic */
     _Atomic int64_t told_ms;       /* when the last one was, monotonic; 0: none is told */
 
     int topic_count;
@@ -130,6 +134,8 @@ bool input_message(struct kafka_source *source, struct input *input, const rd_ka
 /* A message at or behind the input's `until` has come: nothing more is fetched. */
 void input_ended(struct kafka_source *source, struct input *input);
 /* Messages up to the inputs' ends. */
+/* Writes what waits in Kafka for whoever asks, once a second. */
+void inputs_tell_lag(struct kafka_source *source);
 int64_t inputs_left(const struct kafka_source *source);
 void input_notice(struct kafka_source *source, struct input *input, const rd_kafka_message_t *rkm);
 

@@ -56,6 +56,15 @@ struct kafka_counts {
     int64_t left;         /* messages up to the ends of its partitions; -1: not known yet, or there are no ends */
 };
 
+/* What waits in Kafka of a partition that the source reads, as of the last second. */
+struct kafka_lag {
+    int topic;         /* into config.topic */
+    int32_t partition;
+    int64_t messages;  /* -1: the broker has not said yet */
+};
+/* Of the partitions of this source, `most` at most; returns how many there are. Any thread. */
+int kafka_source_lag(const struct source *source, struct kafka_lag *lag, int most);
+
 /* Since the start. Any thread. */
 struct kafka_counts kafka_source_counts(const struct source *source);
 

@@ -98,6 +98,7 @@ struct pipeline_counts {
     struct shard_counts shards;
     struct fold_counts folds;
     uint64_t keys_refused;
+    int64_t posted_ms; /* monotonic: when the shard or fold that is most behind with telling its counts did; 0: it has not yet. They do some times a second */
 };
 struct pipeline_counts pipeline_counts(struct pipeline *pipeline);
 /* For people: events applied, duplicates, refused by topic and reason; what the state takes. */

@@ -60,6 +60,7 @@ struct redis_counts {
     uint64_t reconnects; /* connections after the first */
     uint64_t bytes;      /* sent */
     uint64_t fence;      /* this instance's number, milliseconds since 1970 or above; 0: none yet */
+    bool up;             /* connected, ours, and the last rows were taken */
 };
 
 /* Keeps `config`. Does not connect yet: the first step does. */

@@ -9,7 +9,8 @@
 void schema_events(FILE *out);  /* JSON Schema: a native event, and its CloudEvents structured form */
 void schema_row(FILE *out);     /* JSON Schema: a row */
 void schema_metrics(FILE *out); /* markdown: metrics and measures */
-void schema_redis(FILE *out);   /* markdown: Redis keys, topics */
+void schema_redis(FILE *out);
+void schema_observe(FILE *out);   /* markdown: Redis keys, topics */
 
 /* `esteem schema NAME`: argv[0] is the command's own name. */
 int command_schema(int argc, char **argv);

@@ -1,0 +1,343 @@
+/* What a running engine tells over HTTP: GET /metrics, from observe.def, in the text form of Prometheus and OpenMetrics; /health/live, whether the
+ * threads step; /health/ready, whether figures arrive and leave. All of it is gathered when it is asked for, from copies that the agents post
+ * some times a second. */
+#include "run_parts.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "esteem/err.h"
+#include "esteem/event.h"
+#include "esteem/http.h"
+#include "esteem/kafka.h"
+#include "esteem/log.h"
+#include "esteem/memory.h"
+#include "esteem/observe.h"
+#include "esteem/redis.h"
+#include "esteem/topics.h"
+
+enum { SILENT_MS = 30000 /* a thread that has not told its counts for so long is stuck */, LAGS_MAX = 65536, LABELS_MAX = 2 };
+
+/* Of one request. */
+struct scrape {
+    struct run *run;
+    const struct config *config;
+    FILE *out;
+    bool open_metrics;
+    enum observe row; /* what is being written */
+    int64_t now_ms;
+    struct pipeline_counts counts;
+    struct checkpoint_counts state;
+    struct kafka_counts kafka;
+    struct kafka_lag *lag;
+    int lags;
+};
+
+/* ---- gathering ---- */
+
+static void gather_lag(struct scrape *scrape, const struct source *source)
+{
+    int room = LAGS_MAX - scrape->lags, count = kafka_source_lag(source, scrape->lag + scrape->lags, room);
+    scrape->lags += count < room ? count : room;
+}
+
+static void gather(struct scrape *scrape, struct run *run, FILE *out)
+{
+    *scrape = (struct scrape){.run = run, .config = run_config(run), .out = out, .now_ms = clock_monotonic_ms(&run->clock),
+                              .counts = pipeline_counts(run->pipeline), .lag = malloc(LAGS_MAX * sizeof *scrape->lag)};
+    ensure(scrape->lag != NULL, "the machine has memory left");
+    if (run->checkpoint)
+        scrape->state = checkpoint_counts(run->checkpoint);
+    for (int s = 0; s < run->shards; s++) {
+        struct kafka_counts one = kafka_source_counts(&run->source[s]);
+        scrape->kafka.errors += one.errors;
+        scrape->kafka.lost += one.lost;
+        scrape->kafka.unfetchable += one.unfetchable;
+        scrape->kafka.recreated += one.recreated;
+        gather_lag(scrape, &run->source[s]);
+    }
+}
+
+/* ---- conditions ---- */
+
+static bool partitions_met(const struct scrape *scrape)
+{
+    bool topic[CONFIG_TOPIC_MAX] = {false}, met = true;
+    for (int i = 0; i < scrape->lags; i++) {
+        topic[scrape->lag[i].topic] = true;
+        met &= scrape->lag[i].messages >= 0;
+    }
+    for (int t = 0; t < scrape->config->topic_count; t++)
+        met &= topic[t];
+    return met;
+}
+
+static bool lag_met(const struct scrape *scrape)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < scrape->lags; i++)
+        sum += scrape->lag[i].messages > 0 ? scrape->lag[i].messages : 0;
+    return scrape->config->http_ready_lag == 0 || sum <= scrape->config->http_ready_lag;
+}
+
+static bool redis_met(const struct scrape *scrape)
+{
+    return !scrape->run->redis_open || redis_counts(&scrape->run->redis).up;
+}
+
+static bool topics_met(const struct scrape *scrape)
+{
+    return !scrape->run->topics_open || pipeline_sink_reached(scrape->run->pipeline, scrape->run->redis_open);
+}
+
+/* What is not configured is met. The state is restored before anybody listens. */
+static const struct {
+    const char *name, *unmet;
+    bool (*met)(const struct scrape *scrape);
+} conditions[] = {
+    {"partitions", "a topic has no partition that is read yet, or the broker has not told the end of one", partitions_met},
+    {"lag", "more than http.ready_lag messages wait in Kafka", lag_met},
+    {"redis", "Redis is away, refuses rows, or has not been reached yet", redis_met},
+    {"topics", "the metric topics have not been reached yet", topics_met},
+};
+enum { CONDITIONS = sizeof conditions / sizeof *conditions };
+
+static int tell_ready(struct scrape *scrape)
+{
+    const char *before = "";
+    fputs("{\"unmet\":{", scrape->out);
+    for (int i = 0; i < CONDITIONS; i++)
+        if (!conditions[i].met(scrape)) {
+            fprintf(scrape->out, "%s\"%s\":\"%s\"", before, conditions[i].name, conditions[i].unmet);
+            before = ",";
+        }
+    fprintf(scrape->out, "},\"ready\":%s}\n", *before ? "false" : "true");
+    return *before ? HTTP_UNAVAILABLE : HTTP_OK;
+}
+
+static int tell_live(struct scrape *scrape)
+{
+    int64_t since_ms = scrape->counts.posted_ms > scrape->run->started_ms ? scrape->counts.posted_ms : scrape->run->started_ms;
+    bool live = scrape->now_ms - since_ms <= SILENT_MS;
+    fprintf(scrape->out, "{\"live\":%s,\"silent_ms\":%" PRId64 "}\n", live ? "true" : "false", scrape->now_ms - since_ms);
+    return live ? HTTP_OK : HTTP_UNAVAILABLE;
+}
+
+/* ---- metrics: a function for each row of observe.def ---- */
+
+/* Values of labels: the quote, the backslash and the newline are escaped; what is no UTF-8 was refused by the configuration. */
+static void put_label(struct scrape *scrape, const char *name, size_t length, const char *value, char before)
+{
+    fprintf(scrape->out, "%c%.*s=\"", before, (int)length, name);
+    for (; *value; value++)
+        if (*value == '\n')
+            fputs("\\n", scrape->out);
+        else
+            fprintf(scrape->out, *value == '"' || *value == '\\' ? "\\%c" : "%c", *value);
+    fputc('"', scrape->out);
+}
+
+static void put_name(struct scrape *scrape, const char *const value[LABELS_MAX])
+{
+    const struct observe_row *row = &observe_rows[scrape->row];
+    const char *label = row->labels;
+    fprintf(scrape->out, "esteem_%s%s", row->name, row->kind == OBSERVE_KIND_COUNTER ? "_total" : "");
+    for (int i = 0; i < LABELS_MAX && *label; i++) {
+        size_t length = strcspn(label, ",");
+        put_label(scrape, label, length, value[i], i ? ',' : '{');
+        label += length + (label[length] == ',');
+    }
+    fputs(*row->labels ? "} " : " ", scrape->out);
+}
+
+static void put_integer(struct scrape *scrape, int64_t number, const char *first, const char *second)
+{
+    put_name(scrape, (const char *const[]){first, second});
+    fprintf(scrape->out, "%" PRId64 "\n", number);
+}
+
+static void put_seconds(struct scrape *scrape, int64_t number_ms)
+{
+    put_name(scrape, (const char *const[]){NULL, NULL});
+    fprintf(scrape->out, "%s%" PRId64 ".%03d\n", number_ms < 0 ? "-" : "", number_ms < 0 ? -number_ms / 1000 : number_ms / 1000,
+            (int)(number_ms < 0 ? -number_ms % 1000 : number_ms % 1000));
+}
+
+#define PUT(name) static void put_##name(struct scrape *scrape)
+#define ONE(number) put_integer(scrape, (int64_t)(number), NULL, NULL)
+#define FOR(label, number) put_integer(scrape, (int64_t)(number), label, NULL)
+#define SHARDS scrape->counts.shards
+#define FOLDS scrape->counts.folds
+#define RUN scrape->run
+
+PUT(config_info) { FOR(scrape->config->id, 1); }
+PUT(start_time_seconds) { put_seconds(scrape, clock_wall_ms(&RUN->clock) - (scrape->now_ms - RUN->started_ms)); }
+PUT(ready)
+{
+    for (int i = 0; i < CONDITIONS; i++)
+        FOR(conditions[i].name, conditions[i].met(scrape));
+}
+PUT(messages) { ONE(SHARDS.messages); }
+PUT(events_applied)
+{
+    for (int i = 0; i < EVENT_COUNT; i++)
+        FOR(event_type_names[i], SHARDS.applied_by_type[i]);
+}
+PUT(events_duplicate) { ONE(SHARDS.duplicates); }
+PUT(events_refused)
+{
+    for (int t = 0; t < scrape->config->topic_count; t++)
+        for (int i = 0; i < REFUSAL_COUNT; i++)
+            if (SHARDS.refused_by_reason[t][i])
+                put_integer(scrape, (int64_t)SHARDS.refused_by_reason[t][i], scrape->config->topic[t].name, refusal_names[i]);
+}
+PUT(deadletters)
+{
+    struct deadletter_counts letters = deadletter_counts(RUN->deadletter);
+    FOR("delivered", letters.delivered);
+    FOR("truncated", letters.truncated);
+    FOR("lost", letters.lost);
+}
+PUT(deadletters_pending) { ONE(deadletter_counts(RUN->deadletter).pending); }
+PUT(consumer_lag)
+{
+    for (int i = 0; i < scrape->lags; i++) {
+        char partition[16];
+        snprintf(partition, sizeof partition, "%d", (int)scrape->lag[i].partition);
+        if (scrape->lag[i].messages >= 0)
+            put_integer(scrape, scrape->lag[i].messages, scrape->config->topic[scrape->lag[i].topic].name, partition);
+    }
+}
+PUT(source_errors) { ONE(scrape->kafka.errors); }
+PUT(source_lost) { ONE(scrape->kafka.lost); }
+PUT(source_unfetchable) { ONE(scrape->kafka.unfetchable); }
+PUT(source_recreated) { ONE(scrape->kafka.recreated); }
+PUT(source_waits) { ONE(SHARDS.waits); }
+PUT(watermark_delay_seconds)
+{
+    if (FOLDS.watermark_ms != INT64_MIN && FOLDS.watermark_ms != INT64_MAX)
+        put_seconds(scrape, clock_wall_ms(&RUN->clock) - FOLDS.watermark_ms);
+}
+PUT(interactions) { ONE(SHARDS.ledger.records); }
+PUT(interactions_retired) { ONE(SHARDS.ledger.retired); }
+PUT(interactions_forgotten) { ONE(SHARDS.forgotten); }
+PUT(ledger_full) { ONE(SHARDS.ledger_full); }
+PUT(keys) { ONE(FOLDS.keys); }
+PUT(keys_refused) { ONE(scrape->counts.keys_refused); }
+PUT(strings_refused) { ONE(SHARDS.strings_refused); }
+PUT(panes) { ONE(FOLDS.panes); }
+PUT(calendar_windows) { ONE(FOLDS.calendar_windows); }
+PUT(rows) { ONE(FOLDS.rows); }
+PUT(sink_up)
+{
+    if (RUN->redis_open)
+        FOR("redis", redis_met(scrape));
+    if (RUN->topics_open)
+        FOR("topics", topics_met(scrape));
+}
+PUT(sink_rows)
+{
+    if (RUN->redis_open)
+        FOR("redis", redis_counts(&RUN->redis).rows);
+    if (RUN->topics_open)
+        FOR("topics", topics_counts(&RUN->topics).messages);
+}
+PUT(sink_bytes)
+{
+    if (RUN->redis_open)
+        FOR("redis", redis_counts(&RUN->redis).bytes);
+    if (RUN->topics_open)
+        FOR("topics", topics_counts(&RUN->topics).bytes);
+}
+PUT(sink_errors)
+{
+    if (RUN->redis_open)
+        FOR("redis", redis_counts(&RUN->redis).errors);
+    if (RUN->topics_open)
+        FOR("topics", topics_counts(&RUN->topics).errors);
+}
+PUT(redis_reconnects) { ONE(RUN->redis_open ? redis_counts(&RUN->redis).reconnects : 0); }
+PUT(memory_bytes)
+{
+    FOR("resident", memory_resident());
+    FOR("ledger", SHARDS.ledger.fact_bytes + SHARDS.ledger.index_bytes);
+    FOR("windows", FOLDS.bytes);
+    FOR("slack", SHARDS.ledger.slack_bytes + FOLDS.slack_bytes);
+}
+PUT(memory_limit_bytes) { ONE(scrape->config->limit_memory); }
+PUT(memory_state) { ONE(RUN->memory); }
+PUT(checkpoints)
+{
+    FOR("written", scrape->state.written);
+    FOR("failed", scrape->state.failed);
+}
+PUT(checkpoint_age_seconds)
+{
+    if (RUN->checkpoint)
+        put_seconds(scrape, scrape->now_ms - (scrape->state.written && scrape->state.written_ms != INT64_MIN ? scrape->state.written_ms : RUN->started_ms));
+}
+PUT(checkpoint_bytes) { ONE(scrape->state.bytes); }
+PUT(checkpoint_interval_seconds) { put_seconds(scrape, scrape->config->state_every_ms); }
+PUT(reloads)
+{
+    FOR("done", RUN->reloading.done);
+    FOR("refused", RUN->reloading.refused);
+    FOR("unchanged", RUN->reloading.unchanged);
+}
+PUT(reload_longest_step_seconds)
+{
+    put_name(scrape, (const char *const[]){NULL, NULL});
+    fprintf(scrape->out, "%.6f\n", (double)RUN->reloading.longest_us / 1e6);
+}
+PUT(paused) { ONE(RUN->paused); }
+
+static void (*const putters[OBSERVE_COUNT])(struct scrape *scrape) = {
+#define OBSERVE(name, kind, labels, help) [OBSERVE_##name] = put_##name,
+#include "esteem/observe.def"
+#undef OBSERVE
+};
+
+/* OpenMetrics names a counter without its _total, and ends with a mark. */
+static int tell_metrics(struct scrape *scrape)
+{
+    for (int i = 0; i < OBSERVE_COUNT; i++) {
+        const struct observe_row *row = &observe_rows[i];
+        bool counter = row->kind == OBSERVE_KIND_COUNTER;
+        const char *total = counter && !scrape->open_metrics ? "_total" : "";
+        scrape->row = (enum observe)i;
+        fprintf(scrape->out, "# HELP esteem_%s%s %s\n# TYPE esteem_%s%s %s\n", row->name, total, row->help, row->name, total, counter ? "counter" : "gauge");
+        putters[i](scrape);
+    }
+    if (scrape->open_metrics)
+        fputs("# EOF\n", scrape->out);
+    return HTTP_OK;
+}
+
+/* ---- the listener ---- */
+
+static int answer(void *context, const char *path, const char *accepts, FILE *out, const char **type)
+{
+    struct scrape scrape;
+    int status = HTTP_NOT_FOUND;
+    gather(&scrape, context, out);
+    if (strcmp(path, "/metrics") == 0) {
+        scrape.open_metrics = strstr(accepts, "application/openmetrics-text") != NULL;
+        *type = scrape.open_metrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8" : "text/plain; version=0.0.4; charset=utf-8";
+        status = tell_metrics(&scrape);
+    } else if (strncmp(path, "/health/", 8) == 0 && (strcmp(path + 8, "live") == 0 || strcmp(path + 8, "ready") == 0)) {
+        *type = "application/json";
+        status = (path[8] == 'l' ? tell_live : tell_ready)(&scrape);
+    } else {
+        fputs("there are /metrics, /health/live and /health/ready\n", out);
+    }
+    free(scrape.lag);
+    return status;
+}
+
+int run_observe_open(struct run *run)
+{
+    if (run->config->http_listen[0] == 0)
+        return 0;
+    return http_open(run->config->http_listen, answer, run, &run->http);
+}

@@ -1,0 +1,134 @@
+#!/bin/sh
+# What an engine tells of itself: a real Kafka, Redis and Prometheus. What Prometheus has scraped is what was sent; every metric is documented, and
+# every documented one is told; /health says which condition is not met. The alert rules are tested by themselves. Exit 77: skipped.
+set -eu
+
+repo=$(cd "$(dirname "$0")/../.." && pwd)
+cd "$repo"
+esteem=${ESTEEM:-build/release/esteem}
+port=${KAFKA_PORT:-29792}
+http=$((port + 5)) prometheus_port=$((port + 6))
+for tool in java mvn redis-server redis-cli kcat python3 jq curl prometheus promtool; do
+    command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
+done
+dir=$(mktemp -d "${TMPDIR:-/tmp}/esteem-observe.XXXXXX")
+redis_pid= run_pid= prometheus_pid=
+finish() {
+    code=$?
+    for pid in $run_pid $redis_pid $prometheus_pid; do kill -9 "$pid" 2>/dev/null || true; done
+    tests/support/kafka.sh stop "$dir/kafka" >/dev/null 2>&1 || true
+    [ $code -eq 0 ] && rm -rf "$dir" || { echo "kept: $dir"; tail -n 15 "$dir"/*.log; }
+    exit $code
+}
+trap finish EXIT
+passed=0 failed=0
+check() { # WHAT COMMAND...
+    what=$1
+    shift
+    if "$@" >>"$dir/check.log" 2>&1; then passed=$((passed + 1)); echo "ok - $what"; else failed=$((failed + 1)); echo "not ok - $what"; fi
+}
+within() { # SECONDS COMMAND...
+    until=$(($(date +%s) + $1))
+    shift
+    while [ "$(date +%s)" -le $until ]; do
+        "$@" && return 0
+        sleep 0.3
+    done
+    return 1
+}
+get() { curl -sS --max-time 5 "http://127.0.0.1:$http$1"; }
+status() { [ "$(curl -s -o "$dir/body" -w '%{http_code}' --max-time 5 "http://127.0.0.1:$http$1")" = "$2" ]; }
+unmet() { status /health/ready 503 && jq -e --arg c "$1" '.unmet[$c] and .ready == false' "$dir/body"; }
+# What Prometheus has of an expression; empty: nothing.
+asked() { curl -sS --max-time 5 --data-urlencode "query=$1" "http://127.0.0.1:$prometheus_port/api/v1/query" | jq -r '.data.result[0].value[1] // empty'; }
+scraped() { [ "$(asked "$1")" = "$2" ]; }
+redis_start() {
+    redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" --appendonly no >"$dir/redis.log" 2>&1 &
+    redis_pid=$!
+}
+
+tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
+tests/support/kafka.sh topic "$dir/kafka" contacts 3 >>"$dir/kafka.log" 2>&1
+redis_start
+cat >"$dir/esteem.yaml" <<YAML
+kafka: {brokers: "127.0.0.1:$port", group: observe$$, topics: [contacts]}
+state: {folder: "$dir/state", every: 1s}
+redis: {socket: $dir/redis.sock}
+topics: {prefix: "o.", deadletter: "o.dead", every: 1s}
+windows: {rolling: [1m, 1h], calendar: [hour, day]}
+time: {mode: replay, idle_after: 1s}
+http: {listen: "127.0.0.1:$http", ready_lag: 1000}
+control: {socket: "$dir/control.sock"}
+YAML
+cat >"$dir/prometheus.yaml" <<YAML
+scrape_configs:
+  - {job_name: esteem, scrape_interval: 1s, static_configs: [{targets: ["127.0.0.1:$http"]}]}
+rule_files: ["$repo/deploy/prometheus/esteem.rules.yaml"]
+YAML
+prometheus --config.file="$dir/prometheus.yaml" --storage.tsdb.path="$dir/prometheus" --web.listen-address="127.0.0.1:$prometheus_port" >"$dir/prometheus.log" 2>&1 &
+prometheus_pid=$!
+
+# 400 contacts of three events, 25 of them twice, and 7 lines that are refused.
+python3 - >"$dir/events.jsonl" <<'PY'
+for i in range(400):
+    t = 1790000000000 + i * 500
+    lines = [f'{{"id":"o{i}","type":"interaction.offered","time":{t},"tenant":"acme","interaction":"c{i}","queue":"q{i % 5}"}}',
+             f'{{"id":"a{i}","type":"interaction.answered","time":{t + 3000},"tenant":"acme","interaction":"c{i}","agent":"x{i % 9}"}}',
+             f'{{"id":"e{i}","type":"interaction.ended","time":{t + 60000},"tenant":"acme","interaction":"c{i}"}}']
+    print("\n".join(lines + (lines[:1] if i < 25 else [])))
+print("\n".join(["no json"] * 4 + ['{"id":"z","type":"interaction.lost","time":1790000000000}'] * 3))
+PY
+"$esteem" run -c "$dir/esteem.yaml" >"$dir/run.log" 2>&1 &
+run_pid=$!
+check "it listens" within 20 get /health/live
+check "it lives" within 10 status /health/live 200
+check "it becomes ready" within 30 status /health/ready 200
+"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/events.jsonl" >/dev/null 2>&1
+
+check "Prometheus reaches it" within 30 scraped 'up{job="esteem"}' 1
+check "what was applied is what was sent" within 30 scraped 'sum(esteem_events_applied_total)' 1200
+check "by type" scraped 'esteem_events_applied_total{type="interaction.ended"}' 400
+check "duplicates" within 10 scraped esteem_events_duplicate_total 25
+check "refused, by topic and reason" within 10 scraped 'esteem_events_refused_total{topic="contacts",reason="not_json"}' 4
+check "messages" within 10 scraped esteem_messages_total 1232
+check "dead letters" within 20 scraped 'esteem_deadletters_total{outcome="delivered"}' 7
+check "nothing waits in any of three partitions" within 10 scraped 'sum(esteem_consumer_lag) + 100 * count(esteem_consumer_lag)' 300
+check "rows were confirmed by Redis" within 20 scraped 'esteem_sink_rows_total{sink="redis"} > bool 20' 1
+check "checkpoints are written" within 20 scraped 'esteem_checkpoints_total{outcome="written"} > bool 2' 1
+
+get /metrics >"$dir/metrics.txt"
+check "promtool has nothing against it" sh -c "promtool check metrics <'$dir/metrics.txt'"
+check "OpenMetrics is given to who accepts it" sh -c "curl -s -i -H 'Accept: application/openmetrics-text; version=1.0.0' http://127.0.0.1:$http/metrics | tr -d '\r' >'$dir/open.txt' && grep -qi '^content-type: application/openmetrics-text; version=1.0.0' '$dir/open.txt' && [ \"\$(tail -1 '$dir/open.txt')\" = '# EOF' ]"
+sed -nE 's/^# TYPE (esteem_[a-z_]+) .*/\1/p' "$dir/metrics.txt" | sort >"$dir/told"
+sed -nE 's/^\| `(esteem_[a-z_]+)`.*/\1/p' schemas/observe.md | sort >"$dir/documented"
+check "what is told is what is documented" cmp "$dir/told" "$dir/documented"
+grep -ohE 'esteem_[a-z_]+' deploy/prometheus/esteem.rules.yaml deploy/RUNBOOK.md | sort -u >"$dir/used"
+check "rules and runbook use nothing else" sh -c "[ -z \"\$(comm -23 '$dir/used' '$dir/documented')\" ]"
+
+check "another path is none" status /secrets 404
+check "and another method is refused" sh -c "[ \"\$(curl -s -o /dev/null -w '%{http_code}' -X POST -d x http://127.0.0.1:$http/metrics)\" = 405 ]"
+kill -9 "$redis_pid"
+check "without Redis it is not ready, and says so" within 20 unmet redis
+check "but it lives" status /health/live 200
+check "Prometheus knows" within 10 scraped 'esteem_ready{condition="redis"}' 0
+redis_start
+check "with Redis it is ready again" within 40 status /health/ready 200
+"$esteem" ctl --socket "$dir/control.sock" pause >>"$dir/check.log"
+check "a pause is told" within 10 scraped esteem_paused 1
+"$esteem" ctl --socket "$dir/control.sock" resume >>"$dir/check.log"
+echo "metrics: {min_n: many}" >>"$dir/esteem.yaml"
+"$esteem" ctl --socket "$dir/control.sock" reload >>"$dir/check.log" 2>&1 || true
+check "a refused reload is counted" within 10 scraped 'esteem_reloads_total{outcome="refused"}' 1
+
+sed -i '$d' "$dir/esteem.yaml"
+sed "s/group: observe$$/group: observe2/; s#$dir/state#$dir/state2#; s#control.sock#control2.sock#" "$dir/esteem.yaml" >"$dir/second.yaml"
+check "a port that is taken is a clear error" sh -c "! $esteem run -c $dir/second.yaml >$dir/second.log 2>&1 && grep -q 'http.listen 127.0.0.1:$http: Address already in use' $dir/second.log"
+kill "$run_pid"
+check "it ends well" wait "$run_pid"
+run_pid=
+
+check "the alert rules are rules" promtool check rules deploy/prometheus/esteem.rules.yaml
+check "and raise what they should, and nothing else" promtool test rules deploy/prometheus/esteem.rules.test.yaml
+check "the example of a scrape is one" promtool check config deploy/prometheus/prometheus.yaml
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
