@@ -10,7 +10,6 @@
  * A pause only stops handing out. rd_kafka_pause_partitions would drop what is queued and fetch it again. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "esteem/err.h"
 #include "esteem/log.h"
@@ -337,7 +336,9 @@ int kafka_source_lag(const struct source *source, struct kafka_lag *lag, int mos
     struct kafka_source *state = source->state;
     pthread_mutex_lock(&state->lag_lock);
     int count = state->lags;
-    memcpy(lag, state->lag, (size_t)(count < most ? count : most) * sizeof *lag);
+    for (int i = 0; i < count && i < most; i++) {
+        lag[i] = state->lag[i];
+    }
     pthread_mutex_unlock(&state->lag_lock);
     return count;
 }
