@@ -10,7 +10,7 @@
 #include "esteem/varint.h"
 #include "intake.h"
 
-enum { BOOK_SHARE = 64 /* of limits.memory a book has a 64th */ };
+enum { BOOK_SHARE = 64 /* of limits.memory a book has a 64th */, LISTS_TOGETHER = 64 };
 enum { TUPLES_FIRST = 1024, TUPLES_MOST = 1 << 12, NOTE_MOST = 3 + 6 * VARINT_MAX + 16, TUPLE_MOST = (DIMENSION_MAX + 1) * 260 + 3 * VARINT_MAX,
        PAGE_MS = 2 * 3600000 };
 #define NONE UINT32_MAX
@@ -47,11 +47,12 @@ static int scopes_of(void *context, uint8_t scopes, uint32_t *masks)
     return count;
 }
 
-/* Half of all lists stay for those of configurations and of single scopes. */
+/* Of the 256 lists that there can be, a quarter may be of several scopes told together; the others stay for configurations, of which one life
+ * takes 128 different ones, and for single scopes. */
 static int scopes_with(void *context, const uint32_t *masks, int count)
 {
     struct shard *shard = context;
-    return count > 1 && combine_lists(shard->combine) >= 128 ? -1 : (int)combine_scopes_of(shard->combine, masks, count);
+    return count > 1 && combine_lists(shard->combine) >= LISTS_TOGETHER ? -1 : (int)combine_scopes_of(shard->combine, masks, count);
 }
 
 /* ---- life ---- */

@@ -435,7 +435,7 @@ static int64_t input_lag(const struct kafka_source *source, const struct input *
     if (input->at_end) {
         return 0;
     }
-    rd_kafka_resp_err_t error = rd_kafka_get_watermark_offsets(source->rk, source->config->topic[input->topic].name, input->partition, &low, &high);
+    rd_kafka_resp_err_t error = rd_kafka_get_watermark_offsets(source->rk, name_of(source, input), input->partition, &low, &high);
     if (error || high < 0) {
         return -1;
     }
