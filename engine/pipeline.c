@@ -109,7 +109,7 @@ static int build_fold(struct pipeline *pipeline, const struct config *config, in
     atomic_init(&agent->adopted, config->serial);
     pthread_mutex_init(&agent->counts_lock, NULL);
     struct fold_setup to = {.shards = setup->shards, .batch = setup->batch, .at_ms = setup->at_ms, .pane_ms = pane_ms(setup),
-                            .pressed = &pipeline->clocks.pressed, .registry = pipeline->registry, .outlets = setup->sinks, .folds = setup->folds};
+                            .memory = &pipeline->clocks.memory, .registry = pipeline->registry, .outlets = setup->sinks, .folds = setup->folds};
     for (int p = 0; p < setup->sinks; p++) {
         struct outlet_context *outlet = &pipeline->fold[f].outlet[p];
         *outlet = (struct outlet_context){&pipeline->publisher[p].publisher.ring[f], &pipeline->publisher[p].publisher};
@@ -129,7 +129,7 @@ int pipeline_new(const struct config *config, const struct pipeline_setup *setup
     pthread_mutex_init(&pipeline->dump.lock, NULL);
     pipeline->clocks.count = setup->shards;
     for (int s = 0; s < setup->shards; s++)
-        atomic_init(&pipeline->clocks.watermark_ms[s], INT64_MIN);
+        atomic_init(&pipeline->clocks.watermark_ms[s], INT64_MIN), atomic_init(&pipeline->clocks.slowest_ms[s], INT64_MIN);
     pipeline->registry = setup->batch ? NULL : key_registry_new((uint64_t)config->limit_keys);
     pipeline->shard = calloc((size_t)setup->shards, sizeof *pipeline->shard);
     pipeline->fold = calloc((size_t)setup->folds, sizeof *pipeline->fold);
@@ -447,7 +447,7 @@ bool pipeline_forgotten(struct pipeline *pipeline, uint64_t *interactions, uint6
 
 void pipeline_press(struct pipeline *pipeline, enum memory_state state)
 {
-    atomic_store_explicit(&pipeline->clocks.pressed, state == MEMORY_NOTHING_NEW, memory_order_relaxed);
+    atomic_store_explicit(&pipeline->clocks.memory, (int)state, memory_order_relaxed);
     if (pipeline->registry)
         key_registry_press(pipeline->registry, state != MEMORY_FREE);
 }

@@ -103,7 +103,7 @@ void pipeline_summary(const struct pipeline_counts *counts, const struct config 
         const char *what;
     } bounds[] = {
         {counts->keys_refused, "look-ups of keys beyond limits.keys or limits.memory went to __other__"},
-        {shards->strings_refused, "names beyond the bound of strings counted as __other__"},
+        {shards->strings_refused, "new names at the bound of strings or of limits.memory counted as __other__"},
         {shards->ledger.retired, "interactions were retired at limits.interactions or limits.memory"},
         {counts->folds.untold, "calendar windows were let go before every sink had them, for want of memory"},
         {counts->folds.recall_emptied, "rows of an earlier life, which the feed does not make, were emptied"},

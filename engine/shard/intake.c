@@ -26,11 +26,11 @@ static bool refuse(struct shard *shard, const struct message *message, enum refu
 /* ---- strings and hashes ---- */
 
 /* Strings are kept as C strings: a NUL character becomes C0 80, which UTF-8 has no other use for. */
-static uint32_t intern(struct shard *shard, const struct text *text)
+static uint32_t intern(struct shard *shard, const struct text *text, uint32_t most)
 {
     if (text->length == 0)
         return 0;
-    if (shard->strings.count >= shard->strings_most) {
+    if (shard->strings.count >= most) {
         uint32_t known = intern_find(&shard->strings, text->at, text->length);
         shard->counts.strings_refused += known == 0;
         return known ? known : shard->other;
@@ -78,9 +78,11 @@ static void fact_of(struct shard *shard, const struct event *ev, struct fact *fa
     fact->dimensions = ev->dimensions;
     fact->fields = ev->fields & ~(1u << FIELD_comment | 1u << FIELD_survey);
     memcpy(fact->field, ev->field, sizeof fact->field);
+    bool roster = ev->type == EVENT_AGENT_ENROLLED || ev->type == EVENT_AGENT_REMOVED;
+    uint32_t most = shard->memory == MEMORY_FREE || roster ? shard->strings_most : 0; /* a new name would be a new key, which there is no memory for */
     for (uint32_t left = ev->dimensions; left; left &= left - 1) {
         int i = __builtin_ctz(left);
-        fact->dimension[i] = intern(shard, &ev->dimension[i]);
+        fact->dimension[i] = intern(shard, &ev->dimension[i], most);
     }
 }
 
@@ -182,7 +184,7 @@ static bool hand_over(struct shard *shard, int owner, const struct message *mess
 static bool keep(struct shard *shard, const struct event *ev, struct ledger_key key, uint16_t home)
 {
     struct fact fact;
-    uint32_t tenant = intern(shard, &ev->tenant);
+    uint32_t tenant = intern(shard, &ev->tenant, shard->strings_most);
     fact_of(shard, ev, &fact);
     switch (ledger_put(shard->ledger, key, home, tenant, ev->interaction.length == 0, &fact)) {
     case LEDGER_FULL:

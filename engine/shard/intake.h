@@ -3,6 +3,7 @@
 #define ESTEEM_INTAKE_H
 
 #include "esteem/intern.h"
+#include "esteem/memory.h"
 #include "esteem/shard.h"
 #include "relay.h"
 
@@ -22,6 +23,7 @@ struct input {
     bool seen;
     bool ended; /* was read to its end since the start */
     bool begun; /* a message has come since the start */
+    bool hold;  /* the source was told to hold it back */
 };
 
 struct parcel {
@@ -54,6 +56,7 @@ struct shard {
     struct input input[SOURCE_INPUT_MAX];
     int64_t watermark_ms, newest_ms, tick_due_ms;
     int64_t next_watermark_ms; /* to be told when parcels up to next_parcels are settled; INT64_MIN: none */
+    int64_t slowest_ms, slowest_since_ms; /* as seen last: align.c */
     uint64_t parcels, next_parcels;                     /* sent so far; sent when next_watermark_ms was read */
     uint64_t taken[SHARD_MAX], flushed[SHARD_MAX]; /* parcels taken from each shard, in the ledger; on their way to the folds */
     int64_t oldest_ms;        /* oldest event time; INT64_MAX: none yet */
@@ -79,6 +82,7 @@ struct shard {
     } forget;
     bool route; /* interactions are owned by hash: their events may be in any partition */
     uint32_t strings_most, other; /* beyond so many strings a new one counts as KEY_OTHER */
+    enum memory_state memory;
     struct shard_counts counts;
 
     /* checkpoints: shard_state.c */
@@ -121,6 +125,8 @@ void shard_add_now(struct shard *shard, uint32_t tenant, uint32_t scopes, const 
                    uint32_t length);
 /* Derives what is touched; notes go to who owns them. */
 void shard_derive(struct shard *shard);
+/* align.c: which inputs wait for others. */
+void shard_align(struct shard *shard);
 
 /* ---- shard_state.c ---- */
 

@@ -511,6 +511,7 @@ static int read_source(struct shard *shard, int wait_ms)
     }
     if (shard->barrier || (shard->stuck && !retry(shard)) || shard->stopped || (paused && shard->setup.source.pause == NULL))
         return 0;
+    shard_align(shard);
     int count = shard->setup.source.poll(shard->setup.source.state, POLL_MOST, wait_ms, take_message, shard);
     if (count >= 0)
         return count;
@@ -551,7 +552,8 @@ int shard_step(struct shard *shard, int wait_ms, bool flush)
 {
     int done = send_outbox(shard);
     take_roster_file(shard);
-    bool pressed = atomic_load_explicit(&shard->setup.clocks->pressed, memory_order_relaxed);
+    shard->memory = (enum memory_state)atomic_load_explicit(&shard->setup.clocks->memory, memory_order_relaxed);
+    bool pressed = shard->memory == MEMORY_NOTHING_NEW;
     ledger_press(shard->ledger, pressed);
     relay_press(shard, pressed);
     ledger_relax(shard->ledger, shard->barrier != 0);

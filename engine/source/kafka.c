@@ -145,7 +145,13 @@ static int kafka_poll(void *state, int most, int wait_ms, source_each *each, voi
         return result;
     }
     int done = 0;
-    for (bool more = true; more && done < most && batch_fill(source, done ? 0 : wait_ms);) {
+    bool more = true;
+    struct input *input;
+    for (rd_kafka_message_t *rkm; more && done < most && (rkm = held_take(source, &input)) != NULL;) {
+        done += message_hand(source, rkm, each, context, &more);
+        rd_kafka_message_destroy(rkm);
+    }
+    while (more && done < most && batch_fill(source, done ? 0 : wait_ms)) {
         wait_ms = 0; /* one wait a poll, also when it ended with a notice */
         while (more && done < most && source->batch_next < source->batch_count) {
             size_t next = source->batch_next++;
@@ -153,7 +159,7 @@ static int kafka_poll(void *state, int most, int wait_ms, source_each *each, voi
             if (next + AHEAD < source->batch_count && source->batch[next + AHEAD]) {
                 __builtin_prefetch(source->batch[next + AHEAD]->payload);
             }
-            if (rkm) {
+            if (rkm && !held_put(source, rkm)) {
                 done += message_hand(source, rkm, each, context, &more);
                 rd_kafka_message_destroy(rkm);
             }
@@ -269,6 +275,10 @@ static void kafka_close(void *state)
             rd_kafka_message_destroy(source->batch[source->batch_next]);
         }
     }
+    for (int i = 0; i < source->input_count; i++) {
+        held_drop(source, &source->input[i]);
+        free(source->input[i].held);
+    }
     if (source->rk) {
         inputs_close(source);
     }
@@ -312,7 +322,7 @@ int kafka_source_open(const struct config *config, int shard, int shards, struct
         return error;
     }
     *source = (struct source){.state = state, .poll = kafka_poll, .ready = kafka_ready, .inputs = kafka_inputs, .at_end = kafka_at_end,
-                              .was_at_end = kafka_was_at_end, .pause = kafka_pause, .commit = kafka_commit, .position = kafka_position,
+                              .was_at_end = kafka_was_at_end, .pause = kafka_pause, .hold = kafka_hold, .commit = kafka_commit, .position = kafka_position,
                               .close = kafka_close};
     return 0;
 }

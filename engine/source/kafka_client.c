@@ -134,7 +134,7 @@ static int queue_kb_of(const struct config *config, int shards)
 }
 
 /* librdkafka's settings, as far as they are ours. Small queues stall for a second each time they are full. */
-static int settings_make(rd_kafka_conf_t *conf, const struct kafka_source *source)
+static int settings_make(rd_kafka_conf_t *conf, struct kafka_source *source)
 {
     const struct config *config = source->config;
     char client[32], queue_kb[16], queue_count[16], receive[24], fetch[24], partition[24];
@@ -142,6 +142,7 @@ static int settings_make(rd_kafka_conf_t *conf, const struct kafka_source *sourc
     (void)snprintf(client, sizeof client, "esteem-%d", source->shard);
     int share_kb = queue_kb_of(config, source->shards);
     (void)snprintf(queue_kb, sizeof queue_kb, "%d", share_kb);
+    source->held_most = (size_t)share_kb * 1024;
     (void)snprintf(queue_count, sizeof queue_count, "%d", share_kb * QUEUE_PER_KB);
     (void)snprintf(receive, sizeof receive, "%lld", (long long)(response > 100000000 ? response : 100000000));
     int64_t most = (int64_t)share_kb * 1024 / 4; /* of one answer: it lies in memory besides the queue */

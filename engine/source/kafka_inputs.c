@@ -39,6 +39,7 @@ static void input_stop(struct kafka_source *source, struct input *input)
 {
     source->due_count -= input->place == INPUT_DUE;
     input->place = INPUT_AWAY;
+    held_drop(source, input);
     for (size_t i = source->batch_next; i < source->batch_count; i++) {
         if (source->batch[i] && input_of(source, source->batch[i]) == input) {
             rd_kafka_message_destroy(source->batch[i]);

@@ -1,5 +1,5 @@
 /* kafka_parts: what the files of the Kafka source share, and nobody else. kafka.c hands out messages; kafka_client.c opens
- * librdkafka and tells its errors; kafka_watch.c is the thread that asks which partitions there are; kafka_inputs.c takes them up
+ * librdkafka and tells its errors; kafka_hold.c keeps what is not to be handed out yet; kafka_watch.c is the thread that asks which partitions there are; kafka_inputs.c takes them up
  * and begins one again where that is needed. */
 #ifndef ESTEEM_KAFKA_PARTS_H
 #define ESTEEM_KAFKA_PARTS_H
@@ -52,6 +52,10 @@ struct input {
     bool last_known;
     bool at_end, was_at_end;
     bool ended;    /* `until` was reached */
+    bool hold;     /* nothing is handed out */
+    bool unfetched; /* too much is held: librdkafka was told not to fetch it */
+    rd_kafka_message_t **held;
+    size_t held_next, held_count, held_room;
 };
 
 struct topic {
@@ -85,6 +89,8 @@ struct kafka_source {
     size_t batch_next, batch_count; /* what was fetched from the queue and not yet handed out; NULL: dropped */
     struct input *input;
     int input_count, due_count;
+    int held_inputs; /* of which something is held */
+    size_t held_bytes, held_most;
     bool paused, committing, doubt;
     bool probe_only; /* the byte behind a message does not tell whether it has headers */
     unsigned generation_seen;
@@ -118,6 +124,14 @@ int64_t coarse_ms(void);
 void error_tell(struct kafka_source *source, rd_kafka_resp_err_t error, const char *text);
 void errors_forget(struct kafka_source *source);
 bool error_says_gone(rd_kafka_resp_err_t error);
+
+/* kafka_hold.c; all on the shard's thread */
+/* True: it was put behind what is held of its input. False: it is for now. */
+bool held_put(struct kafka_source *source, rd_kafka_message_t *rkm);
+/* What was held and is to be handed out now, and its input; NULL: nothing. */
+rd_kafka_message_t *held_take(struct kafka_source *source, struct input **of);
+void held_drop(struct kafka_source *source, struct input *input);
+void kafka_hold(void *state, int input, bool hold);
 
 /* kafka_watch.c */
 int watcher_start(struct kafka_source *source);

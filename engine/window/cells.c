@@ -6,6 +6,8 @@
 
 #include <stdatomic.h>
 
+#include "esteem/memory.h"
+
 enum { KEPT_MS = 8 * 86400000 /* a week, and the day that a zone may skip */ };
 
 /* ---- the table ---- */
@@ -263,7 +265,7 @@ static bool kept_enough(const struct fold *fold, const struct bucket *bucket, in
 static void expire_bucket(struct fold *fold, int window, int b, int64_t oldest_ms)
 {
     struct bucket *bucket = &fold->bucket[window][b];
-    bool pressed = fold->setup.pressed && atomic_load_explicit(fold->setup.pressed, memory_order_relaxed);
+    bool pressed = fold->setup.memory && atomic_load_explicit(fold->setup.memory, memory_order_relaxed) == MEMORY_NOTHING_NEW;
     for (uint32_t c = bucket->first; c != NONE; c = fold->cell[c].next) {
         if ((fold->cell[c].waits | fold->cell[c].urgent) && !pressed)
             return;

@@ -22,7 +22,7 @@
  *
  * Bounds: librdkafka holds at most KAFKA_QUEUE_KB of messages, shared by the shards, but KAFKA_QUEUE_LEAST_KB in each; and as much
  * again in bookkeeping where messages are small. KAFKA_BATCH are handed out at a time. What a paused source does not hand out stays
- * there; fetching then stops by itself. A message larger than all that is still fetched, up to receive.message.max.bytes (100 MB, or
+ * there; fetching then stops by itself. As much again is kept of inputs that are held back. A message larger than all that is still fetched, up to receive.message.max.bytes (100 MB, or
  * limits.message and 64 MiB). */
 #ifndef ESTEEM_KAFKA_H
 #define ESTEEM_KAFKA_H

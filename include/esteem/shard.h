@@ -24,10 +24,11 @@ enum { SHARD_MAX = 64, SHARD_IN_FLIGHT = 32 << 20 /* bytes of batches on their w
 struct shard_clocks {
     int count;
     _Atomic int64_t watermark_ms[SHARD_MAX]; /* INT64_MIN: none yet */
+    _Atomic int64_t slowest_ms[SHARD_MAX]; /* newest event time of the shard's input that is furthest behind and not at its end; INT64_MAX: none */
     _Atomic bool idle[SHARD_MAX];
     _Atomic int64_t in_flight[SHARD_MAX]; /* bytes of batches that a shard has posted and the folds have not freed */
     _Atomic bool paused;                 /* nothing is read for now, because somebody asked for it */
-    _Atomic bool pressed;                /* memory is near limits.memory: nothing new is begun */
+    _Atomic int memory;                  /* enum memory_state: what is not begun any more because limits.memory is near */
     _Atomic uint64_t settled[SHARD_MAX]; /* parcels of this shard whose effect has reached the folds' rings */
 };
 

@@ -43,6 +43,8 @@ struct source {
     /* True when that was so at any time since the start; NULL: not known, at_end stands in. */
     bool (*was_at_end)(void *state, int input);
     void (*pause)(void *state, bool pause);
+    /* Whether messages of an input are held back; those of the others come meanwhile. May be NULL. */
+    void (*hold)(void *state, int input, bool hold);
     /* Offsets for lag tools: next[i] is the one to read next of input i, -1: leave it. Returns at once; while one commit is on its
      * way, another is dropped: a later call has the newer offsets. May be NULL. */
     void (*commit)(void *state, const int64_t *next, int count);

@@ -31,7 +31,7 @@ struct fold_setup {
     bool batch;        /* the batch command: windows never move, nothing expires */
     int64_t at_ms;     /* batch: where rolling windows end; INT64_MIN: no rolling windows */
     int64_t pane_ms, pane_from_ms; /* of the panes in batches */
-    const _Atomic bool *pressed; /* memory is short; NULL: it never is */
+    const _Atomic int *memory; /* enum memory_state; NULL: there is enough */
     struct key_registry *registry; /* asked for keys that only a sink knows; NULL: no limit */
     int outlets;
     struct outlet outlet[OUTLET_MAX];

@@ -22,6 +22,7 @@ void memory_close(struct memory_source *memory)
         free(memory->text[i]);
     free(memory->text);
     free(memory->input);
+    free(memory->given);
 }
 
 void memory_add(struct memory_source *memory, int input, const char *format, ...)
@@ -30,12 +31,14 @@ void memory_add(struct memory_source *memory, int input, const char *format, ...
         memory->room = memory->room ? memory->room * 2 : 256;
         memory->text = realloc(memory->text, (size_t)memory->room * sizeof *memory->text);
         memory->input = realloc(memory->input, (size_t)memory->room * sizeof *memory->input);
-        ensure(memory->text && memory->input, "the machine has memory left");
+        memory->given = realloc(memory->given, (size_t)memory->room * sizeof *memory->given);
+        ensure(memory->text && memory->input && memory->given, "the machine has memory left");
     }
     va_list arguments;
     va_start(arguments, format);
     ensure(vasprintf(&memory->text[memory->count], format, arguments) >= 0, "the machine has memory left");
     va_end(arguments);
+    memory->given[memory->count] = false;
     memory->input[memory->count++] = input;
 }
 
@@ -46,8 +49,13 @@ static int poll_memory(void *state, int most, int wait_ms, source_each *each, vo
     memory->polls++;
     if (memory->next == memory->count && wait_ms)
         nanosleep(&(struct timespec){0, 1000000}, NULL);
-    while (done < most && memory->next < memory->count) {
-        int i = memory->next++;
+    most = memory->most && memory->most < most ? memory->most : most;
+    for (int i = memory->next; done < most && i < memory->count; i++) {
+        if (memory->given[i] || memory->held[memory->input[i]] || memory->away[memory->input[i]])
+            continue;
+        memory->given[i] = true;
+        while (memory->next < memory->count && memory->given[memory->next])
+            memory->next++;
         struct message message = {.at = memory->text[i], .length = strlen(memory->text[i]), .input = memory->input[i],
                                   .partition = memory->input[i], .offset = i};
         done++;
@@ -69,6 +77,11 @@ static bool at_end(void *state, int input)
     return memory->next == memory->count;
 }
 
+static void hold(void *state, int input, bool hold)
+{
+    ((struct memory_source *)state)->held[input] = hold;
+}
+
 static bool ready(void *state)
 {
     (void)state;
@@ -87,7 +100,7 @@ static void pause_nothing(void *state, bool pause)
 
 struct source memory_source(struct memory_source *memory)
 {
-    return (struct source){.state = memory, .poll = poll_memory, .inputs = inputs_of, .ready = ready, .at_end = at_end, .pause = pause_nothing,
+    return (struct source){.state = memory, .poll = poll_memory, .inputs = inputs_of, .ready = ready, .at_end = at_end, .pause = pause_nothing, .hold = hold,
                            .close = do_nothing};
 }
 

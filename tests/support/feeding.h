@@ -17,7 +17,11 @@ enum { MEMORY_INPUTS_MAX = 8 };
 struct memory_source {
     char **text;
     int *input;
-    int count, room, next, inputs;
+    bool *given;
+    int count, room, next /* all before it are given */, inputs;
+    int most;                     /* messages a poll; 0: as many as are asked for */
+    bool held[MEMORY_INPUTS_MAX]; /* asked for by hold */
+    bool away[MEMORY_INPUTS_MAX]; /* set by the test: nothing comes of it */
     uint64_t polls;
 };
 

@@ -84,6 +84,7 @@ check "memory is said to be short" grep -q "event=memory.short" "$dir/run.log"
 check "ten times more interactions came than were kept" [ "$events" -gt $((kept * 10)) ]
 check "no contact is lost from the totals" sh -c "redis-cli -s '$dir/redis.sock' hget 'esteem:v1:{acme}:all:24h' row | grep -q '\"offered\":$events,'"
 check "agents beyond the memory are one key" sh -c "redis-cli -s '$dir/redis.sock' hget 'esteem:v1:{acme}:agent=__other__:24h' row | grep -q offered"
+check "names that are no key's are not kept" grep -q "^[0-9]* new names at the bound" "$dir/run.log"
 check "rows say that they are inexact" sh -c "redis-cli -s '$dir/redis.sock' hget 'esteem:v1:{acme}:all:24h' row | grep -q '\"inexact\":true'"
 check "checkpoints went on" sh -c "'$esteem' state verify '$dir/state' | grep -q whole"
 echo "$passed passed, $failed failed"

@@ -371,3 +371,68 @@ Test(kafka, a_paused_source_keeps_its_place)
     steps_until_count(200);
     cr_assert_eq(seen.twice + seen.gaps, 0);
 }
+
+/* ---- what is held back ---- */
+
+static int input_of_partition(int partition)
+{
+    struct source_position at;
+    for (int i = 0; i < source.inputs(source.state); i++) {
+        source.position(source.state, i, &at);
+        if (at.partition == partition)
+            return i;
+    }
+    return -1;
+}
+
+Test(kafka, an_input_that_is_held_back_waits_while_others_come)
+{
+    open_source("");
+    produce(0, 100, 10);
+    produce(1, 100, 10);
+    steps_until_count(20);
+    source.hold(source.state, input_of_partition(0), true);
+    produce(0, 100, 50);
+    produce(1, 100, 50);
+    steps_until_some(70);
+    steps_for(300);
+    cr_assert_eq(seen.count, 70);
+    cr_expect_eq(seen.next[0], 10);
+    cr_expect_not(source.at_end(source.state, input_of_partition(0)), "it has messages that were not handed out");
+    source.hold(source.state, input_of_partition(0), false);
+    steps_until_count(120);
+    steps_until_end();
+    cr_assert_eq(seen.twice + seen.gaps, 0);
+}
+
+/* limits.memory 64 MiB: 2 MiB may be held. 4 MB of one partition come, which librdkafka is not to fetch whole (the mock keeps 5). */
+Test(kafka, more_than_may_be_held_stays_on_the_broker_and_nothing_is_lost)
+{
+    open_source("}\nlimits: {memory: 64MiB");
+    produce(0, 10000, 1);
+    produce(1, 10000, 1);
+    steps_until_count(2);
+    for (int round = 0; round < 3; round++) {
+        source.hold(source.state, input_of_partition(0), true);
+        produce(0, 10000, 400);
+        produce(1, 10000, 400);
+        steps_until_some(2 + round * 800 + 400);
+        steps_for(500);
+        cr_assert_eq(seen.count, 2 + round * 800 + 400);
+        source.hold(source.state, input_of_partition(0), false);
+        steps_until_count(2 + (round + 1) * 800);
+    }
+    steps_until_end();
+    cr_assert_eq(seen.twice + seen.gaps, 0, "%d twice, %d gaps", seen.twice, seen.gaps);
+}
+
+Test(kafka, closes_while_something_is_held)
+{
+    open_source("}\nlimits: {memory: 64MiB");
+    produce(0, 10000, 1);
+    steps_until_count(1);
+    source.hold(source.state, input_of_partition(0), true);
+    produce(0, 10000, 400);
+    steps_for(1000);
+    cr_assert_eq(seen.count, 1);
+}

@@ -181,6 +181,60 @@ Test(pipeline, an_idle_input_holds_no_watermark_back)
     cr_expect(strstr(store_row(&store, HOUR("all"))->json, "\"final\":true"));
 }
 
+static int given(int shard, int input)
+{
+    int count = 0;
+    for (int i = 0; i < memory[shard].count; i++)
+        count += memory[shard].given[i] && memory[shard].input[i] == input;
+    return count;
+}
+
+/* Contacts half an hour apart in two partitions of one shard and one of another; all of the first lie before those of the second. */
+static void begin_backlog(const char *yaml)
+{
+    begin_with(yaml, 2, false);
+    memory[0].inputs = 2;
+    memory[0].most = memory[1].most = 1;
+    for (int input = 0; input < 2; input++)
+        for (int i = 0; i < 10; i++)
+            memory_add(&memory[0], input, "{\"id\":\"b%d\",\"tenant\":\"acme\",\"type\":\"interaction.offered\",\"interaction\":\"b%d\",\"time\":%lld}", input * 10 + i,
+                       input * 10 + i, (long long)(T + i * 30 * MIN));
+    for (int i = 0; i < 10; i++)
+        add(1, "interaction.offered", "other", T + i * 30 * MIN, "");
+}
+
+Test(pipeline, a_backlog_is_read_in_step_over_partitions_and_shards)
+{
+    begin_backlog(PLAIN "time: {mode: replay, idle_after: 1s}\n");
+    for (int i = 0; i < 25; i++) {
+        pipeline_step(pipeline);
+        cr_assert_leq(abs(given(0, 0) - given(0, 1)), 1, "%d and %d", given(0, 0), given(0, 1));
+    }
+    cr_expect_eq(given(0, 0) + given(0, 1), 20);
+    cr_expect_eq(given(1, 0), 10);
+}
+
+Test(pipeline, one_that_stands_still_is_waited_for_5_seconds)
+{
+    begin_backlog(PLAIN "time: {mode: replay, idle_after: 1s}\n");
+    pipeline_step(pipeline);
+    memory[1].away[0] = true;
+    run(4 * S);
+    cr_expect_eq(given(0, 0) + given(0, 1), 4, "the first, which lie in step, and one of each too far");
+    run(4 * S);
+    cr_expect_eq(given(0, 0) + given(0, 1), 20);
+}
+
+Test(pipeline, what_is_live_waits_for_no_backlog)
+{
+    begin_backlog(PLAIN);
+    memory[1].away[0] = true;
+    hands.wall_ms = T + 10 * MIN;
+    pipeline_step(pipeline);
+    pipeline_step(pipeline);
+    cr_expect_eq(given(0, 0), 2);
+}
+
 Test(pipeline, an_interaction_over_several_partitions_meets_at_its_owner)
 {
     begin_with(PLAIN "kafka: {topics: [{name: events, keyed: false}]}\n", 4, true);
