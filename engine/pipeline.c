@@ -14,7 +14,7 @@
 #include "esteem/err.h"
 #include "esteem/log.h"
 
-enum { FOLD_RING = 256, SHARD_RING = 4096, ROUNDS_MOST = 64 /* batches a fold takes before it looks at the clock: a round more at most */,
+enum { ROUNDS_MOST = 64 /* batches a fold takes before it looks at the clock: a round more at most */,
        NAMES_MOST = 1024 /* of recall, a step */ };
 
 /* ---- the shards' arrows ---- */
@@ -50,6 +50,7 @@ static bool dead_letter(void *context, const struct refused *refused)
 static bool outlet_put(void *context, struct row *row)
 {
     struct outlet_context *outlet = context;
+    row->made_ms = clock_monotonic_ms(&outlet->agent->pipeline->setup.clock);
     return ring_push_spsc(outlet->ring, row);
 }
 
@@ -88,9 +89,9 @@ static int build_shard(struct pipeline *pipeline, const struct config *config, i
     agent->pipeline = pipeline;
     agent->config = config;
     atomic_init(&agent->adopted, config->serial);
-    pthread_mutex_init(&agent->counts_lock, NULL);
-    agent->to_fold = rings_new(setup->folds, FOLD_RING);
-    agent->to_shard = rings_new(setup->shards, SHARD_RING);
+    pthread_mutex_init(&agent->posted.lock, NULL);
+    agent->to_fold = rings_new(setup->folds, PIPELINE_FOLD_RING);
+    agent->to_shard = rings_new(setup->shards, PIPELINE_SHARD_RING);
     struct shard_setup to = {.index = s, .shards = setup->shards, .folds = setup->folds, .batch = setup->batch,
                              .route = setup->route, .pane_ms = pane_ms(setup), .clock = setup->clock, .source = setup->source[s],
                              .clocks = &pipeline->clocks, .registry = pipeline->registry, .context = agent, .to_fold = to_fold,
@@ -107,12 +108,12 @@ static int build_fold(struct pipeline *pipeline, const struct config *config, in
     agent->index = f;
     agent->config = config;
     atomic_init(&agent->adopted, config->serial);
-    pthread_mutex_init(&agent->counts_lock, NULL);
+    pthread_mutex_init(&agent->posted.lock, NULL);
     struct fold_setup to = {.shards = setup->shards, .batch = setup->batch, .at_ms = setup->at_ms, .pane_ms = pane_ms(setup),
                             .memory = &pipeline->clocks.memory, .registry = pipeline->registry, .outlets = setup->sinks, .folds = setup->folds};
     for (int p = 0; p < setup->sinks; p++) {
         struct outlet_context *outlet = &pipeline->fold[f].outlet[p];
-        *outlet = (struct outlet_context){&pipeline->publisher[p].publisher.ring[f], &pipeline->publisher[p].publisher};
+        *outlet = (struct outlet_context){agent, &pipeline->publisher[p].publisher.ring[f], &pipeline->publisher[p].publisher};
         to.outlet[p] = (struct outlet){.context = outlet, .put = outlet_put, .generation = outlet_generation,
                                        .now = setup->now[p], .by_topics_every = setup->by_topics_every[p]};
     }
@@ -138,6 +139,9 @@ int pipeline_new(const struct config *config, const struct pipeline_setup *setup
     int result = 0;
     for (int p = 0; p < setup->sinks; p++) {
         pipeline->publisher[p].pipeline = pipeline;
+        pipeline->publisher[p].config = config;
+        atomic_init(&pipeline->publisher[p].adopted, config->serial);
+        pthread_mutex_init(&pipeline->publisher[p].posted.lock, NULL);
         publisher_init(&pipeline->publisher[p].publisher, &setup->sink[p], setup->folds);
     }
     for (int f = 0; f < setup->folds && result == 0; f++)
@@ -281,16 +285,37 @@ static int fold_agent_round(struct fold_agent *agent, int *goodbyes)
     return round;
 }
 
-int fold_agent_step(struct fold_agent *agent, int64_t clock_ms, int *goodbyes)
+/* Where the windows differ, a checkpoint is written to its end first, and names of rows are taken under the windows that they were read for. */
+static bool may_reload(const struct fold_agent *agent, const struct config *config)
+{
+    bool recalls = agent->pipeline->recall && !fold_recalled(agent->fold);
+    return !fold_windows_differ(agent->config, config) || (!fold_is_dumping(agent->fold) && !recalls);
+}
+
+bool fold_agent_reload(struct fold_agent *agent)
 {
     struct pipeline *pipeline = agent->pipeline;
     const struct config *config = atomic_load_explicit(&pipeline->config, memory_order_acquire);
-    if (config != agent->config) {
-        int64_t begun_us = pipeline_us(pipeline);
+    int64_t begun_us = pipeline_us(pipeline);
+    if (!agent->reloading) {
+        if (config == agent->config || !may_reload(agent, config))
+            return false;
         fold_reload(agent->fold, config);
         agent->config = config;
-        pipeline_adopted_by(pipeline, &agent->adopted, config, begun_us);
     }
+    agent->reloading = fold_reload_step(agent->fold);
+    if (agent->reloading)
+        pipeline_reload_took(pipeline, begun_us);
+    else
+        pipeline_adopted_by(pipeline, &agent->adopted, agent->config, begun_us);
+    return agent->reloading;
+}
+
+int fold_agent_step(struct fold_agent *agent, int64_t clock_ms, int *goodbyes)
+{
+    struct pipeline *pipeline = agent->pipeline;
+    if (fold_agent_reload(agent))
+        return 1;
     fold_agent_dump(agent);
     int done = 0, round;
     do {
@@ -308,6 +333,20 @@ int fold_agent_step(struct fold_agent *agent, int64_t clock_ms, int *goodbyes)
 
 /* ---- in one thread ---- */
 
+int publisher_agent_step(struct publisher_agent *agent, int64_t now_ms)
+{
+    const struct config *config = atomic_load_explicit(&agent->pipeline->config, memory_order_acquire);
+    struct sink *sink = &agent->publisher.sink;
+    if (config != agent->config) {
+        int64_t begun_us = pipeline_us(agent->pipeline);
+        if (sink->reload)
+            sink->reload(sink->state, config);
+        agent->config = config;
+        pipeline_adopted_by(agent->pipeline, &agent->adopted, config, begun_us);
+    }
+    return publisher_step(&agent->publisher, now_ms);
+}
+
 int pipeline_step(struct pipeline *pipeline)
 {
     int done = 0, goodbyes = 0;
@@ -317,7 +356,7 @@ int pipeline_step(struct pipeline *pipeline)
     for (int f = 0; f < pipeline->setup.folds; f++)
         done += fold_agent_step(&pipeline->fold[f], wall_ms, &goodbyes);
     for (int p = 0; p < pipeline->setup.sinks; p++)
-        done += publisher_step(&pipeline->publisher[p].publisher, monotonic_ms);
+        done += publisher_agent_step(&pipeline->publisher[p], monotonic_ms);
     if (pipeline->setup.checkpoint)
         done += checkpoint_step(pipeline->setup.checkpoint);
     return done;

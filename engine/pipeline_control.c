@@ -25,11 +25,16 @@ void pipeline_reload(struct pipeline *pipeline, struct config *config)
 }
 
 /* Runs on: the agent's thread. */
-void pipeline_adopted_by(struct pipeline *pipeline, _Atomic uint64_t *adopted, const struct config *config, int64_t begun_us)
+void pipeline_reload_took(struct pipeline *pipeline, int64_t begun_us)
 {
     int64_t took_us = pipeline_us(pipeline) - begun_us, longest_us = atomic_load_explicit(&pipeline->longest_us, memory_order_relaxed);
     while (took_us > longest_us && !atomic_compare_exchange_weak_explicit(&pipeline->longest_us, &longest_us, took_us, memory_order_relaxed, memory_order_relaxed))
         ;
+}
+
+void pipeline_adopted_by(struct pipeline *pipeline, _Atomic uint64_t *adopted, const struct config *config, int64_t begun_us)
+{
+    pipeline_reload_took(pipeline, begun_us);
     /* release: the agent touches the one before no more; partner of least_adopted's acquire */
     atomic_store_explicit(adopted, config->serial, memory_order_release);
 }
@@ -43,6 +48,10 @@ static uint64_t least_adopted(const struct pipeline *pipeline)
     }
     for (int f = 0; f < pipeline->setup.folds; f++) {
         uint64_t one = atomic_load_explicit(&pipeline->fold[f].adopted, memory_order_acquire);
+        least = one < least ? one : least;
+    }
+    for (int p = 0; p < pipeline->setup.sinks; p++) {
+        uint64_t one = atomic_load_explicit(&pipeline->publisher[p].adopted, memory_order_acquire);
         least = one < least ? one : least;
     }
     return least;

@@ -3,24 +3,36 @@
 
 #include <string.h>
 
+/* Begins to post; the caller adds its counts, and unlocks. */
+static void post_begin(struct agent_posted *posted, struct pipeline *pipeline)
+{
+    int64_t now_ms = clock_monotonic_ms(&pipeline->setup.clock);
+    pthread_mutex_lock(&posted->lock);
+    posted->step = posted->now;
+    posted->posted_ms = now_ms;
+}
+
 void shard_agent_post_counts(struct shard_agent *agent)
 {
     struct shard_counts counts = shard_counts(agent->shard);
-    int64_t now_ms = clock_monotonic_ms(&agent->pipeline->setup.clock);
-    pthread_mutex_lock(&agent->counts_lock);
+    post_begin(&agent->posted, agent->pipeline);
     agent->counts = counts;
-    agent->posted_ms = now_ms;
-    pthread_mutex_unlock(&agent->counts_lock);
+    pthread_mutex_unlock(&agent->posted.lock);
 }
 
 void fold_agent_post_counts(struct fold_agent *agent)
 {
     struct fold_counts counts = fold_counts(agent->fold);
-    int64_t now_ms = clock_monotonic_ms(&agent->pipeline->setup.clock);
-    pthread_mutex_lock(&agent->counts_lock);
+    post_begin(&agent->posted, agent->pipeline);
     agent->counts = counts;
-    agent->posted_ms = now_ms;
-    pthread_mutex_unlock(&agent->counts_lock);
+    pthread_mutex_unlock(&agent->posted.lock);
+}
+
+void publisher_agent_post_counts(struct publisher_agent *agent)
+{
+    post_begin(&agent->posted, agent->pipeline);
+    agent->publish = agent->publisher.publish;
+    pthread_mutex_unlock(&agent->posted.lock);
 }
 
 static void add_counts(struct pipeline_counts *sum, const struct shard_counts *one)
@@ -40,6 +52,38 @@ static void add_counts(struct pipeline_counts *sum, const struct shard_counts *o
     sum->shards.ledger.fact_bytes += one->ledger.fact_bytes;
     sum->shards.ledger.index_bytes += one->ledger.index_bytes;
     sum->shards.ledger.slack_bytes += one->ledger.slack_bytes;
+    sum->shards.books_bytes += one->books_bytes;
+    sum->shards.names_bytes += one->names_bytes;
+    timing_add(&sum->shards.tick, &one->tick);
+}
+
+/* Locked. */
+static void add_posted(struct pipeline_counts *sum, enum pipeline_agent kind, int64_t *longest_us, const struct agent_posted *posted, int64_t now_ms)
+{
+    sum->posted_ms = posted->posted_ms < sum->posted_ms ? posted->posted_ms : sum->posted_ms;
+    timing_add(&sum->step[kind], &posted->step);
+    *longest_us = timing_longest_us(&posted->step, now_ms);
+}
+
+static uint32_t fuller(uint32_t most, const struct ring *ring)
+{
+    uint32_t count = ring_count(ring);
+    return count > most ? count : most;
+}
+
+static void look_at_rings(struct pipeline_counts *sum, struct pipeline *pipeline)
+{
+    const struct pipeline_setup *setup = &pipeline->setup;
+    for (int s = 0; s < setup->shards; s++) {
+        for (int f = 0; f < setup->folds; f++)
+            sum->to_folds = fuller(sum->to_folds, &pipeline->shard[s].to_fold[f]);
+        for (int other = 0; other < setup->shards; other++)
+            sum->to_shards = fuller(sum->to_shards, &pipeline->shard[s].to_shard[other]);
+        sum->in_flight_bytes += atomic_load_explicit(&pipeline->clocks.in_flight[s], memory_order_relaxed);
+    }
+    for (int p = 0; p < setup->sinks; p++)
+        for (int f = 0; f < setup->folds; f++)
+            sum->to_sink[p] = fuller(sum->to_sink[p], &pipeline->publisher[p].publisher.ring[f]);
 }
 
 struct pipeline_counts pipeline_counts(struct pipeline *pipeline)
@@ -47,21 +91,22 @@ struct pipeline_counts pipeline_counts(struct pipeline *pipeline)
     struct pipeline_counts sum = {0};
     sum.folds.watermark_ms = INT64_MAX;
     sum.posted_ms = INT64_MAX;
+    int64_t now_ms = clock_monotonic_ms(&pipeline->setup.clock);
     for (int s = 0; s < pipeline->setup.shards; s++) {
         struct shard_agent *agent = &pipeline->shard[s];
         if (pipeline->setup.batch)
             shard_agent_post_counts(agent);
-        pthread_mutex_lock(&agent->counts_lock);
+        pthread_mutex_lock(&agent->posted.lock);
         add_counts(&sum, &agent->counts);
-        sum.posted_ms = agent->posted_ms < sum.posted_ms ? agent->posted_ms : sum.posted_ms;
-        pthread_mutex_unlock(&agent->counts_lock);
+        add_posted(&sum, PIPELINE_SHARD, &sum.shard_longest_us[s], &agent->posted, now_ms);
+        pthread_mutex_unlock(&agent->posted.lock);
     }
     for (int f = 0; f < pipeline->setup.folds; f++) {
         struct fold_agent *agent = &pipeline->fold[f];
         if (pipeline->setup.batch)
             fold_agent_post_counts(agent);
-        pthread_mutex_lock(&agent->counts_lock);
-        sum.posted_ms = agent->posted_ms < sum.posted_ms ? agent->posted_ms : sum.posted_ms;
+        pthread_mutex_lock(&agent->posted.lock);
+        add_posted(&sum, PIPELINE_FOLD, &sum.fold_longest_us[f], &agent->posted, now_ms);
         sum.folds.keys += agent->counts.keys;
         sum.folds.agent_keys += agent->counts.agent_keys;
         sum.folds.panes += agent->counts.panes;
@@ -76,8 +121,16 @@ struct pipeline_counts pipeline_counts(struct pipeline *pipeline)
         sum.folds.slack_bytes += agent->counts.slack_bytes;
         if (agent->counts.watermark_ms < sum.folds.watermark_ms)
             sum.folds.watermark_ms = agent->counts.watermark_ms;
-        pthread_mutex_unlock(&agent->counts_lock);
+        pthread_mutex_unlock(&agent->posted.lock);
     }
+    for (int p = 0; p < pipeline->setup.sinks && !pipeline->setup.batch; p++) {
+        struct publisher_agent *agent = &pipeline->publisher[p];
+        pthread_mutex_lock(&agent->posted.lock);
+        add_posted(&sum, PIPELINE_PUBLISHER, &sum.sink_longest_us[p], &agent->posted, now_ms);
+        sum.publish[p] = agent->publish;
+        pthread_mutex_unlock(&agent->posted.lock);
+    }
+    look_at_rings(&sum, pipeline);
     if (pipeline->registry)
         sum.keys_refused = key_registry_refused(pipeline->registry);
     return sum;

@@ -13,6 +13,14 @@
 
 enum stage { STAGE_RUN, STAGE_DRAIN, STAGE_FINISH, STAGE_STOP };
 
+/* Copies for others to read, made by the agent some times a second; pipeline_counts.c. */
+struct agent_posted {
+    pthread_mutex_t lock; /* protects all but `now` */
+    struct timing now;    /* its steps; the agent's own */
+    struct timing step;
+    int64_t posted_ms;    /* monotonic; 0: not yet */
+};
+
 struct shard_agent {
     struct pipeline *pipeline;
     struct shard *shard;
@@ -23,9 +31,8 @@ struct shard_agent {
     pthread_t thread;
     _Atomic uint64_t rounds, work; /* draining: steps taken, and work done in them */
     _Atomic bool done;  /* has said goodbye */
-    pthread_mutex_t counts_lock; /* protects counts */
-    struct shard_counts counts;
-    int64_t posted_ms;           /* when they were, monotonic; 0: not yet */
+    struct agent_posted posted;
+    struct shard_counts counts;  /* copies, under posted.lock */
     uint64_t epoch, lasting; /* of the checkpoints it has seen */
     uint64_t erasing;        /* the last pass of erasing that it has begun */
     bool erased;             /* has told the main thread that it is over */
@@ -33,6 +40,7 @@ struct shard_agent {
 
 /* From one fold to one publisher. */
 struct outlet_context {
+    struct fold_agent *agent;
     struct ring *ring;
     struct publisher *publisher;
 };
@@ -44,14 +52,14 @@ struct fold_agent {
     struct outlet_context outlet[OUTLET_MAX];
     const struct config *config;
     _Atomic uint64_t adopted;             /* its serial */
+    bool reloading;                       /* it stands still for another list of windows */
     uint64_t dumped;                      /* pass of dumping that it has done */
     pthread_t thread;
     _Atomic bool recalled;                /* what the sinks held and the feed does not make is made, empty */
     _Atomic bool ended;                   /* has all that the shards had */
     _Atomic uint64_t flushed[OUTLET_MAX]; /* ending: generation + 1 of the outlet when nothing was left to hand out */
-    pthread_mutex_t counts_lock;
+    struct agent_posted posted;
     struct fold_counts counts;
-    int64_t posted_ms;
     uint64_t barrier;            /* waits for this one from all shards; 0: none */
     bool arrived[SHARD_MAX];     /* a shard's barrier is here: what follows it stays in its ring */
     struct slice_out out;
@@ -60,7 +68,11 @@ struct fold_agent {
 struct publisher_agent {
     struct pipeline *pipeline;
     struct publisher publisher;
+    const struct config *config;
+    _Atomic uint64_t adopted; /* its serial */
     pthread_t thread;
+    struct agent_posted posted;
+    struct timing publish;
     uint64_t whole_step; /* ending: a step of this number has begun after all was flushed; 0: not yet. Main's */
 };
 
@@ -110,6 +122,9 @@ struct pipeline {
 /* One step of an agent; *goodbyes counts the shards that have said that nothing follows. Return work done. */
 int shard_agent_step(struct shard_agent *agent, int wait_ms, bool flush);
 int fold_agent_step(struct fold_agent *agent, int64_t clock_ms, int *goodbyes);
+/* Begins to work under the newest configuration, if it does not yet, or goes on with that. True: the fold stands still for it. */
+bool fold_agent_reload(struct fold_agent *agent);
+int publisher_agent_step(struct publisher_agent *agent, int64_t now_ms);
 
 /* ---- pipeline_control.c ---- */
 
@@ -122,6 +137,7 @@ static inline int64_t pipeline_us(struct pipeline *pipeline)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 /* The agent works under this configuration now, and has let go of the one before; the step began at begun_us. */
+void pipeline_reload_took(struct pipeline *pipeline, int64_t begun_us);
 void pipeline_adopted_by(struct pipeline *pipeline, _Atomic uint64_t *adopted, const struct config *config, int64_t begun_us);
 /* Writes the rows that were asked for, if any were. */
 void fold_agent_dump(struct fold_agent *agent);
@@ -136,6 +152,7 @@ void pipeline_wait(struct pipeline *pipeline);
 
 void shard_agent_post_counts(struct shard_agent *agent);
 void fold_agent_post_counts(struct fold_agent *agent);
+void publisher_agent_post_counts(struct publisher_agent *agent);
 
 /* ---- pipeline_state.c ---- */
 

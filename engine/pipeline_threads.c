@@ -21,15 +21,25 @@ static int stage_of(struct pipeline *pipeline)
     return atomic_load_explicit(&pipeline->stage, memory_order_acquire);
 }
 
+/* A step that found nothing to do is none. */
+static void note_step(struct agent_posted *posted, int64_t begun_us, int64_t now_ms, int done)
+{
+    if (done)
+        timing_note(&posted->now, timing_thread_us() - begun_us, now_ms);
+}
+
 static void *shard_thread(void *context)
 {
     struct shard_agent *agent = context;
     struct pipeline *pipeline = agent->pipeline;
     int64_t counts_due_ms = 0;
     while (stage_of(pipeline) == STAGE_RUN) {
-        if (shard_agent_step(agent, SHARD_WAIT_MS, false) == 0)
-            pipeline_nap(); /* held up by folds that are behind it does not wait for its source */
+        int64_t begun_us = timing_thread_us();
+        int done = shard_agent_step(agent, SHARD_WAIT_MS, false);
         int64_t now_ms = clock_monotonic_ms(&pipeline->setup.clock);
+        note_step(&agent->posted, begun_us, now_ms, done);
+        if (done == 0)
+            pipeline_nap(); /* held up by folds that are behind it does not wait for its source */
         if (now_ms < counts_due_ms)
             continue;
         shard_agent_post_counts(agent);
@@ -78,14 +88,19 @@ static void *fold_thread(void *context)
     int goodbyes = 0;
     int64_t counts_due_ms = 0;
     while (goodbyes < pipeline->setup.shards && stage_of(pipeline) < STAGE_STOP) {
-        if (fold_agent_step(agent, clock_wall_ms(&pipeline->setup.clock), &goodbyes) == 0)
-            pipeline_nap();
+        int64_t begun_us = timing_thread_us();
+        int done = fold_agent_step(agent, clock_wall_ms(&pipeline->setup.clock), &goodbyes);
         int64_t now_ms = clock_monotonic_ms(&pipeline->setup.clock);
+        note_step(&agent->posted, begun_us, now_ms, done);
+        if (done == 0)
+            pipeline_nap();
         if (now_ms < counts_due_ms)
             continue;
         fold_agent_post_counts(agent);
         counts_due_ms = now_ms + COUNTS_EVERY_MS;
     }
+    while (agent->reloading)
+        (void)fold_agent_reload(agent);
     fold_hear(agent->fold, true); /* every shard has said goodbye, and all was taken */
     if (pipeline->end == END_FINISH)
         fold_finish(agent->fold);
@@ -103,9 +118,18 @@ static void *publisher_thread(void *context)
 {
     struct publisher_agent *agent = context;
     struct pipeline *pipeline = agent->pipeline;
-    while (stage_of(pipeline) < STAGE_STOP)
-        if (publisher_step(&agent->publisher, clock_monotonic_ms(&pipeline->setup.clock)) == 0)
+    int64_t counts_due_ms = 0;
+    while (stage_of(pipeline) < STAGE_STOP) {
+        int64_t begun_us = timing_thread_us(), now_ms = clock_monotonic_ms(&pipeline->setup.clock);
+        int done = publisher_agent_step(agent, now_ms);
+        note_step(&agent->posted, begun_us, now_ms, done);
+        if (done == 0)
             pipeline_nap();
+        if (now_ms < counts_due_ms)
+            continue;
+        publisher_agent_post_counts(agent);
+        counts_due_ms = now_ms + COUNTS_EVERY_MS;
+    }
     return NULL;
 }
 

@@ -14,6 +14,7 @@
 #include "esteem/log.h"
 #include "esteem/memory.h"
 #include "esteem/observe.h"
+#include "esteem/publisher.h"
 #include "esteem/redis.h"
 #include "esteem/topics.h"
 
@@ -164,6 +165,44 @@ static void put_seconds(struct scrape *scrape, int64_t number_ms)
             (int)(number_ms < 0 ? -number_ms % 1000 : number_ms % 1000));
 }
 
+static void put_us(struct scrape *scrape, int64_t number_us, const char *label)
+{
+    put_name(scrape, (const char *const[]){label, NULL});
+    fprintf(scrape->out, "%.6f\n", (double)number_us / 1e6);
+}
+
+/* Its buckets, each with all that is less, its sum and its count; a label of its own, or none. */
+static void put_timing(struct scrape *scrape, const struct timing *timing, const char *label)
+{
+    const struct observe_row *row = &observe_rows[scrape->row];
+    char own[64] = "";
+    uint64_t below = 0;
+    if (label)
+        snprintf(own, sizeof own, "%s=\"%s\"", row->labels, label);
+    for (int b = 0; b <= TIMING_BUCKETS; b++) {
+        below += b < TIMING_BUCKETS ? timing->bucket[b] : 0;
+        fprintf(scrape->out, "esteem_%s_bucket{%s%sle=\"", row->name, own, label ? "," : "");
+        if (b < TIMING_BUCKETS)
+            fprintf(scrape->out, "%g", (double)timing_bound_us[b] / 1e6);
+        else
+            fputs("+Inf", scrape->out);
+        fprintf(scrape->out, "\"} %" PRIu64 "\n", b < TIMING_BUCKETS ? below : timing->count);
+    }
+    fprintf(scrape->out, "esteem_%s_sum%s%s%s %.6f\n", row->name, label ? "{" : "", own, label ? "}" : "", (double)timing->sum_us / 1e6);
+    fprintf(scrape->out, "esteem_%s_count%s%s%s %" PRIu64 "\n", row->name, label ? "{" : "", own, label ? "}" : "", timing->count);
+}
+
+static int sinks_of(const struct scrape *scrape)
+{
+    return scrape->run->redis_open + scrape->run->topics_open;
+}
+
+/* Redis is the first, where there is one. */
+static const char *sink_name(const struct scrape *scrape, int sink)
+{
+    return scrape->run->redis_open && sink == 0 ? "redis" : "topics";
+}
+
 #define PUT(name) static void put_##name(struct scrape *scrape)
 #define ONE(number) put_integer(scrape, (int64_t)(number), NULL, NULL)
 #define FOR(label, number) put_integer(scrape, (int64_t)(number), label, NULL)
@@ -262,6 +301,9 @@ PUT(memory_bytes)
 {
     FOR("resident", memory_resident());
     FOR("ledger", SHARDS.ledger.fact_bytes + SHARDS.ledger.index_bytes);
+    FOR("books", SHARDS.books_bytes);
+    FOR("names", SHARDS.names_bytes);
+    FOR("in_flight", scrape->counts.in_flight_bytes);
     FOR("windows", FOLDS.bytes);
     FOR("slack", SHARDS.ledger.slack_bytes + FOLDS.slack_bytes);
 }
@@ -279,6 +321,46 @@ PUT(checkpoint_age_seconds)
 }
 PUT(checkpoint_bytes) { ONE(scrape->state.bytes); }
 PUT(checkpoint_interval_seconds) { put_seconds(scrape, scrape->config->state_every_ms); }
+PUT(step_seconds)
+{
+    static const char *const kinds[PIPELINE_AGENTS] = {"shard", "fold", "publisher"};
+    for (int kind = 0; kind < PIPELINE_AGENTS; kind++)
+        put_timing(scrape, &scrape->counts.step[kind], kinds[kind]);
+}
+PUT(longest_step_seconds)
+{
+    char agent[24];
+    for (int s = 0; s < RUN->shards; s++) {
+        snprintf(agent, sizeof agent, "shard-%d", s);
+        put_us(scrape, scrape->counts.shard_longest_us[s], agent);
+    }
+    for (int f = 0; f < RUN->folds; f++) {
+        snprintf(agent, sizeof agent, "fold-%d", f);
+        put_us(scrape, scrape->counts.fold_longest_us[f], agent);
+    }
+    for (int p = 0; p < sinks_of(scrape); p++)
+        put_us(scrape, scrape->counts.sink_longest_us[p], sink_name(scrape, p));
+}
+PUT(tick_seconds) { put_timing(scrape, &SHARDS.tick, NULL); }
+PUT(publish_seconds)
+{
+    for (int p = 0; p < sinks_of(scrape); p++)
+        put_timing(scrape, &scrape->counts.publish[p], sink_name(scrape, p));
+}
+PUT(ring_depth)
+{
+    put_integer(scrape, scrape->counts.to_shards, "shard", "shard");
+    put_integer(scrape, scrape->counts.to_folds, "shard", "fold");
+    for (int p = 0; p < sinks_of(scrape); p++)
+        put_integer(scrape, scrape->counts.to_sink[p], "fold", sink_name(scrape, p));
+}
+PUT(ring_slots)
+{
+    put_integer(scrape, PIPELINE_SHARD_RING, "shard", "shard");
+    put_integer(scrape, PIPELINE_FOLD_RING, "shard", "fold");
+    for (int p = 0; p < sinks_of(scrape); p++)
+        put_integer(scrape, PUBLISHER_RING, "fold", sink_name(scrape, p));
+}
 PUT(reloads)
 {
     FOR("done", RUN->reloading.done);
@@ -287,8 +369,7 @@ PUT(reloads)
 }
 PUT(reload_longest_step_seconds)
 {
-    put_name(scrape, (const char *const[]){NULL, NULL});
-    fprintf(scrape->out, "%.6f\n", (double)RUN->reloading.longest_us / 1e6);
+    put_us(scrape, RUN->reloading.longest_us, NULL);
 }
 PUT(paused) { ONE(RUN->paused); }
 
@@ -306,7 +387,7 @@ static int tell_metrics(struct scrape *scrape)
         bool counter = row->kind == OBSERVE_KIND_COUNTER;
         const char *total = counter && !scrape->open_metrics ? "_total" : "";
         scrape->row = (enum observe)i;
-        fprintf(scrape->out, "# HELP esteem_%s%s %s\n# TYPE esteem_%s%s %s\n", row->name, total, row->help, row->name, total, counter ? "counter" : "gauge");
+        fprintf(scrape->out, "# HELP esteem_%s%s %s\n# TYPE esteem_%s%s %s\n", row->name, total, row->help, row->name, total, observe_kinds[row->kind]);
         putters[i](scrape);
     }
     if (scrape->open_metrics)

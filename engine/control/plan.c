@@ -155,7 +155,8 @@ static enum change change_of(int key)
 
 static void add(struct plan *plan, const struct config *old, const struct config *next, int key, const char *because)
 {
-    enum plan_when when = because || change_of(key) == RESTART ? PLAN_RESTART : PLAN_LIVE;
+    bool begins = key == option_count + LIST_calendar && (next->calendar & ~old->calendar);
+    enum plan_when when = because || change_of(key) == RESTART ? PLAN_RESTART : begins ? PLAN_BOUNDARY : PLAN_LIVE;
     plan->change[plan->count++] = (struct plan_change){.key = key_path(key), .when = when, .was = shown(old, key), .is = shown(next, key),
                                                        .because = because};
     plan->restarts += when == PLAN_RESTART;
@@ -218,7 +219,7 @@ static void write_windows(const struct config *old, const struct config *next, F
         bool there = named(old, next->rolling[i].name);
         kept += there;
         if (!there)
-            fprintf(out, "window %s: filled from what is kept of longer windows, as far as that reaches\n", next->rolling[i].name);
+            fprintf(out, "window %s: new: filled from what is kept, as far as that reaches; until then its rows say since when they are whole\n", next->rolling[i].name);
     }
     for (int i = 0; i < old->rolling_count; i++)
         if (!named(next, old->rolling[i].name))
@@ -228,7 +229,7 @@ static void write_windows(const struct config *old, const struct config *next, F
         kept += was && is;
         if (was != is)
             fprintf(out, "window %s: %s\n", calendar_names[w],
-                    is ? "new since this reload, and its rows say since when" : "dropped: told no more, its rows leave Redis with their time to live");
+                    is ? "new: with the next one that begins" : "dropped: told no more, its rows leave Redis with their time to live");
     }
     fprintf(out, "windows: %d kept with their state\n", kept);
 }
@@ -325,8 +326,9 @@ bool plan_empty(const struct plan *plan)
 
 static void write_change(const struct plan_change *change, FILE *out)
 {
+    static const char *const when[] = {[PLAN_LIVE] = "live", [PLAN_BOUNDARY] = "at next boundary", [PLAN_RESTART] = "needs restart"};
     bool restart = change->when == PLAN_RESTART;
-    fprintf(out, "%-13s  %s: %s -> %s", restart ? "needs restart" : "live", change->key, change->was, change->is);
+    fprintf(out, "%-13s  %s: %s -> %s", when[change->when], change->key, change->was, change->is);
     if (change->because)
         fprintf(out, " (hangs on %s, which needs a restart)", change->because);
     fputs(restart ? "; until then the old value stays\n" : "\n", out);

@@ -271,6 +271,6 @@ void schema_observe(FILE *out)
     for (int i = 0; i < OBSERVE_COUNT; i++) {
         const struct observe_row *row = &observe_rows[i];
         bool counter = row->kind == OBSERVE_KIND_COUNTER;
-        fprintf(out, "| `esteem_%s%s` | %s | %s | %s |\n", row->name, counter ? "_total" : "", counter ? "counter" : "gauge", row->labels, row->help);
+        fprintf(out, "| `esteem_%s%s` | %s | %s | %s |\n", row->name, counter ? "_total" : "", observe_kinds[row->kind], row->labels, row->help);
     }
 }

@@ -33,6 +33,11 @@ static bool offer(struct publisher *publisher, struct row *row)
         publisher->held = row;
         return false;
     }
+    publisher->taken++;
+    if (publisher->probe == 0) {
+        publisher->probe = publisher->taken;
+        publisher->probe_ms = row->made_ms;
+    }
     row_free(row);
     return true;
 }
@@ -54,6 +59,18 @@ static int take_rows(struct publisher *publisher)
     return done;
 }
 
+/* What a connection took that is gone now was not confirmed: all is written again under the next generation. */
+static void look_at_probe(struct publisher *publisher, int64_t now_ms)
+{
+    const struct sink *sink = &publisher->sink;
+    bool lost = sink->generation(sink->state) != publisher_generation(publisher);
+    if (publisher->probe == 0 || (!lost && publisher->taken < publisher->probe + sink->pending(sink->state)))
+        return;
+    if (!lost)
+        timing_note(&publisher->publish, (now_ms - publisher->probe_ms) * 1000, now_ms);
+    publisher->probe = 0;
+}
+
 int publisher_step(struct publisher *publisher, int64_t now_ms)
 {
     struct sink *sink = &publisher->sink;
@@ -61,6 +78,7 @@ int publisher_step(struct publisher *publisher, int64_t now_ms)
     if (done)
         sink->batch_end(sink->state, now_ms);
     int moved = sink->step(sink->state, now_ms);
+    look_at_probe(publisher, now_ms);
     bool empty = publisher->held == NULL && sink->pending(sink->state) == 0;
     for (int f = 0; f < publisher->rings; f++)
         empty &= ring_count(&publisher->ring[f]) == 0;

@@ -512,6 +512,29 @@ static uint64_t pending(void *state)
     return redis->rows_waiting + redis->rows_lost;
 }
 
+static bool same_place(const struct config *one, const struct config *other)
+{
+    return strcmp(one->redis_socket, other->redis_socket) == 0 && strcmp(one->redis_host, other->redis_host) == 0 &&
+           one->redis_port == other->redis_port && one->redis_database == other->redis_database &&
+           strcmp(one->redis_user, other->redis_user) == 0 && strcmp(one->redis_password, other->redis_password) == 0;
+}
+
+/* Another Redis, or another name there: a new connection, with a number of its own, to which everything is written. */
+static void reload(void *state, const struct config *config)
+{
+    struct redis *redis = state;
+    bool same = same_place(redis->config, config);
+    redis->config = config;
+    if (same || redis->phase == FENCED)
+        return;
+    log_info("redis.moves", "%s: redis.* has changed; everything is written there", place(config));
+    redis->refused = true; /* it is told */
+    go_away(redis);
+    redis->delay_ms = RETRY_FIRST_MS;
+    redis->retry_ms = redis->now_ms;
+    atomic_store_explicit(&redis->fence, 0, memory_order_relaxed);
+}
+
 /* ---- life ---- */
 
 int redis_sink_open(const struct config *config, struct sink *sink)
@@ -528,7 +551,7 @@ int redis_sink_open(const struct config *config, struct sink *sink)
     redis->retry_ms = INT64_MIN;
     redis_link_init(&redis->link);
     redis_writer_init(&redis->writer, &redis->link, config);
-    *sink = (struct sink){"redis", redis, put, batch_end, step, generation, pending};
+    *sink = (struct sink){"redis", redis, put, batch_end, step, generation, pending, reload};
     return 0;
 }
 

@@ -227,6 +227,7 @@ void redis_writer_put(struct redis_writer *writer, const struct row *row, int64_
     }
     if (row->config->serial > writer->serial) { /* a reload: what is remembered of keys has other numbers */
         writer->serial = row->config->serial;
+        writer->ttl_most_ms = ttl_most(row->config);
         key_memory_clear(&writer->keys);
     }
     row_open(&writer->view, row, row->config);

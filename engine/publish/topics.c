@@ -373,7 +373,7 @@ int topics_sink_open(const struct config *config, struct sink *sink)
     topics->config = config;
     topics->pause_ms = TOPICS_PAUSE_MS;
     key_memory_init(&topics->known, TOPICS_KEYS_MAX);
-    *sink = (struct sink){"topics", topics, put, batch_end, step, generation, pending};
+    *sink = (struct sink){"topics", topics, put, batch_end, step, generation, pending, NULL};
     int error = names_make(topics);
     if (!error)
         error = client_open(topics);

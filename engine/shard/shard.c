@@ -567,8 +567,11 @@ int shard_step(struct shard *shard, int wait_ms, bool flush)
     bool room = shard->outbox_batches < (uint32_t)shard->setup.folds && !folds_behind(shard); /* else keep adding up: newer differences join the older */
     if (flush || ((full || due) && room && !(full && shard->setup.batch))) {
         shard_tick(shard, 0);
-        shard->tick_due_ms = now_ms + shard->config->publish_tick_ms;
         done += send_outbox(shard);
+        int64_t sent_ms = clock_monotonic_ms(&shard->setup.clock);
+        if (due && shard->tick_due_ms)
+            timing_note(&shard->counts.tick, (sent_ms - shard->tick_due_ms) * 1000, sent_ms);
+        shard->tick_due_ms = now_ms + shard->config->publish_tick_ms;
     }
     return done;
 }
@@ -626,5 +629,8 @@ struct shard_counts shard_counts(const struct shard *shard)
 {
     struct shard_counts counts = shard->counts;
     counts.ledger = ledger_counts(shard->ledger);
+    counts.names_bytes = intern_bytes(&shard->strings);
+    for (int b = 0; b < BOOK_COUNT; b++)
+        counts.books_bytes += book_counts(relay_book(&shard->relay, b)).bytes;
     return counts;
 }

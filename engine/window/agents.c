@@ -92,7 +92,7 @@ static void calendar(struct fold *fold, uint32_t k, int64_t at_ms, const uint8_t
         struct tally_run run;
         int window = __builtin_ctz(left);
         calendar_bounds(zone, (enum calendar_window)window, at_ms, &start_ms, &end_ms);
-        uint32_t c = cells_find(fold, k, window, start_ms, end_ms);
+        uint32_t c = cells_keep(fold, window, start_ms) ? cells_find(fold, k, window, start_ms, end_ms) : NONE;
         if (c == NONE)
             continue;
         read(fold->cell[c].tally.bytes, fold->cell[c].tally.length, 1, held);

@@ -184,6 +184,14 @@ void alerts_again(struct fold *fold, int outlet)
             fold->alert[a].waits |= (uint8_t)(1u << outlet);
 }
 
+/* A window's number may be another one now. */
+static bool same_place(const struct config *old, const struct config_place *was, const struct config *next, const struct config_place *is)
+{
+    if (was->scope != is->scope || was->rolling != is->rolling)
+        return false;
+    return was->rolling ? strcmp(old->rolling[was->window].name, next->rolling[is->window].name) == 0 : was->window == is->window;
+}
+
 /* Goals keep their alerts by name; those of a goal that is gone, or about something else now, go. */
 void alerts_reload(struct fold *fold, const struct config *next)
 {
@@ -195,7 +203,7 @@ void alerts_reload(struct fold *fold, const struct config *next)
         int g = 0;
         while (g < next->goal_count && strcmp(next->goal[g].name, was->name) != 0)
             g++;
-        if (g == next->goal_count || !next->goal[g].alert || memcmp(&next->goal[g].place, &was->place, sizeof was->place) != 0)
+        if (g == next->goal_count || !next->goal[g].alert || !same_place(fold->config, &was->place, next, &next->goal[g].place))
             alert_drop(fold, alert);
         else
             alert->goal = (int16_t)g;

@@ -309,6 +309,23 @@ int cells_advance(struct fold *fold)
     return moved;
 }
 
+bool cells_forget_window(struct fold *fold, int window, uint32_t most)
+{
+    outlets_forget_window(fold, window);
+    while (fold->buckets[window]) {
+        struct bucket *bucket = &fold->bucket[window][fold->buckets[window] - 1];
+        for (; bucket->first != NONE && most; most--) {
+            uint32_t c = bucket->first;
+            bucket->first = fold->cell[c].next;
+            cell_drop(fold, c);
+        }
+        if (bucket->first != NONE)
+            return true;
+        fold->buckets[window]--;
+    }
+    return false;
+}
+
 void cells_close(struct fold *fold)
 {
     for (uint32_t c = 0; c < fold->cells_made; c++)

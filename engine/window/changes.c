@@ -88,6 +88,8 @@ void changes_head(const struct fold *fold, const struct key *key, struct row *he
     for (int i = 0; i < changes->scopes; i++)
         if (changes->scope[i].mask == key->mask)
             head->since_ms = changes->scope[i].since_ms == INT64_MAX ? fold->now_ms : changes->scope[i].since_ms;
+    if (head->rolling && changes->rolling_since_ms[head->window] > head->since_ms)
+        head->since_ms = changes->rolling_since_ms[head->window];
     if (head->since_ms <= head->start_ms)
         head->since_ms = INT64_MIN;
     head->partial |= head->since_ms != INT64_MIN;

@@ -164,11 +164,23 @@ struct id_change {
     int64_t until_ms; /* INT64_MAX: likewise */
 };
 struct changes {
+    int64_t rolling_since_ms[CONFIG_ROLLING_MAX]; /* INT64_MIN: it is whole */
     struct scope_change scope[CHANGES_SCOPES_MAX];
     struct id_change id[ROW_CONFIGS_MAX];
     int scopes, ids;
     bool pending;
     uint64_t serial; /* of the newest */
+};
+
+/* On the way to another list of windows: rewindow.c. */
+enum rewindow_phase { REWINDOW_NONE, REWINDOW_KEYS, REWINDOW_PANES, REWINDOW_CELLS };
+struct rewindow {
+    enum rewindow_phase phase;
+    uint32_t next;                  /* key or pane */
+    int were;                       /* rolling windows there were */
+    int8_t was[CONFIG_ROLLING_MAX]; /* a window's number among those; -1: it is new */
+    struct pane_ladder *from;
+    uint32_t gone;                  /* calendar windows to be taken out */
 };
 
 struct group {
@@ -237,11 +249,23 @@ struct fold {
 
     struct recall_held recalls;
     struct changes changes;
+    struct rewindow rewindow;
+    int64_t calendar_from_ms[CALENDAR_COUNT]; /* earlier windows are not kept, as they came with a reload; INT64_MIN: all are */
 };
 
 /* ---- window.c ---- */
 
+int64_t fold_newest_ms(const struct fold *fold); /* the newest event time that a shard has told; INT64_MIN: none */
 void fold_advance(struct fold *fold); /* the rolling windows move to now_ms */
+
+void fold_fill(void *context, uint32_t key, uint32_t windows, uint32_t before, const struct tally *sum); /* pane_fill; context: the fold */
+
+/* ---- rewindow.c ---- */
+
+/* The configuration has changed from this one. */
+void rewindow_begin(struct fold *fold, const struct config *old);
+/* Works on. False: the windows are there. */
+bool rewindow_step(struct fold *fold);
 
 /* ---- changes.c: reloads, as rows tell them ---- */
 
@@ -311,6 +335,13 @@ void cell_add(struct fold *fold, uint32_t c, const uint8_t *runs, uint32_t lengt
 void cell_changed(struct fold *fold, uint32_t c);
 /* Brings every cell into the phase that the clock and the watermark say. Returns cells moved. */
 int cells_advance(struct fold *fold);
+/* Takes out at most so many cells of a window that is no longer configured; true: there are more. */
+bool cells_forget_window(struct fold *fold, int window, uint32_t most);
+/* Whether a window that begins at start_ms is kept. */
+static inline bool cells_keep(const struct fold *fold, int window, int64_t start_ms)
+{
+    return start_ms >= fold->calendar_from_ms[window];
+}
 void cells_close(struct fold *fold);
 
 /* ---- across.c: what a row takes from others ---- */
@@ -396,6 +427,8 @@ void outlets_rolling_changed(struct fold *fold, uint32_t key, int window);
 void outlets_rolling_mark(struct fold *fold, uint32_t key, int window); /* the same, without the rows that take something from it */
 void outlets_calendar_changed(struct fold *fold, uint32_t cell, bool urgent);
 void outlets_now_changed(struct fold *fold, uint32_t key);
+/* No queue holds any cell of this calendar window. */
+void outlets_forget_window(struct fold *fold, int window);
 /* The cell goes; no queue may hold it then. */
 void outlets_forget_cell(struct fold *fold, uint32_t c);
 /* Everything goes to this outlet once more. */

@@ -89,8 +89,15 @@ static void put_head(struct fold *fold, struct slice_out *out)
     slice_put_names(out, "dimensions", dimension, (uint32_t)dimensions);
     for (int w = 0; w < fold->rolling_count; w++) {
         const struct config_rolling *rolling = &fold->config->rolling[w];
-        at = varint_put(slice_put(out, SLICE_ROLLING, 2 * VARINT_MAX), (uint64_t)rolling->length_ms);
-        slice_put_end(out, varint_put(at, (uint64_t)rolling->slide_ms));
+        at = varint_put(slice_put(out, SLICE_ROLLING, 3 * VARINT_MAX), (uint64_t)rolling->length_ms);
+        at = varint_put(at, (uint64_t)rolling->slide_ms);
+        slice_put_end(out, varint_put(at, zigzag(fold->changes.rolling_since_ms[w])));
+    }
+    for (uint32_t left = fold->config->calendar; left; left &= left - 1) {
+        int w = __builtin_ctz(left);
+        at = slice_text(slice_put(out, SLICE_CALENDAR, strlen(calendar_names[w]) + 11 + 2 * VARINT_MAX), calendar_names[w], strlen(calendar_names[w]));
+        at = varint_put(at, zigzag(fold->calendar_from_ms[w]));
+        slice_put_end(out, varint_put(at, zigzag(fold_newest_ms(fold))));
     }
 }
 
@@ -139,6 +146,11 @@ static int give_up_dump(struct fold *fold)
     return 1;
 }
 
+bool fold_is_dumping(const struct fold *fold)
+{
+    return fold->dumping;
+}
+
 int fold_dump_step(struct fold *fold, uint32_t bytes)
 {
     if (!fold->dumping)
@@ -170,6 +182,9 @@ struct fold_load {
     bool begun, same_rolling, same_measures, same_baseline;
     int rolling_count;
     struct config_rolling rolling[CONFIG_ROLLING_MAX];
+    int64_t rolling_since_ms[CONFIG_ROLLING_MAX];
+    uint32_t calendars; /* windows that were kept; 0: an older version did not say */
+    int64_t calendar_from_ms[CALENDAR_COUNT], newest_ms;
     struct pane_ladder *ladder[FOLD_MAX]; /* where the windows are others now: the slice's own, poured at the end */
     uint8_t dimension[DIMENSION_MAX], calendar[CALENDAR_COUNT + 64]; /* theirs -> ours; 255: none */
     uint16_t measure[TALLY_IDS];                                 /* UINT16_MAX: none */
@@ -200,6 +215,8 @@ static bool load_head(struct fold_load *load, struct slice_item *item)
     load->watermark_ms = slice_get_signed(item);
     load->inexact = slice_get(item);
     load->rolling_count = 0;
+    load->calendars = 0;
+    load->newest_ms = INT64_MIN;
     load->same_baseline = false;
     load->alerts = 0;
     return !item->bad;
@@ -267,9 +284,25 @@ static bool load_rolling(struct fold_load *load, struct slice_item *item)
 {
     if (load->rolling_count == CONFIG_ROLLING_MAX)
         return false;
+    int64_t *since_ms = &load->rolling_since_ms[load->rolling_count];
     struct config_rolling *rolling = &load->rolling[load->rolling_count++];
     *rolling = (struct config_rolling){.length_ms = (int64_t)slice_get(item), .slide_ms = (int64_t)slice_get(item)};
+    *since_ms = item->at < item->end ? slice_get_signed(item) : INT64_MIN; /* an older version did not say */
     return !item->bad && rolling->length_ms > 0 && rolling->slide_ms > 0;
+}
+
+static bool load_calendar(struct fold_load *load, struct slice_item *item)
+{
+    uint32_t length;
+    const char *name = slice_get_text(item, &length);
+    int64_t from_ms = slice_get_signed(item);
+    load->newest_ms = slice_get_signed(item);
+    for (int w = 0; w < CALENDAR_COUNT; w++)
+        if (strcmp(calendar_names[w], name) == 0) {
+            load->calendars |= 1u << w;
+            load->calendar_from_ms[w] = from_ms;
+        }
+    return !item->bad;
 }
 
 /* Before the first key: whether the windows are still the same, else ladders of the old ones. */
@@ -437,6 +470,7 @@ bool fold_load_item(struct fold_load *load, struct slice_item *item)
     case SLICE_FOLD: return load_head(load, item);
     case SLICE_NAMES: return load_names(load, item);
     case SLICE_ROLLING: return load_rolling(load, item);
+    case SLICE_CALENDAR: return load_calendar(load, item);
     case SLICE_KEY: return load_key(load, item);
     case SLICE_PANE: case SLICE_PANE_GONE: return load_pane(load, item);
     case SLICE_CELL: case SLICE_CELL_GONE: return load_cell(load, item);
@@ -460,6 +494,27 @@ static void later(int64_t *time_ms, int64_t other_ms)
         *time_ms = other_ms;
 }
 
+/* Windows that the restart brought begin as those of a reload: rewindow.c. */
+static void load_since(const struct fold_load *load, struct fold *fold, const struct pane_ladder *panes)
+{
+    const struct config *config = fold->config;
+    int64_t after_ms = load->newest_ms == INT64_MIN ? INT64_MIN : load->newest_ms + 1;
+    for (int w = 0; w < fold->rolling_count; w++) {
+        int was = 0;
+        while (was < load->rolling_count &&
+               (load->rolling[was].length_ms != config->rolling[w].length_ms || load->rolling[was].slide_ms != config->rolling[w].slide_ms))
+            was++;
+        int64_t since_ms = was < load->rolling_count ? load->rolling_since_ms[was]
+                           : panes                   ? pane_exact_from(panes, &config->rolling[w], load->now_ms)
+                                                     : INT64_MIN;
+        later(&fold->changes.rolling_since_ms[w], since_ms == INT64_MAX ? after_ms : since_ms);
+    }
+    for (uint32_t left = load->calendars ? config->calendar : 0; left; left &= left - 1) {
+        int w = __builtin_ctz(left);
+        later(&fold->calendar_from_ms[w], load->calendars >> w & 1 ? load->calendar_from_ms[w] : after_ms);
+    }
+}
+
 void fold_load_end(struct fold_load *load)
 {
     for (uint32_t a = 0; a < load->alerts; a++) {
@@ -474,6 +529,7 @@ void fold_load_end(struct fold_load *load)
         later(&fold->watermark_ms, load->watermark_ms);
         fold->inexact |= load->inexact;
         fold->baseline_lost |= !load->same_baseline && load->places && baseline_is_late(fold->config, load->now_ms);
+        load_since(load, fold, load->ladder[f]);
         if (load->ladder[f])
             pane_pour(fold->ladder, load->ladder[f]);
         pane_ladder_free(load->ladder[f]);

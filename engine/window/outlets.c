@@ -401,6 +401,19 @@ void outlets_forget_cell(struct fold *fold, uint32_t c)
     cell->waits = cell->urgent = 0;
 }
 
+void outlets_forget_window(struct fold *fold, int window)
+{
+    for (int o = 0; o < fold->outlets; o++) {
+        struct queue *urgent = &fold->queue[o][QUEUE_URGENT];
+        fold->queue[o][CONFIG_ROLLING_MAX + window].count = 0;
+        for (uint32_t left = urgent->count; left > 0; left--) {
+            uint32_t c = queue_take(urgent);
+            if (fold->cell[c].window != window)
+                queue_put(urgent, c);
+        }
+    }
+}
+
 uint64_t fold_flush(struct fold *fold, bool all)
 {
     uint64_t left = 0;

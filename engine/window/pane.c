@@ -367,6 +367,20 @@ void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *cros
         promote(ladder, k);
 }
 
+int64_t pane_exact_from(const struct pane_ladder *ladder, const struct config_rolling *rolling, int64_t now_ms)
+{
+    int64_t step_ms = gcd(rolling->slide_ms, rolling->length_ms);
+    int k = 0;
+    if (ladder->count == 0)
+        return INT64_MAX;
+    if (now_ms == INT64_MIN)
+        return INT64_MIN;
+    while (k < ladder->count && step_ms % ladder->level[k].width_ms == 0)
+        k++;
+    return k ? edges_at(&ladder->rolling[k - 1], now_ms).left_ms /* what is older lies in panes of level k, or nowhere */
+             : edges_at(&ladder->rolling[0], now_ms).right_ms;
+}
+
 void pane_lift(struct pane_ladder *ladder)
 {
     for (int w = 0; w < ladder->count; w++)

@@ -116,11 +116,22 @@ void pane_load(struct pane_ladder *ladder, const struct pane_saved *saved)
         tally_add(&pane->tally, &ladder->slab, &ladder->dense, saved->runs, saved->length);
 }
 
+bool pane_pour_some(struct pane_ladder *ladder, const struct pane_ladder *from, uint32_t *next, uint32_t most, pane_fill *fill, void *context)
+{
+    for (; *next < from->made && most; (*next)++, most--) {
+        const struct pane *pane = &from->pane[*next];
+        uint32_t before, in;
+        if (!pane->used || pane->tally.length == 0)
+            continue;
+        in = pane_put(ladder, pane->key, pane->start_ms, pane->spans, pane->tally.bytes, pane->tally.length, &before);
+        if (ladder->placed && (in || pane->spans))
+            fill(context, pane->key, in, pane->spans ? before : 0, &pane->tally);
+    }
+    return *next < from->made;
+}
+
 void pane_pour(struct pane_ladder *ladder, const struct pane_ladder *from)
 {
-    for (uint32_t p = 0, before; p < from->made; p++) {
-        const struct pane *pane = &from->pane[p];
-        if (pane->used && pane->tally.length)
-            (void)pane_put(ladder, pane->key, pane->start_ms, pane->spans, pane->tally.bytes, pane->tally.length, &before);
-    }
+    uint32_t next = 0;
+    (void)pane_pour_some(ladder, from, &next, UINT32_MAX, NULL, NULL);
 }

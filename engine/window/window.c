@@ -29,6 +29,10 @@ int fold_new(const struct config *config, const struct fold_setup *setup, struct
     fold->cell_free = fold->alert_free = NONE;
     fold->outlets = setup->outlets ? setup->outlets + 1 : 0;
     fold->newest_start_ms = INT64_MIN;
+    for (int w = 0; w < CONFIG_ROLLING_MAX; w++)
+        fold->changes.rolling_since_ms[w] = INT64_MIN;
+    for (int w = 0; w < CALENDAR_COUNT; w++)
+        fold->calendar_from_ms[w] = INT64_MIN;
     fold->view = fold_must(calloc(1, sizeof *fold->view));
     slab_init(&fold->slab);
     *out = fold;
@@ -39,6 +43,8 @@ void fold_free(struct fold *fold)
 {
     if (fold == NULL)
         return;
+    while (rewindow_step(fold)) /* keys of two kinds are hard to free */
+        ;
     keys_close(fold);
     cells_close(fold);
     outlets_close(fold);
@@ -62,15 +68,24 @@ void fold_free(struct fold *fold)
 
 void fold_reload(struct fold *fold, const struct config *config)
 {
+    const struct config *old = fold->config;
     alerts_reload(fold, config);
     changes_reload(fold, config);
     fold->config = config;
     baseline_forget_values(fold);
+    rewindow_begin(fold, old);
+}
+
+bool fold_reload_step(struct fold *fold)
+{
+    if (rewindow_step(fold))
+        return true;
     for (int o = 0; o < fold->outlets; o++) { /* the same integers may mean other metrics now */
         outlets_again(fold, o);
         for (int q = 0; q < QUEUES; q++)
             fold->queue[o][q].due_ms = 0;
     }
+    return false;
 }
 
 /* ---- taking batches ---- */
@@ -117,7 +132,7 @@ static void add_to_windows(struct fold *fold, uint32_t k, uint32_t windows, cons
     }
 }
 
-static void fill(void *context, uint32_t k, uint32_t windows, uint32_t before, const struct tally *sum)
+void fold_fill(void *context, uint32_t k, uint32_t windows, uint32_t before, const struct tally *sum)
 {
     struct fold *fold = context;
     if (windows)
@@ -163,6 +178,8 @@ static void flush_calendar(struct fold *fold)
         if (!(fold->config->calendar >> window & 1) || sum.length == 0)
             continue;
         calendar_bounds(calendar, (enum calendar_window)window, group->at_ms, &start_ms, &end_ms);
+        if (!cells_keep(fold, window, start_ms))
+            continue;
         uint32_t c = cells_find(fold, group->key, window, start_ms, end_ms);
         if (c == NONE) {
             fold->counts.beyond_correction += cells;
@@ -274,6 +291,14 @@ void fold_hear(struct fold *fold, bool all)
 
 /* ---- time ---- */
 
+int64_t fold_newest_ms(const struct fold *fold)
+{
+    int64_t newest_ms = INT64_MIN;
+    for (int i = 0; i < fold->setup.shards; i++)
+        newest_ms = fold->shard[i].told.newest_ms > newest_ms ? fold->shard[i].told.newest_ms : newest_ms;
+    return newest_ms;
+}
+
 static void crosses(void *context, const struct pane_cross *cross)
 {
     struct fold *fold = context;
@@ -297,7 +322,7 @@ void fold_advance(struct fold *fold)
     int64_t right_ms[CONFIG_ROLLING_MAX];
     for (int w = 0; w < fold->rolling_count; w++)
         right_ms[w] = pane_edges(fold->ladder, w)->right_ms;
-    pane_advance(fold->ladder, fold->now_ms, crosses, fill, fold);
+    pane_advance(fold->ladder, fold->now_ms, crosses, fold_fill, fold);
     for (int w = 0; w < fold->rolling_count; w++) {
         headcount_pass(fold, w, right_ms[w], pane_edges(fold->ladder, w)->right_ms);
         if (pane_edges(fold->ladder, w)->right_ms != right_ms[w])

@@ -28,6 +28,11 @@ void intern_close(struct intern *intern);
 uint32_t intern_put(struct intern *intern, const char *at, uint32_t length);
 /* 0: it is not there. */
 uint32_t intern_find(const struct intern *intern, const char *at, uint32_t length);
+/* What it holds of the machine's memory. */
+static inline uint64_t intern_bytes(const struct intern *intern)
+{
+    return intern->bytes + intern->slots * sizeof *intern->slot + intern->room * sizeof *intern->string;
+}
 static inline const char *intern_text(const struct intern *intern, uint32_t id)
 {
     return intern->string[id].at;

@@ -9,7 +9,8 @@ enum observe {
     OBSERVE_COUNT
 };
 
-enum observe_kind { OBSERVE_KIND_COUNTER, OBSERVE_KIND_GAUGE };
+enum observe_kind { OBSERVE_KIND_COUNTER, OBSERVE_KIND_GAUGE, OBSERVE_KIND_HISTOGRAM };
+static const char *const observe_kinds[] = {"counter", "gauge", "histogram"};
 
 struct observe_row {
     const char *name, *labels, *help; /* labels: comma separated */

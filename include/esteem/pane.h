@@ -77,6 +77,13 @@ void pane_load(struct pane_ladder *ladder, const struct pane_saved *saved);
  * at its beginning. */
 void pane_pour(struct pane_ladder *ladder, const struct pane_ladder *from);
 
+/* The same for at most `most` of them from *next on, into a ladder that stands where it is to: each is handed to `fill` as by pane_advance. True:
+ * there are more. */
+bool pane_pour_some(struct pane_ladder *ladder, const struct pane_ladder *from, uint32_t *next, uint32_t most, pane_fill *fill, void *context);
+/* From when on a window of this length and slide could be made of the panes without cutting one, where the windows stand at now_ms (INT64_MIN:
+ * nowhere yet); INT64_MAX: there are no panes. */
+int64_t pane_exact_from(const struct pane_ladder *ladder, const struct config_rolling *rolling, int64_t now_ms);
+
 /* The windows stand nowhere again, until the next pane_advance, which may then be to an earlier time. */
 void pane_lift(struct pane_ladder *ladder);
 

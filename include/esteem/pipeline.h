@@ -94,11 +94,19 @@ int64_t pipeline_told_since(const struct pipeline *pipeline);
 bool pipeline_checkpoint(struct pipeline *pipeline, int64_t within_ms);
 
 /* Sums over the agents; exact once they have stopped, a moment old while they run. */
+/* Entries that the rings between shards, and from a shard to a fold, hold. */
+enum { PIPELINE_SHARD_RING = 4096, PIPELINE_FOLD_RING = 256 };
+enum pipeline_agent { PIPELINE_SHARD, PIPELINE_FOLD, PIPELINE_PUBLISHER, PIPELINE_AGENTS };
 struct pipeline_counts {
     struct shard_counts shards;
     struct fold_counts folds;
     uint64_t keys_refused;
-    int64_t posted_ms; /* monotonic: when the shard or fold that is most behind with telling its counts did; 0: it has not yet. They do some times a second */
+    int64_t posted_ms; /* monotonic: when the agent that is most behind with telling its counts did; 0: it has not yet. They do some times a second */
+    struct timing step[PIPELINE_AGENTS]; /* processor time of steps that did something; `longest_us` is not summed */
+    int64_t shard_longest_us[SHARD_MAX], fold_longest_us[SHARD_MAX], sink_longest_us[OUTLET_MAX]; /* of the last one to two minutes */
+    struct timing publish[OUTLET_MAX];   /* from when a row left its fold to when the sink has confirmed it; one row at a time */
+    uint32_t to_shards, to_folds, to_sink[OUTLET_MAX]; /* entries in the fullest ring */
+    int64_t in_flight_bytes;             /* of differences on their way to folds */
 };
 struct pipeline_counts pipeline_counts(struct pipeline *pipeline);
 /* For people: events applied, duplicates, refused by topic and reason; what the state takes. */

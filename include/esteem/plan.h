@@ -1,5 +1,5 @@
 /* plan: what a reload does, option by option: found before anything changes, told by the log, by `esteem ctl reload` and by `esteem check NEW
- * --against OLD`. Each change takes effect at once (`live`) or `needs restart`; the latter leave the old value in force, all others take effect.
+ * --against OLD`. Each change takes effect at once (`live`), `at next boundary` or `needs restart`; the latter leave the old value in force, all others take effect.
  * Which is which stands in options.def and lists.def, a column of every row, so that no option can be left out.
  *
  * Runs on: the thread that loads. Bounded by the keys that there are. */
@@ -11,7 +11,7 @@
 
 #include "esteem/config.h"
 
-enum plan_when { PLAN_LIVE, PLAN_RESTART };
+enum plan_when { PLAN_LIVE, PLAN_BOUNDARY /* with the next window that begins */, PLAN_RESTART };
 
 struct plan_change {
     const char *key;     /* "metrics.min_n" */

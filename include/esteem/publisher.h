@@ -11,12 +11,17 @@
 #include "esteem/ring.h"
 #include "esteem/row.h"
 #include "esteem/sink.h"
+#include "esteem/timing.h"
 
 struct publisher {
     struct sink sink;
     struct ring *ring; /* one a fold */
     int rings;
     struct row *held;
+    struct timing publish; /* from when a row left its fold to when the sink has confirmed it, of one row at a time */
+    uint64_t taken;        /* rows that the sink took */
+    uint64_t probe;        /* the number of the row that is waited for; 0: none */
+    int64_t probe_ms;      /* when it left its fold */
     _Atomic uint64_t generation; /* the sink's, for the folds to read */
     _Atomic bool empty;          /* at the end of the last step nothing waited here, in the rings or in the sink */
     _Atomic uint64_t steps;

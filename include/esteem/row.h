@@ -44,6 +44,7 @@ struct row {
     int64_t since_ms;        /* its scope was configured while it ran: what was over by then is not in it; INT64_MIN: it is whole */
     int befores;             /* configurations before, under which a part of it was counted; oldest first */
     char before[ROW_CONFIGS_MAX][9];
+    int64_t made_ms;   /* when it left its fold, by the clock that only rises */
     struct row_alert alert;
     struct metric_across across;
     int baseline_count;      /* config's baseline metrics, or 0 */

@@ -16,6 +16,7 @@
 #include "esteem/ledger.h"
 #include "esteem/slice.h"
 #include "esteem/source.h"
+#include "esteem/timing.h"
 
 enum { SHARD_MAX = 64, SHARD_IN_FLIGHT = 32 << 20 /* bytes of batches on their way to folds, above which a shard reads no more */ };
 
@@ -47,6 +48,8 @@ struct shard_counts {
     uint64_t applied_by_type[EVENT_COUNT];
     uint64_t refused_by_reason[CONFIG_TOPIC_MAX][REFUSAL_COUNT]; /* by topic and reason */
     struct ledger_counts ledger;
+    struct timing tick;      /* from when differences were due to go to the folds to when they were on their way */
+    uint64_t books_bytes, names_bytes;
 };
 
 /* A partition as a checkpoint knows it. */

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct config;
 struct row; /* row.h */
 
 enum sink_result {
@@ -29,6 +30,8 @@ struct sink {
     uint64_t (*generation)(void *state);
     /* Rows taken and not yet confirmed. */
     uint64_t (*pending)(void *state);
+    /* Another configuration is in force, and stays until the next call. May be NULL. */
+    void (*reload)(void *state, const struct config *config);
 };
 
 #endif

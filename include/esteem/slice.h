@@ -26,7 +26,7 @@ enum slice_kind {
     SLICE_RECORD = 7,      /* an interaction: replaces what was there */
     SLICE_RECORD_GONE = 8,
     SLICE_FOLD = 9,        /* clocks of a fold */
-    SLICE_ROLLING = 10,    /* a rolling window, by length */
+    SLICE_ROLLING = 10,    /* a rolling window, by length; since when it is whole */
     SLICE_KEY = 11,        /* the next scope key */
     SLICE_PANE = 12,
     SLICE_PANE_GONE = 13,
@@ -37,6 +37,7 @@ enum slice_kind {
     SLICE_BOOK_PAGE = 21,  /* entries of a person: replaces what was there */
     SLICE_BOOK_GONE = 22,
     SLICE_ROSTER_FILE = 23, /* the next roster entry, of roster.file: put in, or taken back */
+    SLICE_CALENDAR = 24,   /* a calendar window that is kept, and from when on; the newest event time */
     SLICE_KINDS
 };
 

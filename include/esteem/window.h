@@ -40,7 +40,12 @@ struct fold_setup {
 /* `config` is borrowed until the next fold_reload. ERR_CONFIG when a zone cannot be read. */
 int fold_new(const struct config *config, const struct fold_setup *setup, struct fold **fold);
 void fold_free(struct fold *fold);
+/* Begins to work under another configuration. Nothing else may be asked of the fold before fold_reload_step has returned false; where the windows
+ * differ, also not while it dumps, nor before fold_recalled where there is a recall. */
 void fold_reload(struct fold *fold, const struct config *config);
+/* Works on it, a bounded step. True: there is more to do. */
+bool fold_reload_step(struct fold *fold);
+bool fold_windows_differ(const struct config *old, const struct config *next);
 
 /* Adds a batch's integers; the batch stays the caller's. What it says of its shard's time waits for fold_hear. */
 void fold_apply(struct fold *fold, struct batch *batch);
@@ -70,6 +75,7 @@ void fold_key_rows(struct fold *fold, const char *tenant, const char *scope, fol
 
 /* Begins to write the fold as it is now into `out`: all, or what has changed since the last begin. */
 void fold_dump_begin(struct fold *fold, bool full, struct slice_out *out);
+bool fold_is_dumping(const struct fold *fold);
 /* Writes on, about `bytes`; finishes `out` when all is written. Returns work done. */
 int fold_dump_step(struct fold *fold, uint32_t bytes);
 

@@ -33,7 +33,7 @@ static bool take(void *context, struct row *row)
         shown = &folding->shown[folding->count++];
     }
     uint64_t times = shown->times + 1;
-    *shown = (struct shown){.start_ms = row->start_ms, .end_ms = row->end_ms, .revision = row->revision, .final = row->final,
+    *shown = (struct shown){.start_ms = row->start_ms, .end_ms = row->end_ms, .since_ms = row->since_ms, .revision = row->revision, .final = row->final,
                             .partial = row->partial, .rolling = row->rolling, .last = row->last, .running = row->running,
                             .inexact = row->inexact, .times = times, .across = row->across,
                             .baseline = row->baseline_count ? row->baseline[0] : NAN,
@@ -62,6 +62,17 @@ void folding_begin(struct folding *folding, const char *yaml, int shards)
     struct fold_setup setup = {.shards = shards, .folds = 1, .registry = folding->registry, .at_ms = INT64_MIN, .pane_ms = 1000, .outlets = 1,
                                .outlet = {{.context = folding, .put = take, .generation = generation}}};
     cr_assert_eq(fold_new(folding->config, &setup, &folding->fold), 0);
+}
+
+void folding_reload(struct folding *folding, const char *yaml)
+{
+    struct config *old = folding->config;
+    folding->config = config_of(yaml);
+    folding->config->serial = old->serial + 1;
+    fold_reload(folding->fold, folding->config);
+    while (fold_reload_step(folding->fold))
+        ;
+    config_free(old);
 }
 
 void folding_end(struct folding *folding)

@@ -7,7 +7,7 @@
 
 struct shown {
     char window[16], scope[64], tenant[16];
-    int64_t start_ms, end_ms, offered, handled, active, handling, eligible;
+    int64_t start_ms, end_ms, since_ms, offered, handled, active, handling, eligible;
     uint32_t revision;
     bool final, partial, rolling, last, running, inexact;
     uint64_t times; /* how often it was shown */
@@ -41,6 +41,8 @@ struct folding {
 
 void folding_begin(struct folding *folding, const char *yaml, int shards);
 void folding_end(struct folding *folding);
+/* Another configuration, to the end of the reload. */
+void folding_reload(struct folding *folding, const char *yaml);
 
 /* `n` offered contacts of a queue (NULL: the tenant's own key, []) of tenant "acme". */
 void folding_feed(struct folding *folding, const char *queue, int64_t at_ms, int64_t n);

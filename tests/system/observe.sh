@@ -94,12 +94,18 @@ check "messages" within 10 scraped esteem_messages_total 1232
 check "dead letters" within 20 scraped 'esteem_deadletters_total{outcome="delivered"}' 7
 check "nothing waits in any of three partitions" within 10 scraped 'sum(esteem_consumer_lag) + 100 * count(esteem_consumer_lag)' 300
 check "rows were confirmed by Redis" within 20 scraped 'esteem_sink_rows_total{sink="redis"} > bool 20' 1
+check "steps of all kinds of threads are timed" within 10 scraped 'count(esteem_step_seconds_count > 0)' 3
+check "the longest of each thread is told" scraped 'count(esteem_longest_step_seconds > 0) == count(esteem_longest_step_seconds)' "$(asked 'count(esteem_longest_step_seconds)')"
+check "ticks are timed" scraped 'esteem_tick_seconds_count > bool 10' 1
+check "what rows take to Redis and to the topics is timed" within 10 scraped 'count(esteem_publish_seconds_count > 0)' 2
+check "and is less than 10 s for nearly all" scraped 'histogram_quantile(0.9, sum(esteem_publish_seconds_bucket) by (le)) < bool 10' 1
+check "rings are looked at" scraped 'count(esteem_ring_depth <= esteem_ring_slots)' 4
 check "checkpoints are written" within 20 scraped 'esteem_checkpoints_total{outcome="written"} > bool 2' 1
 
 get /metrics >"$dir/metrics.txt"
 check "promtool has nothing against it" sh -c "promtool check metrics <'$dir/metrics.txt'"
 check "OpenMetrics is given to who accepts it" sh -c "curl -s -i -H 'Accept: application/openmetrics-text; version=1.0.0' http://127.0.0.1:$http/metrics | tr -d '\r' >'$dir/open.txt' && grep -qi '^content-type: application/openmetrics-text; version=1.0.0' '$dir/open.txt' && [ \"\$(tail -1 '$dir/open.txt')\" = '# EOF' ]"
-sed -nE 's/^# TYPE (esteem_[a-z_]+) .*/\1/p' "$dir/metrics.txt" | sort >"$dir/told"
+sed -nE 's/^# TYPE (esteem_[a-z_]+) .*/\1/p' "$dir/metrics.txt" | sort >"$dir/told" # a histogram has its three names under one
 sed -nE 's/^\| `(esteem_[a-z_]+)`.*/\1/p' schemas/observe.md | sort >"$dir/documented"
 check "what is told is what is documented" cmp "$dir/told" "$dir/documented"
 grep -ohE 'esteem_[a-z_]+' deploy/prometheus/esteem.rules.yaml deploy/RUNBOOK.md | sort -u >"$dir/used"

@@ -98,7 +98,8 @@ while [ $i -lt "$reloads" ]; do
         0) config ', [channel]' "metrics: {min_n: $((i % 50 + 1))}" ;;
         1) config '' "goals: [{name: g$i, metric: csat, scope: [queue], window: hour, target: $((i % 100))}]" ;;
         2) echo "metrics: {min_n: many}" >"$dir/esteem.yaml" ;;
-        3) config ', [team], [agent]' "publish: {tick: $((50 + i % 7))ms}" ;;
+        3) config ', [team], [agent]' "publish: {tick: $((50 + i % 7))ms}"
+           sed -i "s/^windows: .*/windows: {rolling: [1m, $((i % 9 + 2))m, 1h], calendar: [hour, day, month, quarter_hour]}/" "$dir/esteem.yaml" ;;
         4) config '' "limits: {keys: $((90000 + i))}" ;;
         5) config ', [queue, channel]' "roster: {file: $dir/roster.csv}"
            printf 'agent,team,tenant\nx1,t%s,acme\n' $i >"$dir/roster.csv" ;;
@@ -180,6 +181,24 @@ config '' 'metrics: {service_level: {threshold: 10s}}'
 ctl reload >"$dir/scope.log"
 check "a scope that goes is told" grep -q 'scope \[channel\]: dropped' "$dir/scope.log"
 
+# ---- windows ----
+windows() { # ROLLING CALENDAR
+    config '' 'metrics: {service_level: {threshold: 10s}}'
+    sed -i "s/^windows: .*/windows: {rolling: [$1], calendar: [$2]}/" "$dir/esteem.yaml"
+}
+windows '1m, 5m, 1h' 'hour, day, month, quarter_hour'
+ctl reload >"$dir/windows.log"
+check "a rolling window is live" grep -q 'live  *windows.rolling: 1m, 1h -> 1m, 5m, 1h' "$dir/windows.log"
+check "a calendar window begins at the next boundary" grep -q 'at next boundary  windows.calendar: hour, day, month -> quarter_hour, hour, day, month' "$dir/windows.log"
+contacts $((count + 240000)) $((count + 242000)) >"$dir/windows.jsonl" # 18 minutes on
+"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/windows.jsonl" >/dev/null 2>&1
+whole() { row "all:$1" | jq -e '.measures.offered >= 1500 and (has("since") | not)' >/dev/null; } # rolling windows end out_of_order before the newest
+check "five minutes are whole by then" within 30 whole 5m
+check "and so is the quarter of an hour" within 30 whole quarter_hour
+windows '1m, 1h' 'hour, day, month'
+ctl reload >"$dir/windows.log"
+check "a window that goes is told" grep -q 'window 5m: dropped' "$dir/windows.log"
+
 # ---- what needs a restart; the watch; the other commands ----
 config '' 'metrics: {service_level: {threshold: 10s}, min_n: 3}
 limits: {keys: 5}'
@@ -207,6 +226,19 @@ sleep 2
 check "nothing is read, and status says so" sh -c "$esteem ctl --socket $dir/control.sock status --json | jq -e '.paused and .applied == $have' >/dev/null"
 check "resume" ctl resume
 check "and all of it comes" within 30 applied $((have + $(wc -l <"$dir/paused.jsonl")))
+
+# ---- another Redis ----
+redis-server --port 0 --unixsocket "$dir/other.sock" --save "" --appendonly no >"$dir/other.log" 2>&1 &
+other_pid=$!
+sed -i "s#redis.sock#other.sock#" "$dir/esteem.yaml"
+check "Redis's address is live" sh -c "$esteem ctl --socket $dir/control.sock reload | grep -q 'live  *redis.socket: .*redis.sock.* -> .*other.sock'"
+same_keys() { # but for the catalogue's and the fence's own, and what only the old one was told
+    for server in redis other; do redis-cli -s "$dir/$server.sock" --scan --pattern 'esteem:v1:{acme}:queue=*:hour' | sort >"$dir/$server.keys"; done
+    [ -s "$dir/other.keys" ] && cmp "$dir/redis.keys" "$dir/other.keys"
+}
+check "all rows are written to it" within 30 same_keys
+kill -9 "$redis_pid"
+redis_pid=$other_pid
 
 kill "$run_pid"
 check "it ends well" wait "$run_pid"

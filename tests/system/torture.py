@@ -381,7 +381,7 @@ class Round:
             self.kafka.do("kill")
         if self.mounted:
             if keep:
-                shutil.copytree(self.folder + "/state", self.folder + "/state.kept", dirs_exist_ok=True)
+                shutil.copytree(self.folder + "/state", self.folder + "/state.kept", dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.sock"))
             if subprocess.run(["umount", self.folder + "/state"]).returncode:
                 subprocess.run(["umount", "-l", self.folder + "/state"])
 

@@ -185,6 +185,8 @@ Test(alerts, of_a_goal_that_a_reload_takes_out_are_forgotten)
                           "- {name: nps, metric: nps, scope: [queue], window: 5m, target: 80}\n"
                           "- {name: other, metric: csat, scope: [queue], window: 5m, target: 90, for: 2m}\n");
     fold_reload(f->fold, f->config);
+    while (fold_reload_step(f->fold))
+        ;
     config_free(kept);
     at(S);
     at(2 * MIN);

@@ -9,6 +9,7 @@
 #include "esteem/intern.h"
 #include "esteem/memory.h"
 #include "esteem/ring.h"
+#include "esteem/timing.h"
 #include "support/figures.h"
 
 Test(slab, rounds_sizes_up_by_at_most_a_half)
@@ -223,4 +224,34 @@ Test(memory, ends_new_keys_first_and_interactions_later)
     cr_expect_eq(memory_state(limit, limit * 60 / 100, limit * 40 / 100, MEMORY_NOTHING_NEW), MEMORY_FREE, "what is free in pools does not count");
     cr_expect_eq(memory_state(0, limit, 0, MEMORY_FREE), MEMORY_FREE);
     cr_expect_gt(memory_resident(), 1 << 20);
+}
+
+/* ---- timing ---- */
+
+Test(timing, counts_each_value_in_the_bucket_that_its_bound_ends)
+{
+    struct timing timing = {0};
+    timing_note(&timing, 50, 0);
+    timing_note(&timing, 51, 0);
+    timing_note(&timing, 10000000, 0);
+    timing_note(&timing, 10000001, 0);
+    timing_note(&timing, -5, 0);
+    cr_expect_eq(timing.bucket[0], 2);
+    cr_expect_eq(timing.bucket[1], 1);
+    cr_expect_eq(timing.bucket[TIMING_BUCKETS - 1], 1);
+    cr_expect_eq(timing.count, 5);
+    cr_expect_eq(timing.sum_us, 20000102);
+}
+
+Test(timing, the_longest_is_forgotten_after_a_minute_or_two)
+{
+    struct timing timing = {0};
+    timing_note(&timing, 900, 30000);
+    timing_note(&timing, 200, 70000);
+    cr_expect_eq(timing_longest_us(&timing, 70000), 900);
+    cr_expect_eq(timing_longest_us(&timing, 119999), 900);
+    cr_expect_eq(timing_longest_us(&timing, 120000), 200);
+    cr_expect_eq(timing_longest_us(&timing, 180000), 0);
+    timing_note(&timing, 100, 300000);
+    cr_expect_eq(timing_longest_us(&timing, 300000), 100);
 }

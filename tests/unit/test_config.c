@@ -542,11 +542,10 @@ Test(config, names_the_key_that_a_reload_may_not_change)
     restart_for("metrics: {csat: {top_box: 5}, service_level: {threshold: 30s}}", NULL);
     restart_for("scopes: [[]]\nlog: {level: debug}", NULL);
     restart_for("metrics: {service_level: {rules: [{match: {team: a}, threshold: 1s}]}}", NULL);
-    restart_for("redis: {port: 6380}", "redis.port");
-    restart_for("redis: {password: x}", "redis.password");
-    restart_for("windows: {rolling: [1m]}", "windows.rolling");
-    restart_for("windows: {rolling: [60s, 5m, 15m, 1h, 1d, 7d, 30d]}", "windows.rolling");
-    restart_for("windows: {calendar: [hour]}", "windows.calendar");
+    restart_for("redis: {port: 6380, password: x}", NULL);
+    restart_for("windows: {rolling: [60s, 5m, 15m, 1h, 1d, 7d, 30d], calendar: [hour]}", NULL);
+    restart_for("redis: {enabled: false}", "redis.enabled");
+    restart_for("topics: {prefix: x.}", "topics.prefix");
     restart_for("metrics: {aht_bands: []}", "metrics.aht_bands");
     restart_for("dimensions: [tier]", "dimensions");
     restart_for("tenants: {a: {timezone: Asia/Tokyo}}", "tenants");
@@ -576,7 +575,7 @@ Test(config, schema_and_manual_name_every_key)
 #define OPTION_TEXT(field, key, fallback, live, help) NAMED(key);
 #include "esteem/options.def"
     cr_assert_not_null(strstr(schema, "\"timeout\": {\"description\": \"a reply later than this is a broken connection\", "
-                                      "\"x-change\": \"restart\", \"type\": \"string\", "
+                                      "\"x-change\": \"live\", \"type\": \"string\", "
                                       "\"pattern\": \"^[0-9]+(ms|s|m|h|d)$\", \"default\": \"5s\"}"));
 }
 

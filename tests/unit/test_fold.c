@@ -284,6 +284,8 @@ Test(fold, a_reload_publishes_everything_again)
     folding_settle(f);
     f->count = 0;
     fold_reload(f->fold, f->config);
+    while (fold_reload_step(f->fold))
+        ;
     folding_settle(f);
     cr_expect_not_null(folding_row(f, "hour", "all", t0));
     cr_expect_eq(folding_row(f, "hour", "all", t0)->revision, 1);

@@ -1056,6 +1056,44 @@ Test(redis_fake, sends_the_newest_when_a_slow_redis_answers_at_last)
     settle();
 }
 
+/* ---- another Redis ---- */
+
+static struct config *database_3(void)
+{
+    struct config *other;
+    char text[256];
+    (void)snprintf(text, sizeof text, "redis: {socket: %s, database: 3}\n", socket_path);
+    cr_assert_eq(config_parse("test", text, strlen(text), stderr, &other), 0);
+    return other;
+}
+
+Test(redis, a_reload_moves_to_another_place_and_everything_is_written_there)
+{
+    put_and_settle(row_of("acme", "billing", 12, 40));
+    struct config *old = config;
+    config = database_3();
+    cr_assert_eq(put(row_of("acme", "billing", 13, 41)), SINK_TAKEN); /* on its way to the old place */
+    sink.reload(sink.state, config);
+    until_generation(2);
+    put_and_settle(row_of("acme", "billing", 14, 42));
+    cr_expect(strstr(ask("HGET " KEY " row"), "\"handled\":40,"), "nothing more is written to the old place");
+    ask("SELECT 3");
+    cr_expect(strstr(ask("HGET " KEY " row"), "\"handled\":42,"));
+    config_free(old);
+}
+
+Test(redis, a_reload_of_anything_else_leaves_the_connection)
+{
+    char text[256];
+    struct config *old = config;
+    (void)snprintf(text, sizeof text, "redis: {socket: %s, timeout: 9s}\n", socket_path);
+    cr_assert_eq(config_parse("test", text, strlen(text), stderr, &config), 0);
+    sink.reload(sink.state, config);
+    put_and_settle(row_of("acme", "billing", 12, 40));
+    cr_expect_eq(sink.generation(sink.state), 1);
+    config_free(old);
+}
+
 /* ---- host names ---- */
 
 /* Nobody listens on port 1, at any of its addresses: what matters is how it ends. */

@@ -1,0 +1,206 @@
+/* Another list of windows while the fold runs: what it tells afterwards is what a fold tells that had those windows from the beginning, but for
+ * rows that say since when they are whole. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/figures.h"
+#include "support/folding.h"
+
+#define S INT64_C(1000)
+#define MIN (60 * S)
+#define H (60 * MIN)
+static const int64_t t0 = INT64_C(1795356000000); /* 2026-11-22T14:00:00Z */
+
+static struct folding *f, *g; /* is reloaded; has the windows always */
+static uint32_t seed;
+
+static void end(void)
+{
+    for (int i = 0; i < 2; i++) {
+        folding_end(i ? g : f);
+        free(i ? g : f);
+    }
+}
+
+TestSuite(rewindow, .fini = end);
+
+static void begin(const char *was, const char *is)
+{
+    f = calloc(1, sizeof *f);
+    g = calloc(1, sizeof *g);
+    folding_begin(f, was, 1);
+    folding_begin(g, is, 1);
+    seed = 1;
+}
+
+static uint32_t draw(uint32_t below)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (seed >> 8) % below;
+}
+
+/* Contacts and uses of two queues over the last 40 minutes, most of them young; some are taken back at once or later. */
+static void feed_both(int64_t now_ms)
+{
+    static const char *const queues[] = {NULL, "billing", "sales"}, *const agents[] = {"ann", "bob", "cyd"};
+    for (int i = 0; i < 3; i++) {
+        int64_t at_ms = now_ms - (draw(4) ? draw(5000) : draw(40 * 60000));
+        const char *queue = queues[draw(3)], *agent = agents[draw(3)];
+        int64_t n = draw(5) ? 1 : -1;
+        for (int j = 0; j < 2; j++) {
+            folding_feed(j ? g : f, queue, at_ms, 1 + n);
+            folding_feed_agent(j ? g : f, queue, agent, MEASURE_uses, at_ms, n);
+        }
+    }
+}
+
+static void run_both(int64_t *now_ms, int64_t for_ms, int64_t step_ms)
+{
+    for (int64_t until = *now_ms + for_ms; *now_ms < until; *now_ms += step_ms) {
+        feed_both(*now_ms);
+        f->watermark_ms = g->watermark_ms = *now_ms - 10 * S;
+        folding_tick(f, *now_ms);
+        folding_tick(g, *now_ms);
+    }
+    for (int i = 0; i < 70; i++) {
+        *now_ms += S;
+        folding_tick(f, *now_ms);
+        folding_tick(g, *now_ms);
+    }
+}
+
+/* Rows that are whole are equal; returns how many were not whole. */
+static int compare(void)
+{
+    int partly = 0, same = 0;
+    for (int i = 0; i < g->count; i++) {
+        const struct shown *want = &g->shown[i], *have = folding_row(f, want->window, want->scope, want->rolling ? -1 : want->start_ms);
+        if (have == NULL) {
+            cr_expect(!want->rolling || (want->offered == 0 && want->active == 0), "no row of %s %s", want->window, want->scope);
+            continue;
+        }
+        if (have->since_ms != INT64_MIN) {
+            cr_expect(have->since_ms > have->start_ms && have->partial);
+            partly++;
+            continue;
+        }
+        cr_expect_eq(have->end_ms, want->end_ms, "%s %s", want->window, want->scope);
+        cr_expect_eq(have->offered, want->offered, "%s %s: offered %lld, not %lld", want->window, want->scope, (long long)have->offered, (long long)want->offered);
+        cr_expect_eq(have->active, want->active, "%s %s: active %lld, not %lld", want->window, want->scope, (long long)have->active, (long long)want->active);
+        same++;
+    }
+    cr_expect_gt(same, 0);
+    return partly;
+}
+
+static void change(const char *is, int64_t now_ms)
+{
+    folding_reload(f, is);
+    folding_tick(f, now_ms); /* the shards say that they have it */
+    folding_tick(g, now_ms);
+}
+
+#define SCOPES "scopes: [[], [queue]]\n"
+
+Test(rewindow, a_window_between_two_is_whole_once_the_coarse_panes_have_left_it)
+{
+    const char *is = "windows: {rolling: [1m, 5m, 1h], calendar: []}\n" SCOPES;
+    int64_t now_ms = t0;
+    begin("windows: {rolling: [1m, 1h], calendar: []}\n" SCOPES, is);
+    run_both(&now_ms, 50 * MIN, 7 * S);
+    change(is, now_ms);
+    run_both(&now_ms, 30 * S, 7 * S);
+    cr_expect_eq(compare(), 3, "5m of three keys: panes of a minute cannot be cut");
+    run_both(&now_ms, 4 * MIN, 7 * S);
+    cr_expect_eq(compare(), 0);
+}
+
+Test(rewindow, a_window_whose_edges_fit_is_whole_at_once)
+{
+    const char *is = "windows: {rolling: [1m, {length: 30m, slide: 30s}, {length: 1h, slide: 10s}], calendar: []}\n" SCOPES;
+    int64_t now_ms = t0;
+    begin("windows: {rolling: [1m, {length: 1h, slide: 10s}], calendar: []}\n" SCOPES, is);
+    run_both(&now_ms, 50 * MIN, 7 * S);
+    change(is, now_ms);
+    run_both(&now_ms, 10 * S, S);
+    cr_expect_eq(compare(), 0);
+}
+
+Test(rewindow, a_window_longer_than_all_reaches_as_far_as_the_longest_did)
+{
+    const char *is = "windows: {rolling: [5m, 10m], calendar: []}\n" SCOPES;
+    int64_t now_ms = t0;
+    begin("windows: {rolling: [5m], calendar: []}\n" SCOPES, is);
+    run_both(&now_ms, 20 * MIN, 7 * S);
+    change(is, now_ms);
+    run_both(&now_ms, 10 * S, S);
+    cr_expect_eq(compare(), 3);
+    const struct shown *row = folding_row(f, "10m", "all", -1);
+    cr_expect(row->since_ms >= row->end_ms - 7 * MIN && row->since_ms <= row->end_ms - 5 * MIN, "five minutes are kept, and a minute has gone by");
+    run_both(&now_ms, 5 * MIN, 7 * S);
+    cr_expect_eq(compare(), 0);
+}
+
+Test(rewindow, the_first_windows_hold_what_comes)
+{
+    const char *is = "windows: {rolling: [1m, 5m], calendar: [hour]}\n" SCOPES;
+    int64_t now_ms = t0;
+    begin("windows: {rolling: [], calendar: [hour]}\n" SCOPES, is);
+    run_both(&now_ms, 10 * MIN, 7 * S);
+    change(is, now_ms);
+    run_both(&now_ms, 6 * MIN, 7 * S);
+    cr_expect_eq(compare(), 0);
+}
+
+Test(rewindow, windows_that_go_leave_the_others_as_they_are)
+{
+    const char *is = "windows: {rolling: [5m], calendar: [hour]}\n" SCOPES;
+    int64_t now_ms = t0;
+    begin("windows: {rolling: [1m, 5m, 15m, 1h], calendar: [hour, day, quarter_hour]}\n" SCOPES, is);
+    run_both(&now_ms, 50 * MIN, 7 * S);
+    change(is, now_ms);
+    f->count = 0;
+    run_both(&now_ms, 2 * MIN, 7 * S);
+    cr_expect_eq(compare(), 0);
+    cr_expect_null(folding_row(f, "1m", "all", -1));
+    cr_expect_null(folding_row(f, "day", "all", -1));
+    cr_expect_null(folding_row(f, "quarter_hour", "all", -1));
+}
+
+Test(rewindow, a_calendar_window_begins_with_the_next_one)
+{
+    const char *is = "windows: {rolling: [1m], calendar: [hour, quarter_hour]}\n" SCOPES;
+    int64_t now_ms = t0;
+    begin("windows: {rolling: [1m], calendar: [hour]}\n" SCOPES, is);
+    run_both(&now_ms, 20 * MIN, 7 * S);
+    change(is, now_ms);
+    run_both(&now_ms, 20 * MIN, 7 * S); /* late ones fall into quarters of before too */
+    int quarters = 0;
+    for (int i = 0; i < f->count; i++)
+        if (strcmp(f->shown[i].window, "quarter_hour") == 0) {
+            const struct shown *want = folding_row(g, "quarter_hour", f->shown[i].scope, f->shown[i].start_ms);
+            cr_expect_geq(f->shown[i].start_ms, t0 + 30 * MIN, "it began before");
+            cr_expect(want && want->offered == f->shown[i].offered && want->active == f->shown[i].active);
+            quarters++;
+        }
+    cr_expect_eq(quarters, 3, "14:30 of three keys");
+}
+
+Test(rewindow, many_reloads_on_end_lose_nothing)
+{
+    static const char *const list[] = {"windows: {rolling: [1m, 1h], calendar: [hour]}\n" SCOPES, "windows: {rolling: [5m, 15m, 1h], calendar: [hour, day]}\n" SCOPES,
+                                       "windows: {rolling: [1h], calendar: [hour]}\n" SCOPES, "windows: {rolling: [1m, 5m, 1h], calendar: [hour, quarter_hour]}\n" SCOPES};
+    const char *is = list[0];
+    int64_t now_ms = t0;
+    begin(is, is);
+    run_both(&now_ms, 10 * MIN, 7 * S);
+    for (int i = 1; i <= 20; i++) {
+        change(list[i % 4], now_ms);
+        run_both(&now_ms, 10 * S, S);
+    }
+    f->count = 0;
+    change(is, now_ms);
+    run_both(&now_ms, 2 * MIN, 7 * S);
+    cr_expect_eq(compare(), 0, "the hour was there all the time; the minute is whole again");
+}
