@@ -187,6 +187,7 @@ void pipeline_free(struct pipeline *pipeline)
     for (int s = 0; s < pipeline->setup.shards; s++) {
         struct shard_agent *agent = &pipeline->shard[s];
         shard_free(agent->shard);
+        pipeline_mappings_free(agent);
         rings_free(agent->to_fold, pipeline->setup.folds, free_batch);
         rings_free(agent->to_shard, pipeline->setup.shards, shard_parcel_free);
     }
@@ -233,9 +234,10 @@ int shard_agent_step(struct shard_agent *agent, int wait_ms, bool flush)
 {
     /* acquire: the configuration was written before it was stored */
     const struct config *config = atomic_load_explicit(&agent->pipeline->config, memory_order_acquire);
-    if (config != agent->config) {
+    /* Folds first: they have to know the names of dimensions that a shard's keys have. acquire: the programs were compiled before. */
+    if (config != agent->config && pipeline_folds_adopted(agent->pipeline, config->serial) && shard_may_reload(agent->shard)) {
         int64_t begun_us = pipeline_us(agent->pipeline);
-        shard_reload(agent->shard, config);
+        shard_reload(agent->shard, config, atomic_exchange_explicit(&agent->mapping, NULL, memory_order_acquire));
         agent->config = config;
         pipeline_adopted_by(agent->pipeline, &agent->adopted, config, begun_us);
     }
@@ -351,6 +353,8 @@ int pipeline_step(struct pipeline *pipeline)
 {
     int done = 0, goodbyes = 0;
     int64_t wall_ms = clock_wall_ms(&pipeline->setup.clock), monotonic_ms = clock_monotonic_ms(&pipeline->setup.clock);
+    for (int f = 0; f < pipeline->setup.folds; f++)
+        (void)fold_agent_reload(&pipeline->fold[f]); /* shards follow */
     for (int s = 0; s < pipeline->setup.shards; s++)
         done += shard_agent_step(&pipeline->shard[s], 0, false);
     for (int f = 0; f < pipeline->setup.folds; f++)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "esteem/err.h"
+#include "esteem/mapping.h"
 
 enum { DUMP_BYTES_MAX = 1 << 20 };
 
@@ -24,6 +25,21 @@ void pipeline_reload(struct pipeline *pipeline, struct config *config)
     atomic_store_explicit(&pipeline->config, config, memory_order_release);
 }
 
+void pipeline_mappings(struct pipeline *pipeline, int shard, struct mapping **mapping)
+{
+    ensure(atomic_load_explicit(&pipeline->shard[shard].mapping, memory_order_relaxed) == NULL, "one reload ends before the next begins");
+    atomic_store_explicit(&pipeline->shard[shard].mapping, mapping, memory_order_release);
+}
+
+void pipeline_mappings_free(struct shard_agent *agent)
+{
+    struct mapping **mapping = atomic_load_explicit(&agent->mapping, memory_order_relaxed);
+    for (int t = 0; mapping && t < CONFIG_TOPIC_MAX; t++)
+        if (mapping[t])
+            mapping_free(mapping[t]);
+    free(mapping);
+}
+
 /* Runs on: the agent's thread. */
 void pipeline_reload_took(struct pipeline *pipeline, int64_t begun_us)
 {
@@ -37,6 +53,14 @@ void pipeline_adopted_by(struct pipeline *pipeline, _Atomic uint64_t *adopted, c
     pipeline_reload_took(pipeline, begun_us);
     /* release: the agent touches the one before no more; partner of least_adopted's acquire */
     atomic_store_explicit(adopted, config->serial, memory_order_release);
+}
+
+bool pipeline_folds_adopted(const struct pipeline *pipeline, uint64_t serial)
+{
+    bool all = true;
+    for (int f = 0; f < pipeline->setup.folds; f++)
+        all &= atomic_load_explicit(&pipeline->fold[f].adopted, memory_order_acquire) >= serial;
+    return all;
 }
 
 static uint64_t least_adopted(const struct pipeline *pipeline)

@@ -28,6 +28,7 @@ struct shard_agent {
     struct ring *to_shard; /* one a shard; its own is not used */
     const struct config *config; /* the one it works under */
     _Atomic uint64_t adopted;    /* its serial */
+    _Atomic(struct mapping **) mapping; /* to be taken over with the next configuration; NULL: those that it has stay */
     pthread_t thread;
     _Atomic uint64_t rounds, work; /* draining: steps taken, and work done in them */
     _Atomic bool done;  /* has said goodbye */
@@ -137,6 +138,8 @@ static inline int64_t pipeline_us(struct pipeline *pipeline)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 /* The agent works under this configuration now, and has let go of the one before; the step began at begun_us. */
+void pipeline_mappings_free(struct shard_agent *agent); /* that nobody has taken over */
+bool pipeline_folds_adopted(const struct pipeline *pipeline, uint64_t serial);
 void pipeline_reload_took(struct pipeline *pipeline, int64_t begun_us);
 void pipeline_adopted_by(struct pipeline *pipeline, _Atomic uint64_t *adopted, const struct config *config, int64_t begun_us);
 /* Writes the rows that were asked for, if any were. */

@@ -26,6 +26,11 @@ struct file_look {
     uint64_t inode;
 };
 
+/* Programs of the topics, compiled for each shard. */
+struct run_mappings {
+    struct mapping **shard[SHARD_MAX]; /* CONFIG_TOPIC_MAX of them; NULL: those that it has stay */
+};
+
 struct reloading {
     const char *path;            /* of the configuration; NULL: there is none to read again (the demo) */
     struct plan plan;            /* of the last one that took effect: what still needs a restart */
@@ -38,6 +43,7 @@ struct reloading {
     uint64_t done, refused, unchanged;
     int64_t longest_us;          /* any agent's step into a new configuration, of all reloads */
     struct file_look file, roster;
+    uint64_t mappings, mappings_tried; /* their folder as it looked when the programs in force were compiled; when somebody looked last */
     int64_t look_ms;             /* when they were looked at; monotonic */
     uint64_t scopes_seen[SCOPE_LISTS_SEEN_MAX]; /* hashes */
     int scopes_count;
@@ -88,6 +94,16 @@ void run_reload_close(struct run *run);
 void run_reload(struct run *run, struct control_client *client, bool dry);
 /* Tells that a reload is done; looks at the files with reload.watch. */
 void run_reload_step(struct run *run);
+
+/* ---- run_mappings.c ---- */
+
+/* A number that changes with the folder's programs; 0: no topic has one. */
+uint64_t run_mappings_look(const struct config *config);
+/* ERR_MAPPING: the trail names the file and says what jq says. */
+int run_mappings_compile(struct run *run, const struct config *config, struct run_mappings *mappings);
+/* To the shards, before the configuration. */
+void run_mappings_hand_over(struct run *run, struct run_mappings *mappings);
+void run_mappings_free(struct run_mappings *mappings);
 
 /* ---- run_control.c ---- */
 

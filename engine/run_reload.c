@@ -35,6 +35,7 @@ static void look(struct run *run)
 {
     run->reloading.file = look_at(run->reloading.path);
     run->reloading.roster = look_at(run_config(run)->roster_file);
+    run->reloading.mappings_tried = run_mappings_look(run_config(run));
 }
 
 /* One that is being replaced is not there for a moment: it is looked at again. */
@@ -43,7 +44,7 @@ static bool files_changed(struct run *run)
     struct reloading *reloading = &run->reloading;
     struct file_look file = look_at(reloading->path), roster = look_at(run_config(run)->roster_file);
     bool there = file.inode != 0;
-    return there && (!looks_same(&file, &reloading->file) || !looks_same(&roster, &reloading->roster));
+    return there && (!looks_same(&file, &reloading->file) || !looks_same(&roster, &reloading->roster) || run_mappings_look(run_config(run)) != reloading->mappings_tried);
 }
 
 /* ---- scopes: a bound (run_parts.h) ---- */
@@ -71,6 +72,7 @@ void run_reload_open(struct run *run, const char *path)
     run->reloading.path = path;
     (void)scopes_see(&run->reloading, run->config);
     look(run);
+    run->reloading.mappings = run->reloading.mappings_tried;
 }
 
 void run_reload_close(struct run *run)
@@ -166,9 +168,12 @@ static void tell_dry(struct control_client *client, struct report *report, struc
     config_free(next);
 }
 
-static void begin(struct run *run, struct control_client *client, struct report *report, struct config *next, struct plan *plan)
+static void begin(struct run *run, struct control_client *client, struct report *report, struct config *next, struct plan *plan, struct run_mappings *mappings)
 {
     struct reloading *reloading = &run->reloading;
+    if (plan->mappings)
+        reloading->mappings = reloading->mappings_tried;
+    run_mappings_hand_over(run, mappings);
     fprintf(report->out, "config %s replaces %s\n", next->id, run_config(run)->id);
     report_finish(report);
     report_log(report, LOG_INFO, "reload.change");
@@ -176,6 +181,17 @@ static void begin(struct run *run, struct control_client *client, struct report 
     reloading->asked = client;
     reloading->answer = report->text;
     reloading->answer_length = report->length;
+}
+
+/* Compiles the programs where they have changed. False: one does not compile. */
+static bool mappings_read(struct run *run, const struct config *next, struct plan *plan, struct run_mappings *mappings, struct report *report)
+{
+    plan->mappings = run_mappings_look(next) != run->reloading.mappings;
+    if (!plan->mappings || run_mappings_compile(run, next, mappings) == 0)
+        return true;
+    fprintf(report->out, "%s: %s\n", next->path, err_text());
+    err_clear();
+    return false;
 }
 
 static bool may_begin(struct run *run, const struct config *next, struct report *report, bool dry)
@@ -216,7 +232,8 @@ void run_reload(struct run *run, struct control_client *client, bool dry)
     if (!dry && strcmp(next->roster_file, run_config(run)->roster_file) != 0)
         run->reloading.roster = look_at(next->roster_file);
     plan_init(&plan, run_config(run), next);
-    if (!may_begin(run, next, &report, dry)) {
+    struct run_mappings mappings = {0};
+    if (!may_begin(run, next, &report, dry) || !mappings_read(run, next, &plan, &mappings, &report)) {
         plan_close(&plan);
         config_free(next);
         refuse(run, client, &report, dry);
@@ -224,14 +241,15 @@ void run_reload(struct run *run, struct control_client *client, bool dry)
     }
     plan_write(&plan, report.out);
     if (dry) {
+        run_mappings_free(&mappings);
         tell_dry(client, &report, next, &plan);
-    } else if (plan.count == plan.restarts && !plan.roster) { /* nothing that is live differs */
+    } else if (plan.count == plan.restarts && !plan.roster && !plan.mappings) { /* nothing that is live differs */
         plan_close(&run->reloading.plan);
         run->reloading.plan = plan;
         config_free(next);
         tell_unchanged(run, client, &report, dry);
     } else {
-        begin(run, client, &report, next, &plan);
+        begin(run, client, &report, next, &plan, &mappings);
     }
 }
 
@@ -269,6 +287,6 @@ void run_reload_step(struct run *run)
     reloading->look_ms = now_ms;
     if (!files_changed(run))
         return;
-    log_info("reload.watch", "%s or roster.file has changed", reloading->path);
+    log_info("reload.watch", "%s, roster.file or a mapping has changed", reloading->path);
     run_reload(run, NULL, false);
 }

@@ -153,10 +153,21 @@ static enum change change_of(int key)
     return key < option_count ? options[key].change : lists[key - option_count].change;
 }
 
+/* Dimensions are numbers in all that is kept: more may come behind those that are there. */
+static bool needs_restart(const struct config *old, const struct config *next, int key)
+{
+    bool more = old->own_dimension_count <= next->own_dimension_count;
+    if (key != option_count + LIST_dimensions)
+        return change_of(key) == RESTART;
+    for (int i = 0; i < old->own_dimension_count && more; i++)
+        more = strcmp(old->own_dimension[i], next->own_dimension[i]) == 0;
+    return !more;
+}
+
 static void add(struct plan *plan, const struct config *old, const struct config *next, int key, const char *because)
 {
     bool begins = key == option_count + LIST_calendar && (next->calendar & ~old->calendar);
-    enum plan_when when = because || change_of(key) == RESTART ? PLAN_RESTART : begins ? PLAN_BOUNDARY : PLAN_LIVE;
+    enum plan_when when = because || needs_restart(old, next, key) ? PLAN_RESTART : begins ? PLAN_BOUNDARY : PLAN_LIVE;
     plan->change[plan->count++] = (struct plan_change){.key = key_path(key), .when = when, .was = shown(old, key), .is = shown(next, key),
                                                        .because = because};
     plan->restarts += when == PLAN_RESTART;
@@ -286,9 +297,10 @@ static void plan_lists(struct plan *plan, const struct config *old, struct confi
 {
     bool stays[LIST_COUNT] = {false};
     for (int l = 0; l < LIST_COUNT; l++) {
-        const char *because = lists[l].change == RESTART ? NULL : tied(stays, (enum list_name)l);
+        bool restart = needs_restart(old, next, option_count + l);
+        const char *because = restart ? NULL : tied(stays, (enum list_name)l);
         bool equal = same(old, next, option_count + l);
-        stays[l] = because != NULL || (!equal && lists[l].change == RESTART);
+        stays[l] = because != NULL || (!equal && restart);
         if (!equal)
             add(plan, old, next, option_count + l, because);
     }
@@ -321,7 +333,7 @@ void plan_close(struct plan *plan)
 
 bool plan_empty(const struct plan *plan)
 {
-    return plan->count == 0 && !plan->roster;
+    return plan->count == 0 && !plan->roster && !plan->mappings;
 }
 
 static void write_change(const struct plan_change *change, FILE *out)
@@ -344,6 +356,8 @@ void plan_write(const struct plan *plan, FILE *out)
         write_change(&plan->change[i], out);
     if (plan->roster)
         fputs("live           roster.file: what it holds has changed\n", out);
+    if (plan->mappings)
+        fputs("live           mappings: the programs have changed: messages from now on go through the new ones\n", out);
     fputs(plan->state, out);
 }
 

@@ -166,6 +166,12 @@ struct decoder *decoder_new(size_t message_max, const char *const *own, int own_
     return d;
 }
 
+void decoder_own(struct decoder *d, const char *const *own, int own_count)
+{
+    d->own = own;
+    d->own_count = own_count;
+}
+
 void decoder_free(struct decoder *d)
 {
     if (d == NULL)

@@ -49,6 +49,7 @@ static void adopt(struct shard *shard, const struct config *config)
         }
     }
     ledger_set_epoch(shard->ledger, &epoch);
+    decoder_own(shard->decoder, (const char *const *)config->own_dimension, config->own_dimension_count);
     shard->other = intern_put(&shard->strings, KEY_OTHER, (uint32_t)strlen(KEY_OTHER));
     shard->config = config;
 }
@@ -116,9 +117,20 @@ void shard_free(struct shard *shard)
     free(shard);
 }
 
-void shard_reload(struct shard *shard, const struct config *config)
+void shard_reload(struct shard *shard, const struct config *config, struct mapping **mapping)
 {
     adopt(shard, config);
+    for (int t = 0; mapping && t < CONFIG_TOPIC_MAX; t++) {
+        if (shard->mapping[t])
+            mapping_free(shard->mapping[t]);
+        shard->mapping[t] = mapping[t];
+    }
+    free(mapping);
+}
+
+bool shard_may_reload(const struct shard *shard)
+{
+    return shard->stuck == NULL || shard->outputs_done == 0;
 }
 
 /* ---- the outbox ---- */

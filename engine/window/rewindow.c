@@ -82,7 +82,8 @@ static void begin_calendar(struct fold *fold, const struct config *old)
 
 void rewindow_begin(struct fold *fold, const struct config *old)
 {
-    ensure(fold->rewindow.phase == REWINDOW_NONE && !fold->dumping, "one reload ends before the next, and between checkpoints");
+    ensure(fold->rewindow.phase == REWINDOW_NONE, "one reload ends before the next");
+    ensure(!fold->dumping || !fold_windows_differ(old, fold->config), "windows change between checkpoints");
     fold->rewindow.next = 0;
     if (rolling_differs(old, fold->config))
         begin_rolling(fold, old);
@@ -109,7 +110,8 @@ static void begin_key(struct fold *fold, uint32_t k)
         int was = work->was[w];
         key->told[w] = was < 0 ? UINT8_MAX : old->told[was];
         key->published[w] = was < 0 ? UINT8_MAX : old->published[was];
-        key->recalled |= was < 0 ? 0 : (uint16_t)((old->recalled >> was & 1) << w);
+        if (was >= 0)
+            key->recalled = (uint16_t)(key->recalled | (old->recalled >> was & 1) << w);
     }
     fold->key[k] = key;
     free(old);

@@ -73,6 +73,8 @@ void pipeline_press(struct pipeline *pipeline, enum memory_state state);
 /* Hands a new configuration to every agent; the pipeline takes it, and frees it when it is replaced and nothing refers to it any more. This and
  * all below run on: the thread that started it. */
 void pipeline_reload(struct pipeline *pipeline, struct config *config);
+/* Before that: programs of the topics for a shard (shard_reload), which the pipeline takes. */
+void pipeline_mappings(struct pipeline *pipeline, int shard, struct mapping **mapping);
 /* Whether every agent works under the newest; the longest step that one took to get there. To be called some times a second while it does not. */
 bool pipeline_reloaded(struct pipeline *pipeline, int64_t *longest_us);
 /* Nothing more is read, or it is again; what was read is published all the same, and no window becomes final meanwhile. */

@@ -24,6 +24,7 @@ struct plan {
     struct plan_change *change;
     int count, restarts; /* changes; of which need a restart */
     bool roster;         /* what roster.file holds has changed */
+    bool mappings;       /* the programs of the topics have changed; set by who looks at them */
     char *state;         /* lines of what becomes of scopes, windows and metrics */
 };
 

@@ -83,8 +83,11 @@ int shard_new(const struct config *config, const struct shard_setup *setup, stru
 void shard_free(struct shard *shard);
 void shard_parcel_free(void *parcel);
 
-/* From the next tick on. */
-void shard_reload(struct shard *shard, const struct config *config);
+/* From the next message on. `mapping`: programs of the topics that replace those that it has, CONFIG_TOPIC_MAX of them, taken; NULL: they stay. */
+struct mapping;
+void shard_reload(struct shard *shard, const struct config *config, struct mapping **mapping);
+/* False: of a message some events are in, and the others wait for room; other programs might make others of it. */
+bool shard_may_reload(const struct shard *shard);
 
 /* Reads, decodes, ticks. `flush`: end the tick now. Returns work done: 0 when there was nothing to do. */
 int shard_step(struct shard *shard, int wait_ms, bool flush);

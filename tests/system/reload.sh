@@ -47,7 +47,8 @@ row() { redis-cli -s "$dir/redis.sock" hget "esteem:v1:{acme}:$1" row; }
 # SCOPES, then lines of their own.
 config() {
     cat >"$dir/next.yaml" <<YAML
-kafka: {brokers: "127.0.0.1:$port", group: reload$$, topics: [contacts]}
+kafka: {brokers: "127.0.0.1:$port", group: reload$$, topics: [contacts, {name: calls, mapping: acme}]}
+mappings: "$dir/mappings"
 state: {folder: "$dir/state", every: 2s}
 redis: {socket: $dir/redis.sock}
 topics: {prefix: "r.", every: 1s}
@@ -73,9 +74,12 @@ for i in range(int(sys.argv[1]), int(sys.argv[2])):
 PY
 }
 
+mkdir "$dir/mappings"
+echo '.' >"$dir/mappings/acme.jq"
 config ''
 tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
 tests/support/kafka.sh topic "$dir/kafka" contacts 4 >>"$dir/kafka.log" 2>&1
+tests/support/kafka.sh topic "$dir/kafka" calls 1 >>"$dir/kafka.log" 2>&1
 redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" --appendonly no >"$dir/redis.log" 2>&1 &
 redis_pid=$!
 count=${CONTACTS:-20000}
@@ -199,19 +203,50 @@ windows '1m, 1h' 'hour, day, month'
 ctl reload >"$dir/windows.log"
 check "a window that goes is told" grep -q 'window 5m: dropped' "$dir/windows.log"
 
+# ---- mappings, dimensions ----
+call() { # ID QUEUE
+    echo "{\"id\":\"$1\",\"type\":\"interaction.offered\",\"time\":$((1790000000000 + (count + 242000) * 40)),\"tenant\":\"acme\",\"interaction\":\"$1\",\"queue\":\"$2\",\"dims\":{\"tier\":\"gold\"}}"
+}
+send() { "$esteem" replay --brokers "127.0.0.1:$port" --topic calls "$1" >/dev/null 2>&1; }
+call call1 plain >"$dir/call.jsonl"
+send "$dir/call.jsonl"
+offered() { row "$1" | jq -e ".measures.offered == $2" >/dev/null; }
+check "a mapped topic is read" within 30 offered queue=plain:hour 1
+echo '.queue = "broken' >"$dir/mappings/acme.jq"
+check "a program that does not compile is refused, and named" sh -c "$esteem ctl --socket $dir/control.sock reload 2>&1 | grep -q 'acme.jq'"
+echo '.queue = "mapped"' >"$dir/mappings/acme.jq"
+check "a program that has changed is live" sh -c "$esteem ctl --socket $dir/control.sock reload | grep -q 'live  *mappings: the programs have changed'"
+call call2 plain >"$dir/call.jsonl"
+send "$dir/call.jsonl"
+check "what comes then goes through it" within 30 offered queue=mapped:hour 1
+check "and nothing through the old one" offered queue=plain:hour 1
+config ', [tier]' 'metrics: {service_level: {threshold: 10s}}
+dimensions: [tier]'
+check "a dimension is live" sh -c "$esteem ctl --socket $dir/control.sock reload | grep -q 'live  *dimensions:  -> tier'"
+call call3 plain >"$dir/call.jsonl"
+send "$dir/call.jsonl"
+gold() { row tier=gold:hour | jq -e '.measures.offered == 1 and .since' >/dev/null; }
+check "its scope has rows, which say since when" within 30 gold
+config '' 'metrics: {service_level: {threshold: 10s}}
+dimensions: [tier]'
+ctl reload >>"$dir/check.log"
+
 # ---- what needs a restart; the watch; the other commands ----
 config '' 'metrics: {service_level: {threshold: 10s}, min_n: 3}
-limits: {keys: 5}'
+limits: {keys: 5}
+dimensions: [tier]'
 check "a dry run tells what would be" sh -c "$esteem ctl --socket $dir/control.sock reload --dry-run | grep -q 'needs restart  limits.keys: 100000 -> 5'"
 check "and changes nothing" test "$(figure restarts_pending)" -eq 0
 ctl reload >>"$dir/check.log"
 check "what needs a restart stays said" sh -c "$esteem ctl --socket $dir/control.sock status | grep -q 'needs restart  limits.keys: 100000 -> 5'"
 check "what is live took effect" sh -c "$esteem ctl --socket $dir/control.sock reload | grep -qv 'min_n'"
 config '' 'metrics: {service_level: {threshold: 10s}}
-reload: {watch: true}'
+reload: {watch: true}
+dimensions: [tier]'
 ctl reload >>"$dir/check.log"
 config '' 'metrics: {service_level: {threshold: 10s}, min_n: 44}
-reload: {watch: true}'
+reload: {watch: true}
+dimensions: [tier]'
 check "a file that is watched is read by itself" within 10 grep -q 'metrics.min_n: .* -> 44' "$dir/run.log"
 check "dump prints rows" sh -c "$esteem ctl --socket $dir/control.sock dump 'acme|queue=q1' | jq -se 'any(.[]; .window == \"month\" and .measures.offered > 100)' >/dev/null"
 check "and says so when there are none" sh -c "! $esteem ctl --socket $dir/control.sock dump 'acme|queue=none'"

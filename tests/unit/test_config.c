@@ -547,7 +547,6 @@ Test(config, names_the_key_that_a_reload_may_not_change)
     restart_for("redis: {enabled: false}", "redis.enabled");
     restart_for("topics: {prefix: x.}", "topics.prefix");
     restart_for("metrics: {aht_bands: []}", "metrics.aht_bands");
-    restart_for("dimensions: [tier]", "dimensions");
     restart_for("tenants: {a: {timezone: Asia/Tokyo}}", "tenants");
     restart_for("kafka: {topics: [{name: contacts, keyed: false}]}", "kafka.topics");
     restart_for("kafka: {properties: {client.id: x}}", "kafka.properties");

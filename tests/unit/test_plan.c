@@ -95,6 +95,20 @@ Test(plan, keeps_what_hangs_on_a_list_that_stays)
     free(text);
 }
 
+Test(plan, dimensions_may_be_added_at_the_end)
+{
+    says("dimensions: [tier]", "dimensions: [tier, grade]", "live           dimensions: tier -> tier, grade\n", 0);
+    says("dimensions: [tier, grade]", "dimensions: [tier]", "needs restart  dimensions: tier, grade -> tier", 1);
+    says("dimensions: [tier]", "dimensions: [grade, tier]", "needs restart  dimensions", 1);
+}
+
+Test(plan, windows_are_live_and_calendar_ones_begin_at_the_next_boundary)
+{
+    says("windows: {rolling: [1m]}", "windows: {rolling: [1m, 5m]}", "live           windows.rolling: 1m -> 1m, 5m\n", 0);
+    says("windows: {calendar: [hour]}", "windows: {calendar: [hour, day]}", "at next boundary  windows.calendar: hour -> hour, day\n", 0);
+    says("windows: {calendar: [hour, day]}", "windows: {calendar: [hour]}", "live           windows.calendar: hour, day -> hour\n", 0);
+}
+
 Test(plan, copies_goals_whole)
 {
     struct config *next;

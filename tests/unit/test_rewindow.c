@@ -204,3 +204,19 @@ Test(rewindow, many_reloads_on_end_lose_nothing)
     run_both(&now_ms, 2 * MIN, 7 * S);
     cr_expect_eq(compare(), 0, "the hour was there all the time; the minute is whole again");
 }
+
+Test(rewindow, where_the_windows_stay_a_reload_may_come_while_a_checkpoint_is_written)
+{
+    const char *is = "windows: {rolling: [1m, 5m], calendar: [hour]}\n" SCOPES;
+    int64_t now_ms = t0;
+    struct slice_out out = {0};
+    begin(is, is);
+    run_both(&now_ms, 10 * MIN, 7 * S);
+    fold_dump_begin(f->fold, true, &out);
+    change(is, now_ms);
+    while (fold_is_dumping(f->fold))
+        (void)fold_dump_step(f->fold, 1 << 16);
+    run_both(&now_ms, MIN, 7 * S);
+    cr_expect_eq(compare(), 0);
+    slice_drop(&out);
+}
