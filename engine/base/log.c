@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "esteem/clock.h"
+#include "esteem/utf8.h"
 
 enum {
     RECENT_MAX = 32,        /* messages of the last second that are told apart */
@@ -86,20 +87,37 @@ static void line_add(struct line *line, const char *format, ...)
         line->length += (size_t)n < room ? (size_t)n : room - 1;
 }
 
-/* JSON's escapes serve both forms; a line stays one line. */
+/* Bytes of the character that begins here, above U+007F; 0: it is none. */
+static size_t character(const char *text)
+{
+    size_t rest = strnlen(text, 4);
+    for (size_t n = 2; n <= rest; n++)
+        if (utf8_valid(text, n))
+            return n;
+    return 0;
+}
+
+/* JSON's escapes serve both forms; a line stays one line, and UTF-8, whatever it quotes and wherever that was cut. */
 static void line_add_quoted(struct line *line, const char *text)
 {
     line_add(line, "\"");
     for (; *text != '\0'; text++) {
         unsigned char byte = (unsigned char)*text;
-        if (byte == '"' || byte == '\\')
+        size_t bytes = byte >= 0x80 ? character(text) : 1;
+        if (bytes == 0) {
+            line_add(line, "\\ufffd");
+        } else if (bytes > 1) {
+            line_add(line, "%.*s", (int)bytes, text);
+            text += bytes - 1;
+        } else if (byte == '"' || byte == '\\') {
             line_add(line, "\\%c", byte);
-        else if (byte == '\n')
+        } else if (byte == '\n') {
             line_add(line, "\\n");
-        else if (byte < 0x20 || byte == 0x7f)
+        } else if (byte < 0x20 || byte == 0x7f) {
             line_add(line, "\\u%04x", byte);
-        else
+        } else {
             line_add(line, "%c", byte);
+        }
     }
     line_add(line, "\"");
 }

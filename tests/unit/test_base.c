@@ -3,10 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "esteem/clock.h"
 #include "esteem/err.h"
 #include "esteem/intern.h"
+#include "esteem/log.h"
 #include "esteem/memory.h"
 #include "esteem/ring.h"
 #include "esteem/timing.h"
@@ -254,4 +256,33 @@ Test(timing, the_longest_is_forgotten_after_a_minute_or_two)
     cr_expect_eq(timing_longest_us(&timing, 180000), 0);
     timing_note(&timing, 100, 300000);
     cr_expect_eq(timing_longest_us(&timing, 300000), 100);
+}
+
+/* ---- log ---- */
+
+/* What a line of the log says of a text, as JSON. */
+static const char *logged(const char *text)
+{
+    static char line[4096];
+    FILE *file = tmpfile();
+    int before = dup(STDERR_FILENO);
+    dup2(fileno(file), STDERR_FILENO);
+    log_json_set(true);
+    log_warn("test", "%s", text);
+    log_json_set(false);
+    dup2(before, STDERR_FILENO);
+    close(before);
+    rewind(file);
+    line[fread(line, 1, sizeof line - 1, file)] = '\0';
+    fclose(file);
+    char *from = strstr(line, "\"text\":");
+    cr_assert_not_null(from, "%s", line);
+    return from;
+}
+
+Test(log, is_utf_8_whatever_it_quotes)
+{
+    cr_expect_str_eq(logged("caf\xc3\xa9 \xf0\x9f\x99\x82"), "\"text\":\"caf\xc3\xa9 \xf0\x9f\x99\x82\"}\n");
+    cr_expect_str_eq(logged("a\xff\xc3z\xed\xa0\x80"), "\"text\":\"a\\ufffd\\ufffdz\\ufffd\\ufffd\\ufffd\"}\n");
+    cr_expect_str_eq(logged("tab\there \"and\" there"), "\"text\":\"tab\\u0009here \\\"and\\\" there\"}\n");
 }
