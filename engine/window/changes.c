@@ -5,6 +5,8 @@
  * What lies behind it was counted under the new one. Until all have, every row counts as of before. */
 #include "fold_parts.h"
 
+#include "esteem/varint.h"
+
 static bool scope_in(const struct config *config, uint32_t mask)
 {
     return fold_scope_configured(config, mask);
@@ -80,6 +82,65 @@ void changes_hear(struct fold *fold, const struct batch *batch)
         if (changes->id[i].until_ms == INT64_MAX)
             changes->id[i].until_ms = newest_ms == INT64_MIN ? INT64_MIN : newest_ms + 1;
 }
+
+/* ---- checkpoints ---- */
+
+static void put_config(struct slice_out *out, const char *id, int64_t until_ms)
+{
+    uint8_t *at = slice_text(slice_put(out, SLICE_CONFIG, strlen(id) + 11 + VARINT_MAX), id, strlen(id));
+    slice_put_end(out, varint_put(at, zigzag(until_ms)));
+}
+
+static int64_t scope_since_ms(const struct changes *changes, uint32_t mask)
+{
+    int64_t since_ms = INT64_MIN;
+    for (int i = 0; i < changes->scopes; i++)
+        if (changes->scope[i].mask == mask)
+            since_ms = changes->scope[i].since_ms;
+    return since_ms;
+}
+
+void changes_dump(const struct fold *fold, struct slice_out *out)
+{
+    const struct changes *changes = &fold->changes;
+    for (int s = 0; s < fold->config->scope_count; s++) {
+        uint32_t mask = fold->config->scope[s].dimensions;
+        uint8_t *at = varint_put(slice_put(out, SLICE_SCOPE, 2 * VARINT_MAX), mask);
+        slice_put_end(out, varint_put(at, zigzag(scope_since_ms(changes, mask))));
+    }
+    for (int i = 0; i < changes->ids; i++)
+        put_config(out, changes->id[i].id, changes->id[i].until_ms == INT64_MAX ? fold_newest_ms(fold) : changes->id[i].until_ms);
+    put_config(out, fold->config->id, INT64_MAX);
+}
+
+void changes_restore_scope(struct fold *fold, uint32_t mask, int64_t since_ms)
+{
+    struct changes *changes = &fold->changes;
+    int i = 0;
+    while (i < changes->scopes && changes->scope[i].mask != mask)
+        i++;
+    if (since_ms == INT64_MIN || i == CHANGES_SCOPES_MAX || !fold_scope_configured(fold->config, mask))
+        return;
+    changes->scope[i] = (struct scope_change){mask, i < changes->scopes && changes->scope[i].since_ms > since_ms ? changes->scope[i].since_ms : since_ms};
+    changes->scopes += i == changes->scopes;
+}
+
+void changes_restore_config(struct fold *fold, const char *id, int64_t until_ms)
+{
+    struct changes *changes = &fold->changes;
+    int i = 0;
+    while (i < changes->ids && strcmp(changes->id[i].id, id) != 0)
+        i++;
+    if (i == ROW_CONFIGS_MAX || until_ms == INT64_MIN)
+        return;
+    if (i == changes->ids) {
+        changes->id[changes->ids++] = (struct id_change){.until_ms = INT64_MIN};
+        snprintf(changes->id[i].id, sizeof changes->id[i].id, "%s", id);
+    }
+    changes->id[i].until_ms = until_ms > changes->id[i].until_ms ? until_ms : changes->id[i].until_ms;
+}
+
+/* ---- rows ---- */
 
 void changes_head(const struct fold *fold, const struct key *key, struct row *head)
 {

@@ -273,6 +273,11 @@ bool rewindow_step(struct fold *fold);
 void changes_reload(struct fold *fold, const struct config *next);
 /* A batch was applied. */
 void changes_hear(struct fold *fold, const struct batch *batch);
+/* Their part of a checkpoint. */
+void changes_dump(const struct fold *fold, struct slice_out *out);
+/* What was saved: a scope, `mask` in our numbers; a configuration, until INT64_MAX: it was in force. */
+void changes_restore_scope(struct fold *fold, uint32_t mask, int64_t since_ms);
+void changes_restore_config(struct fold *fold, const char *id, int64_t until_ms);
 /* What a row with this start says of it. */
 void changes_head(const struct fold *fold, const struct key *key, struct row *head);
 

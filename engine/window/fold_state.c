@@ -108,6 +108,7 @@ void fold_dump_begin(struct fold *fold, bool full, struct slice_out *out)
     fold->out = out;
     fold->dumping = true;
     put_head(fold, out);
+    changes_dump(fold, out);
     alerts_dump(fold, out);
     if (full)
         fold->keys_saved = 0;
@@ -183,7 +184,16 @@ struct fold_load {
     int rolling_count;
     struct config_rolling rolling[CONFIG_ROLLING_MAX];
     int64_t rolling_since_ms[CONFIG_ROLLING_MAX];
-    uint32_t calendars; /* windows that were kept; 0: an older version did not say */
+    struct {
+        uint32_t mask;
+        int64_t since_ms;
+    } scope[CONFIG_SCOPE_MAX];
+    struct {
+        char id[9];
+        int64_t until_ms;
+    } config[ROW_CONFIGS_MAX + 1];
+    int scopes, configs; /* 0: an older version did not say */
+    uint32_t calendars; /* windows that were kept; 0: likewise */
     int64_t calendar_from_ms[CALENDAR_COUNT], newest_ms;
     struct pane_ladder *ladder[FOLD_MAX]; /* where the windows are others now: the slice's own, poured at the end */
     uint8_t dimension[DIMENSION_MAX], calendar[CALENDAR_COUNT + 64]; /* theirs -> ours; 255: none */
@@ -216,6 +226,7 @@ static bool load_head(struct fold_load *load, struct slice_item *item)
     load->inexact = slice_get(item);
     load->rolling_count = 0;
     load->calendars = 0;
+    load->scopes = load->configs = 0;
     load->newest_ms = INT64_MIN;
     load->same_baseline = false;
     load->alerts = 0;
@@ -289,6 +300,38 @@ static bool load_rolling(struct fold_load *load, struct slice_item *item)
     *rolling = (struct config_rolling){.length_ms = (int64_t)slice_get(item), .slide_ms = (int64_t)slice_get(item)};
     *since_ms = item->at < item->end ? slice_get_signed(item) : INT64_MIN; /* an older version did not say */
     return !item->bad && rolling->length_ms > 0 && rolling->slide_ms > 0;
+}
+
+static bool load_scope(struct fold_load *load, struct slice_item *item)
+{
+    uint64_t mask = slice_get(item);
+    uint32_t ours = 0;
+    bool known = true;
+    int64_t since_ms = slice_get_signed(item);
+    for (int i = 0; i < DIMENSION_MAX; i++)
+        if (mask >> i & 1) {
+            known &= load->dimension[i] != UINT8_MAX;
+            ours |= known ? 1u << load->dimension[i] : 0;
+        }
+    if (item->bad || mask >> DIMENSION_MAX || load->scopes == CONFIG_SCOPE_MAX)
+        return false;
+    if (known) {
+        load->scope[load->scopes].mask = ours;
+        load->scope[load->scopes++].since_ms = since_ms;
+    }
+    return true;
+}
+
+static bool load_config(struct fold_load *load, struct slice_item *item)
+{
+    uint32_t length;
+    const char *id = slice_get_text(item, &length);
+    int64_t until_ms = slice_get_signed(item);
+    if (item->bad || length >= sizeof load->config->id || load->configs == ROW_CONFIGS_MAX + 1)
+        return false;
+    snprintf(load->config[load->configs].id, sizeof load->config->id, "%s", id);
+    load->config[load->configs++].until_ms = until_ms;
+    return true;
 }
 
 static bool load_calendar(struct fold_load *load, struct slice_item *item)
@@ -471,6 +514,8 @@ bool fold_load_item(struct fold_load *load, struct slice_item *item)
     case SLICE_NAMES: return load_names(load, item);
     case SLICE_ROLLING: return load_rolling(load, item);
     case SLICE_CALENDAR: return load_calendar(load, item);
+    case SLICE_SCOPE: return load_scope(load, item);
+    case SLICE_CONFIG: return load_config(load, item);
     case SLICE_KEY: return load_key(load, item);
     case SLICE_PANE: case SLICE_PANE_GONE: return load_pane(load, item);
     case SLICE_CELL: case SLICE_CELL_GONE: return load_cell(load, item);
@@ -515,6 +560,22 @@ static void load_since(const struct fold_load *load, struct fold *fold, const st
     }
 }
 
+/* Scopes that the restart brought, and the configuration that it ended. */
+static void load_changes(const struct fold_load *load, struct fold *fold)
+{
+    int64_t after_ms = load->newest_ms == INT64_MIN ? INT64_MIN : load->newest_ms + 1;
+    for (int s = 0; s < fold->config->scope_count && load->scopes; s++) {
+        uint32_t mask = fold->config->scope[s].dimensions;
+        int i = 0;
+        while (i < load->scopes && load->scope[i].mask != mask)
+            i++;
+        changes_restore_scope(fold, mask, i < load->scopes ? load->scope[i].since_ms : after_ms);
+    }
+    for (int i = 0; i < load->configs; i++)
+        if (strcmp(load->config[i].id, fold->config->id) != 0)
+            changes_restore_config(fold, load->config[i].id, load->config[i].until_ms == INT64_MAX ? after_ms : load->config[i].until_ms);
+}
+
 void fold_load_end(struct fold_load *load)
 {
     for (uint32_t a = 0; a < load->alerts; a++) {
@@ -530,6 +591,7 @@ void fold_load_end(struct fold_load *load)
         fold->inexact |= load->inexact;
         fold->baseline_lost |= !load->same_baseline && load->places && baseline_is_late(fold->config, load->now_ms);
         load_since(load, fold, load->ladder[f]);
+        load_changes(load, fold);
         if (load->ladder[f])
             pane_pour(fold->ladder, load->ladder[f]);
         pane_ladder_free(load->ladder[f]);

@@ -38,6 +38,8 @@ enum slice_kind {
     SLICE_BOOK_GONE = 22,
     SLICE_ROSTER_FILE = 23, /* the next roster entry, of roster.file: put in, or taken back */
     SLICE_CALENDAR = 24,   /* a calendar window that is kept, and from when on; the newest event time */
+    SLICE_SCOPE = 25,      /* a scope that is configured, and since when its rows are whole */
+    SLICE_CONFIG = 26,     /* id of a configuration, and until when it counted */
     SLICE_KINDS
 };
 

@@ -318,12 +318,23 @@ static int by_key(const void *a, const void *b)
     return strcmp(((const struct kept_row *)a)->key, ((const struct kept_row *)b)->key);
 }
 
-/* A row's JSON without what depends on when it was published. */
+/* A row's JSON without what depends on when it was published, and without the configurations that had a part in it. */
 static void strip(char *json)
 {
-    char *at = strstr(json, "\"revision\":");
+    char *at = strstr(json, "\"revision\":"), *configs = strstr(json, ",\"configs\":["), *end = configs ? strchr(configs, ']') + 1 : NULL;
     for (; at && *at && *at != ','; at++)
         *at = '#';
+    if (configs)
+        memmove(configs, end, strlen(end) + 1);
+}
+
+/* Rows whose JSON has this text. */
+static int rows_with(const char *text)
+{
+    int count = 0;
+    for (uint32_t i = 0; i < store.count; i++)
+        count += strstr(store.row[i].json, text) != NULL;
+    return count;
 }
 
 struct picture {
@@ -831,6 +842,7 @@ Test(checkpoint, scopes_and_windows_may_change_at_a_restart)
     store_init(&store);
     cr_expect_gt(engine_start(&engine, later, 2, 1, folder, 4), 0);
     engine_finish(&engine);
+    cr_expect_gt(rows_with("\"configs\":["), 0, "rows that straddle the restart name both configurations");
     struct picture got = picture_of(&store);
     expect_equal(&want, &got, "other windows");
     picture_free(&want);
@@ -838,10 +850,40 @@ Test(checkpoint, scopes_and_windows_may_change_at_a_restart)
     store_close(&store);
 }
 
+#define LIVES "time: {mode: replay, out_of_order: 30m, idle_after: 1h}\nretention: {ids: 8d}\npublish: {tick: 100ms}\nwindows: {rolling: [1h], calendar: [hour, day"
+
+/* Two more lives under a configuration with a scope more: what the first of them said of since when stays said. */
+Test(checkpoint, what_a_restart_brought_says_since_when_also_after_the_next)
+{
+    static const char *const first = LIVES "]}\nscopes: [[], [agent]]\n", *const then = LIVES "]}\nscopes: [[], [agent], [team]]\n";
+    make_feed(25, 1500);
+    struct engine engine = {0};
+    store_init(&store);
+    engine_start(&engine, first, 2, 1, folder, 3);
+    engine_steps(&engine, 150);
+    engine_kill(&engine);
+    for (int life = 0; life < 2; life++) {
+        store_close(&store);
+        store_init(&store);
+        cr_expect_gt(engine_start(&engine, then, 2, 1, folder, 4 + (uint64_t)life), 0);
+        engine_steps(&engine, 40);
+        int since = 0, days = 0;
+        for (uint32_t i = 0; i < store.count; i++) {
+            bool day = strstr(store.row[i].json, "\"window\":\"day\"") && strstr(store.row[i].json, "\"scope\":{\"team\"");
+            days += day;
+            since += day && strstr(store.row[i].json, "\"since\":") != NULL;
+        }
+        cr_expect(days > 0 && since == days, "life %d: %d of %d days of teams say since when", life, since, days);
+        engine_kill(&engine);
+    }
+    store_close(&store);
+}
+
 /* ---- formats of the past ---- */
 
 /* Each folder was made by this test program with ESTEEM_MAKE_STATE=FOLDER, by the engine of its time; newer ones read it for good. The first
- * version knew contacts and surveys; the second has books of customers and agents, agents' keys, what is now, and the file's rosters. */
+ * version knew contacts and surveys; the second has books of customers and agents, agents' keys, what is now, and the file's rosters; the third
+ * says since when windows and scopes are whole, and which configurations had a part. */
 static void read_past(const char *version, uint64_t seed, int contacts, bool first_version)
 {
     struct engine engine = {0};
@@ -865,14 +907,19 @@ Test(checkpoint, a_folder_of_the_first_version_is_read)
     read_past("1", OLD_SEED, 300, true);
 }
 
-enum { SECOND_SEED = 32 };
+enum { SECOND_SEED = 32, THIRD_SEED = 33 };
 
 Test(checkpoint, a_folder_of_the_second_version_is_read)
+{
+    read_past("2", SECOND_SEED, 300, false);
+}
+
+Test(checkpoint, a_folder_of_the_third_version_is_read)
 {
     const char *make = getenv("ESTEEM_MAKE_STATE");
     if (make) {
         struct engine engine = {0};
-        make_feed(SECOND_SEED, 300);
+        make_feed(THIRD_SEED, 300);
         store_init(&store);
         engine_start(&engine, SETTINGS, 2, 1, make, 3);
         engine_steps(&engine, 45);
@@ -880,7 +927,7 @@ Test(checkpoint, a_folder_of_the_second_version_is_read)
         store_close(&store);
         drop_feed();
     }
-    read_past("2", SECOND_SEED, 300, false);
+    read_past("3", THIRD_SEED, 300, false);
 }
 
 /* ---- kill -9 at every named step; the names are known to builds with ESTEEM_DEBUG ---- */
