@@ -250,7 +250,7 @@ bool option_same(const struct config *a, const struct config *b, const struct op
     return buffers_same(&x, &y);
 }
 
-/* The name of a rolling window is in its keys and rows, so "60s" for "1m" changes no number but needs a restart. */
+/* The name of a rolling window is in its keys and rows, so "60s" for "1m" changes no number, and is another window. */
 static bool names_same(const struct config *a, const struct config *b)
 {
     for (int i = 0; i < a->rolling_count && i < b->rolling_count; i++)
@@ -267,23 +267,4 @@ bool list_same(const struct config *a, const struct config *b, enum list_name na
     write_list(a, name, x.out);
     write_list(b, name, y.out);
     return buffers_same(&x, &y) && (name != LIST_rolling || names_same(a, b));
-}
-
-static const char *first_restart_key(const struct config *old, const struct config *next)
-{
-    for (int i = 0; i < option_count; i++)
-        if (options[i].change == RESTART && !option_same(old, next, &options[i]))
-            return options[i].key;
-    for (int i = 0; i < LIST_COUNT; i++)
-        if (lists[i].change == RESTART && !list_same(old, next, (enum list_name)i))
-            return lists[i].key;
-    return NULL;
-}
-
-bool config_needs_restart(const struct config *old, const struct config *next, const char **key)
-{
-    const char *first = first_restart_key(old, next);
-    if (key != NULL && first != NULL)
-        *key = first;
-    return first != NULL;
 }

@@ -177,9 +177,6 @@ bool config_control_socket(const struct config *config, char *path, size_t room)
 /* The tenant's IANA zone. */
 const char *config_timezone(const struct config *config, const char *tenant);
 
-/* What a reload may not change while the engine runs: writes the first such key to `key`; true when a restart is needed. */
-bool config_needs_restart(const struct config *old, const struct config *next, const char **key);
-
 /* Writes the JSON Schema of a configuration file, made from options.def. */
 void config_schema(FILE *out);
 /* Writes schemas/options.md: every key, default, range, live or restart, meaning. */
