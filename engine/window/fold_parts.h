@@ -416,7 +416,9 @@ struct row *fold_now_row(struct fold *fold, uint32_t key, bool *empty);
 void now_tick(struct fold *fold, uint32_t key);
 void now_close(struct fold *fold);
 
-/* ---- fold_state.c ---- */
+/* ---- fold_state.c, fold_load.c ---- */
+
+enum { CELL_FINAL = 1, CELL_CHANGED = 2, CELL_KEPT = 4 }; /* flags of a saved cell */
 
 /* The cell is about to change. */
 void cell_keep_for_checkpoint(struct fold *fold, uint32_t c);

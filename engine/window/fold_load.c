@@ -1,0 +1,451 @@
+/* Folds made from a checkpoint's slices (fold_state.c writes them), item by item, file by file: the numbers in them are those of who wrote them, so names
+ * come first, and what is numbered otherwise now, or not configured any more, is put elsewhere or left out. */
+#include "fold_parts.h"
+
+#include "esteem/log.h"
+
+struct place {
+    uint32_t fold, key; /* key NONE: of a scope that is no longer configured */
+};
+
+struct fold_load {
+    struct fold **fold;
+    int folds;
+    struct key_registry *registry;
+    struct place *place; /* by the slice's key numbers */
+    uint32_t places, room;
+    bool begun, same_rolling, same_measures, same_baseline;
+    int rolling_count;
+    struct config_rolling rolling[CONFIG_ROLLING_MAX];
+    int64_t rolling_since_ms[CONFIG_ROLLING_MAX];
+    struct {
+        uint32_t mask;
+        int64_t since_ms;
+    } scope[CONFIG_SCOPE_MAX];
+    struct {
+        char id[9];
+        int64_t until_ms;
+    } config[ROW_CONFIGS_MAX + 1];
+    int scopes, configs; /* 0: an older version did not say */
+    uint32_t calendars; /* windows that were kept; 0: likewise */
+    int64_t calendar_from_ms[CALENDAR_COUNT], newest_ms;
+    struct pane_ladder *ladder[FOLD_MAX]; /* where the windows are others now: the slice's own, poured at the end */
+    uint8_t dimension[DIMENSION_MAX], calendar[CALENDAR_COUNT + 64]; /* theirs -> ours; 255: none */
+    uint16_t measure[TALLY_IDS];                                 /* UINT16_MAX: none */
+    int64_t now_ms, watermark_ms;
+    bool inexact;
+    struct alert_saved *alert; /* of the newest file */
+    uint32_t alerts, alert_room;
+    struct tally scratch;
+};
+
+struct fold_load *fold_load_new(struct fold **folds, int count, struct key_registry *registry)
+{
+    struct fold_load *load = fold_must(calloc(1, sizeof *load));
+    ensure(count <= FOLD_MAX, "there are at most FOLD_MAX folds");
+    load->fold = folds;
+    load->folds = count;
+    load->registry = registry;
+    load->now_ms = load->watermark_ms = INT64_MIN;
+    memset(load->measure, 0xff, sizeof load->measure);
+    memset(load->dimension, 0xff, sizeof load->dimension);
+    memset(load->calendar, 0xff, sizeof load->calendar);
+    return load;
+}
+
+static bool load_head(struct fold_load *load, struct slice_item *item)
+{
+    load->now_ms = slice_get_signed(item);
+    load->watermark_ms = slice_get_signed(item);
+    load->inexact = slice_get(item);
+    load->rolling_count = 0;
+    load->calendars = 0;
+    load->scopes = load->configs = 0;
+    load->newest_ms = INT64_MIN;
+    load->same_baseline = false;
+    load->alerts = 0;
+    return !item->bad;
+}
+
+static bool load_measure_names(struct fold_load *load, struct slice_names *names)
+{
+    for (uint32_t i = 0; i < names->count && i < HISTOGRAM_FIRST_ID; i++)
+        for (int m = 0; m < MEASURE_COUNT; m++)
+            if (strcmp(measure_names[m], names->name[i]) == 0)
+                load->measure[i] = (uint16_t)m;
+    return names->count <= HISTOGRAM_FIRST_ID;
+}
+
+static bool load_histogram_names(struct fold_load *load, struct slice_names *names)
+{
+    for (uint32_t i = 0; i < names->count && i < HISTOGRAM_COUNT; i++)
+        for (int h = 0; h < HISTOGRAM_COUNT; h++)
+            for (uint32_t b = 0; strcmp(histogram_names[h], names->name[i]) == 0 && b < HISTOGRAM_BUCKETS; b++)
+                load->measure[histogram_id((enum histogram)i, b)] = (uint16_t)histogram_id((enum histogram)h, b);
+    load->same_measures = true;
+    for (uint32_t id = 0; id < TALLY_IDS; id++)
+        load->same_measures &= load->measure[id] == id || load->measure[id] == UINT16_MAX;
+    return names->count <= HISTOGRAM_COUNT;
+}
+
+static bool load_names(struct fold_load *load, struct slice_item *item)
+{
+    struct slice_names names;
+    if (!slice_get_names(item, &names))
+        return false;
+    if (strcmp(names.table, "measures") == 0)
+        return load_measure_names(load, &names);
+    if (strcmp(names.table, "histograms") == 0)
+        return load_histogram_names(load, &names);
+    if (strcmp(names.table, "baseline") == 0) {
+        char period[BASELINE_TEXT_MAX];
+        baseline_text(load->fold[0]->config, period);
+        load->same_baseline = names.count == 1 && strcmp(names.name[0], period) == 0;
+        return true;
+    }
+    bool calendar = strcmp(names.table, "calendar") == 0;
+    if (!calendar && strcmp(names.table, "dimensions") != 0)
+        return true; /* a table of a later version */
+    if (names.count > DIMENSION_MAX)
+        return false;
+    for (uint32_t i = 0; i < names.count; i++) {
+        if (calendar) {
+            for (int w = 0; w < CALENDAR_COUNT; w++)
+                if (strcmp(calendar_names[w], names.name[i]) == 0)
+                    load->calendar[i] = (uint8_t)w;
+            if (strcmp(names.name[i], "baseline") == 0)
+                load->calendar[i] = WINDOW_BASELINE;
+            if (strcmp(names.name[i], "now") == 0)
+                load->calendar[i] = WINDOW_NOW;
+            continue;
+        }
+        int dimension = config_dimension_find(load->fold[0]->config, names.name[i]);
+        load->dimension[i] = dimension < 0 ? UINT8_MAX : (uint8_t)dimension;
+    }
+    return true;
+}
+
+static bool load_rolling(struct fold_load *load, struct slice_item *item)
+{
+    if (load->rolling_count == CONFIG_ROLLING_MAX)
+        return false;
+    int64_t *since_ms = &load->rolling_since_ms[load->rolling_count];
+    struct config_rolling *rolling = &load->rolling[load->rolling_count++];
+    *rolling = (struct config_rolling){.length_ms = (int64_t)slice_get(item), .slide_ms = (int64_t)slice_get(item)};
+    *since_ms = item->at < item->end ? slice_get_signed(item) : INT64_MIN; /* an older version did not say */
+    return !item->bad && rolling->length_ms > 0 && rolling->slide_ms > 0;
+}
+
+static bool load_scope(struct fold_load *load, struct slice_item *item)
+{
+    uint64_t mask = slice_get(item);
+    uint32_t ours = 0;
+    bool known = true;
+    int64_t since_ms = slice_get_signed(item);
+    for (int i = 0; i < DIMENSION_MAX; i++)
+        if (mask >> i & 1) {
+            known &= load->dimension[i] != UINT8_MAX;
+            ours |= known ? 1u << load->dimension[i] : 0;
+        }
+    if (item->bad || mask >> DIMENSION_MAX || load->scopes == CONFIG_SCOPE_MAX)
+        return false;
+    if (known) {
+        load->scope[load->scopes].mask = ours;
+        load->scope[load->scopes++].since_ms = since_ms;
+    }
+    return true;
+}
+
+static bool load_config(struct fold_load *load, struct slice_item *item)
+{
+    uint32_t length;
+    const char *id = slice_get_text(item, &length);
+    int64_t until_ms = slice_get_signed(item);
+    if (item->bad || length >= sizeof load->config->id || load->configs == ROW_CONFIGS_MAX + 1)
+        return false;
+    snprintf(load->config[load->configs].id, sizeof load->config->id, "%s", id);
+    load->config[load->configs++].until_ms = until_ms;
+    return true;
+}
+
+static bool load_calendar(struct fold_load *load, struct slice_item *item)
+{
+    uint32_t length;
+    const char *name = slice_get_text(item, &length);
+    int64_t from_ms = slice_get_signed(item);
+    load->newest_ms = slice_get_signed(item);
+    for (int w = 0; w < CALENDAR_COUNT; w++)
+        if (strcmp(calendar_names[w], name) == 0) {
+            load->calendars |= 1u << w;
+            load->calendar_from_ms[w] = from_ms;
+        }
+    return !item->bad;
+}
+
+/* Before the first key: whether the windows are still the same, else ladders of the old ones. */
+static void load_windows(struct fold_load *load)
+{
+    if (load->begun)
+        return;
+    load->begun = true;
+    const struct config *config = load->fold[0]->config;
+    load->same_rolling = load->rolling_count == load->fold[0]->rolling_count;
+    for (int w = 0; w < load->rolling_count && load->same_rolling; w++)
+        load->same_rolling = load->rolling[w].length_ms == config->rolling[w].length_ms && load->rolling[w].slide_ms == config->rolling[w].slide_ms;
+    for (int f = 0; f < load->folds && !load->same_rolling; f++)
+        load->ladder[f] = pane_ladder_new(load->rolling, load->rolling_count, true);
+}
+
+/* The mask in our numbers, and each value at its place in our order. */
+static bool load_key_text(struct fold_load *load, struct slice_item *item, struct scope_key *key, bool *known)
+{
+    uint64_t mask = slice_get(item);
+    uint32_t length;
+    const char *value[DIMENSION_MAX] = {0};
+    *key = (struct scope_key){.tenant = slice_get_text(item, &length)};
+    *known = true;
+    for (int i = 0; i < DIMENSION_MAX && !item->bad; i++) {
+        if (!(mask >> i & 1))
+            continue;
+        const char *text = slice_get_text(item, &length);
+        if (load->dimension[i] == UINT8_MAX) {
+            *known = false;
+            continue;
+        }
+        value[load->dimension[i]] = text;
+        key->scope |= 1u << load->dimension[i];
+    }
+    for (int i = 0; i < DIMENSION_MAX; i++)
+        if (value[i]) {
+            key->dimension[key->count] = (uint8_t)i;
+            key->value[key->count++] = value[i];
+        }
+    if (mask & SCOPE_AGENTS) {
+        key->scope |= SCOPE_AGENTS;
+        key->value[key->count++] = slice_get_text(item, &length);
+    }
+    return !item->bad && (mask & ~(uint64_t)SCOPE_AGENTS) >> DIMENSION_MAX == 0;
+}
+
+static bool load_key(struct fold_load *load, struct slice_item *item)
+{
+    struct scope_key key;
+    bool known;
+    load_windows(load);
+    if (!load_key_text(load, item, &key, &known))
+        return false;
+    if (load->places == load->room) {
+        load->room = load->room ? load->room * 2 : 1024;
+        load->place = fold_must(realloc(load->place, load->room * sizeof *load->place));
+    }
+    struct place *place = &load->place[load->places++];
+    *place = (struct place){key_fold(&key, load->folds), NONE};
+    if (!known || !fold_scope_configured(load->fold[0]->config, key_within(&key).scope))
+        return true;
+    place->key = fold_key(load->fold[place->fold], &key);
+    key_registry_restore(load->registry, &key);
+    return true;
+}
+
+/* The runs in our numbers. */
+static void load_runs(struct fold_load *load, struct fold *fold, const uint8_t **runs, uint32_t *length)
+{
+    if (load->same_measures)
+        return;
+    tally_dense_add_mapped(&fold->dense, *runs, *length, load->measure);
+    tally_free(&load->scratch, &fold->slab);
+    tally_pack(&load->scratch, &fold->slab, &fold->dense);
+    *runs = load->scratch.bytes;
+    *length = load->scratch.length;
+}
+
+static bool load_pane(struct fold_load *load, struct slice_item *item)
+{
+    struct pane_saved saved;
+    load_windows(load);
+    if (!pane_saved_read(item, &saved) || (saved.runs && saved.key >= load->places) || saved.level > load->rolling_count)
+        return false;
+    if (saved.key >= load->places)
+        return true; /* gone before any file had it */
+    const struct place *place = &load->place[saved.key];
+    if (place->key == NONE)
+        return true;
+    struct fold *fold = load->fold[place->fold];
+    saved.key = place->key;
+    if (saved.runs)
+        load_runs(load, fold, &saved.runs, &saved.length);
+    pane_load(load->same_rolling ? fold->ladder : load->ladder[place->fold], &saved);
+    if (!load->same_measures)
+        tally_free(&load->scratch, &fold->slab);
+    return true;
+}
+
+static bool window_is_wanted(const struct fold_load *load, uint8_t window)
+{
+    return window == WINDOW_NOW || (window == WINDOW_BASELINE ? load->same_baseline : load->fold[0]->config->calendar >> window & 1);
+}
+
+static bool load_cell(struct fold_load *load, struct slice_item *item)
+{
+    uint64_t number = slice_get(item), window = slice_get(item);
+    int64_t start_ms = slice_get_signed(item);
+    bool gone = item->kind == SLICE_CELL_GONE;
+    if (item->bad || (number >= load->places && !gone) || window >= sizeof load->calendar)
+        return false;
+    if (number >= load->places)
+        return true;
+    const struct place *place = &load->place[number];
+    struct fold *fold = load->fold[place->fold];
+    uint8_t ours = load->calendar[window];
+    if (place->key == NONE || ours == UINT8_MAX || !window_is_wanted(load, ours))
+        return true;
+    uint32_t c = cells_at(fold, place->key, ours, start_ms);
+    if (gone) {
+        if (c != NONE)
+            cells_forget(fold, c);
+        return true;
+    }
+    int64_t end_ms = slice_get_signed(item);
+    uint64_t revision = slice_get(item), flags = slice_get(item), hash = slice_get_u64(item);
+    uint32_t length;
+    const uint8_t *runs = slice_get_rest(item, &length);
+    if (item->bad || end_ms <= start_ms || !tally_runs_valid(runs, length))
+        return false;
+    if (c == NONE) {
+        c = cell_new(fold, place->key, ours, start_ms, end_ms);
+        if (ours == WINDOW_NOW)
+            now_link(fold, c);
+    }
+    load_runs(load, fold, &runs, &length);
+    struct cell *cell = &fold->cell[c];
+    cell->revision = (uint32_t)revision;
+    cell->final = flags & CELL_FINAL;
+    cell->changed = flags & CELL_CHANGED;
+    cell->kept = flags & CELL_KEPT;
+    cell->final_hash = hash;
+    tally_free(&cell->tally, &fold->slab);
+    tally_add(&cell->tally, &fold->slab, &fold->dense, runs, length);
+    if (!load->same_measures)
+        tally_free(&load->scratch, &fold->slab);
+    if (ours == WINDOW_BASELINE && !baseline_loaded(fold, c))
+        fold->baseline_lost = true;
+    return true;
+}
+
+static bool load_alert(struct fold_load *load, struct slice_item *item)
+{
+    if (load->alerts == load->alert_room) {
+        load->alert_room = load->alert_room ? load->alert_room * 2 : 64;
+        load->alert = fold_must(realloc(load->alert, load->alert_room * sizeof *load->alert));
+    }
+    return alert_read(item, &load->alert[load->alerts++]);
+}
+
+bool fold_load_item(struct fold_load *load, struct slice_item *item)
+{
+    switch (item->kind) {
+    case SLICE_FOLD: return load_head(load, item);
+    case SLICE_NAMES: return load_names(load, item);
+    case SLICE_ROLLING: return load_rolling(load, item);
+    case SLICE_CALENDAR: return load_calendar(load, item);
+    case SLICE_SCOPE: return load_scope(load, item);
+    case SLICE_CONFIG: return load_config(load, item);
+    case SLICE_KEY: return load_key(load, item);
+    case SLICE_PANE: case SLICE_PANE_GONE: return load_pane(load, item);
+    case SLICE_CELL: case SLICE_CELL_GONE: return load_cell(load, item);
+    case SLICE_ALERT: return load_alert(load, item);
+    case SLICE_END: return true;
+    default: return false;
+    }
+}
+
+void fold_load_known(const struct fold_load *load, uint64_t known[4])
+{
+    memset(known, 0, 4 * sizeof *known);
+    for (uint32_t id = 0; id < HISTOGRAM_FIRST_ID; id++)
+        if (load->measure[id] != UINT16_MAX)
+            known[load->measure[id] / 64] |= UINT64_C(1) << load->measure[id] % 64;
+}
+
+static void later(int64_t *time_ms, int64_t other_ms)
+{
+    if (other_ms > *time_ms)
+        *time_ms = other_ms;
+}
+
+/* Windows that the restart brought begin as those of a reload: rewindow.c. */
+static void load_since(const struct fold_load *load, struct fold *fold, const struct pane_ladder *panes)
+{
+    const struct config *config = fold->config;
+    int64_t after_ms = load->newest_ms == INT64_MIN ? INT64_MIN : load->newest_ms + 1;
+    for (int w = 0; w < fold->rolling_count; w++) {
+        int was = 0;
+        while (was < load->rolling_count &&
+               (load->rolling[was].length_ms != config->rolling[w].length_ms || load->rolling[was].slide_ms != config->rolling[w].slide_ms))
+            was++;
+        int64_t since_ms = was < load->rolling_count ? load->rolling_since_ms[was]
+                           : panes                   ? pane_exact_from(panes, &config->rolling[w], load->now_ms)
+                                                     : INT64_MIN;
+        later(&fold->changes.rolling_since_ms[w], since_ms == INT64_MAX ? after_ms : since_ms);
+    }
+    for (uint32_t left = load->calendars ? config->calendar : 0; left; left &= left - 1) {
+        int w = __builtin_ctz(left);
+        later(&fold->calendar_from_ms[w], load->calendars >> w & 1 ? load->calendar_from_ms[w] : after_ms);
+    }
+}
+
+/* Scopes that the restart brought, and the configuration that it ended. */
+static void load_changes(const struct fold_load *load, struct fold *fold)
+{
+    int64_t after_ms = load->newest_ms == INT64_MIN ? INT64_MIN : load->newest_ms + 1;
+    for (int s = 0; s < fold->config->scope_count && load->scopes; s++) {
+        uint32_t mask = fold->config->scope[s].dimensions;
+        int i = 0;
+        while (i < load->scopes && load->scope[i].mask != mask)
+            i++;
+        changes_restore_scope(fold, mask, i < load->scopes ? load->scope[i].since_ms : after_ms);
+    }
+    for (int i = 0; i < load->configs; i++)
+        if (strcmp(load->config[i].id, fold->config->id) != 0)
+            changes_restore_config(fold, load->config[i].id, load->config[i].until_ms == INT64_MAX ? after_ms : load->config[i].until_ms);
+}
+
+void fold_load_end(struct fold_load *load)
+{
+    for (uint32_t a = 0; a < load->alerts; a++) {
+        const struct place *place = load->alert[a].alert.key < load->places ? &load->place[load->alert[a].alert.key] : NULL;
+        if (place && place->key != NONE)
+            alert_restore(load->fold[place->fold], place->key, &load->alert[a], load->now_ms);
+    }
+    free(load->alert);
+    for (int f = 0; f < load->folds; f++) {
+        struct fold *fold = load->fold[f];
+        later(&fold->now_ms, load->now_ms);
+        later(&fold->watermark_ms, load->watermark_ms);
+        fold->inexact |= load->inexact;
+        fold->baseline_lost |= !load->same_baseline && load->places && baseline_is_late(fold->config, load->now_ms);
+        load_since(load, fold, load->ladder[f]);
+        load_changes(load, fold);
+        if (load->ladder[f])
+            pane_pour(fold->ladder, load->ladder[f]);
+        pane_ladder_free(load->ladder[f]);
+    }
+    free(load->place);
+    free(load);
+}
+
+void fold_restored(struct fold *fold)
+{
+    fold->restored = true;
+    if (fold->baseline_lost)
+        log_warn("baseline.lost", "the state is of before this baseline: rows have no comparison with it; to have it, begin anew "
+                 "(state.start: clean) where Kafka still has all of the period");
+    if (fold->now_ms != INT64_MIN) {
+        fold_advance(fold);
+        (void)cells_advance(fold);
+    }
+    for (int o = 0; o < fold->outlets; o++)
+        outlets_again(fold, o);
+    for (uint32_t k = 0; k < fold->keys; k++)
+        key_may_be_told(fold->key[k]);
+}
