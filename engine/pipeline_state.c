@@ -7,13 +7,14 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "esteem/err.h"
 #include "esteem/log.h"
 #include "esteem/manifest.h"
 
-enum { FOLD_STEP_BYTES = 256 << 10, FOLD_BLOCKS_MOST = 16, STATE_NAP_NS = 5000000 };
+enum { FOLD_STEP_BYTES = 256 << 10, FOLD_BLOCKS_MOST = 16, WRITER_NICE = 5, STATE_NAP_NS = 5000000 };
 
 /* ---- writing ---- */
 
@@ -71,6 +72,7 @@ int fold_agent_state(struct fold_agent *agent)
 void *state_thread(void *context)
 {
     struct pipeline *pipeline = context;
+    (void)setpriority(PRIO_PROCESS, 0, WRITER_NICE); /* on Linux of this thread alone: where processors are short, figures go before files */
     while (!atomic_load_explicit(&pipeline->state_stop, memory_order_relaxed))
         if (checkpoint_step(pipeline->setup.checkpoint) == 0)
             nanosleep(&(struct timespec){0, STATE_NAP_NS}, NULL);
@@ -122,22 +124,59 @@ static void add_inputs(struct pipeline *pipeline, struct shard_input *inputs, in
     free(inputs);
 }
 
-/* `known`: the measures that its writer knew. */
-static int load_folds(struct pipeline *pipeline, const char *folder, const struct manifest *manifest, uint64_t known[4])
-{
+/* Folds are read twice: their keys first, which a shard's records have to find admitted; then, while the shards are read, panes and cells, which are
+ * most of it. A chain is of one life, so its files name things alike. */
+struct folds_load {
+    struct pipeline *pipeline;
+    const char *folder;
+    const struct manifest *manifest;
     struct fold *fold[FOLD_MAX];
+    struct fold_load *load[STATE_FOLDS_MAX];
+    int loads, result;
+    char text[ERR_TEXT_MAX];
+};
+
+static bool is_figure(const struct slice_item *item)
+{
+    return item->kind == SLICE_PANE || item->kind == SLICE_PANE_GONE || item->kind == SLICE_CELL || item->kind == SLICE_CELL_GONE;
+}
+
+static int each_key_item(void *context, struct slice_item *item)
+{
+    return is_figure(item) ? 0 : each_fold_item(context, item);
+}
+
+static int each_figure_item(void *context, struct slice_item *item)
+{
+    return is_figure(item) ? each_fold_item(context, item) : 0;
+}
+
+/* `known`: the measures that its writer knew. */
+static int load_keys(struct folds_load *folds, uint64_t known[4])
+{
+    struct pipeline *pipeline = folds->pipeline;
     int result = 0;
     for (int f = 0; f < pipeline->setup.folds; f++)
-        fold[f] = pipeline->fold[f].fold;
-    for (int s = manifest->shards; s < manifest->slices && result == 0; s++) {
-        struct fold_load *load = fold_load_new(fold, pipeline->setup.folds, pipeline->registry);
-        result = read_chain(folder, &manifest->slice[s], each_fold_item, load);
+        folds->fold[f] = pipeline->fold[f].fold;
+    for (int s = folds->manifest->shards; s < folds->manifest->slices && result == 0; s++) {
+        struct fold_load *load = folds->load[folds->loads++] = fold_load_new(folds->fold, pipeline->setup.folds, pipeline->registry);
+        result = read_chain(folds->folder, &folds->manifest->slice[s], each_key_item, load);
         fold_load_known(load, known);
-        fold_load_end(load);
     }
-    for (int f = 0; f < pipeline->setup.folds && result == 0; f++)
-        fold_restored(fold[f]);
     return result;
+}
+
+static void *load_figures(void *context)
+{
+    struct folds_load *folds = context;
+    for (int i = 0; i < folds->loads && folds->result == 0; i++)
+        folds->result = read_chain(folds->folder, &folds->manifest->slice[folds->manifest->shards + i], each_figure_item, folds->load[i]);
+    for (int i = 0; i < folds->loads; i++)
+        fold_load_end(folds->load[i]);
+    for (int f = 0; f < folds->pipeline->setup.folds && folds->result == 0; f++)
+        fold_restored(folds->fold[f]);
+    snprintf(folds->text, sizeof folds->text, "%s", err_text()); /* the trail is this thread's */
+    return NULL;
 }
 
 static int load_shards(struct pipeline *pipeline, const char *folder, const struct manifest *manifest, const uint64_t known[4])
@@ -160,6 +199,22 @@ static int load_shards(struct pipeline *pipeline, const char *folder, const stru
     for (int s = 0; s < pipeline->setup.shards && result == 0; s++)
         shard_restored(shard[s], pipeline->restored, pipeline->restored_count);
     return result;
+}
+
+static int load_slices(struct pipeline *pipeline, const char *folder, const struct manifest *manifest, uint64_t known[4])
+{
+    struct folds_load folds = {.pipeline = pipeline, .folder = folder, .manifest = manifest};
+    pthread_t thread;
+    folds.result = load_keys(&folds, known);
+    bool beside = folds.result == 0 && pthread_create(&thread, NULL, load_figures, &folds) == 0;
+    int result = beside ? load_shards(pipeline, folder, manifest, known) : 0;
+    if (beside)
+        pthread_join(thread, NULL);
+    else
+        (void)load_figures(&folds);
+    if (!beside && folds.result == 0)
+        result = load_shards(pipeline, folder, manifest, known);
+    return result == 0 && folds.result != 0 ? err_set((enum err)folds.result, "%s", folds.text) : result;
 }
 
 /* The folds' roster is that of the shards. */
@@ -198,9 +253,7 @@ static int64_t load(struct pipeline *pipeline, const char *folder, uint64_t epoc
     if (result == 0)
         result = check_files(folder, manifest);
     if (result == 0)
-        result = load_folds(pipeline, folder, manifest, known);
-    if (result == 0)
-        result = load_shards(pipeline, folder, manifest, known);
+        result = load_slices(pipeline, folder, manifest, known);
     if (result == 0) {
         pipeline->told_since_ms = manifest->told_since_ms;
         tell_of_upgrade(known);
