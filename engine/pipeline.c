@@ -13,6 +13,7 @@
 
 #include "esteem/err.h"
 #include "esteem/log.h"
+#include "esteem/mapping.h"
 
 enum { ROUNDS_MOST = 64 /* batches a fold takes before it looks at the clock: a round more at most */,
        NAMES_MOST = 1024 /* of recall, a step */ };
@@ -187,7 +188,7 @@ void pipeline_free(struct pipeline *pipeline)
     for (int s = 0; s < pipeline->setup.shards; s++) {
         struct shard_agent *agent = &pipeline->shard[s];
         shard_free(agent->shard);
-        pipeline_mappings_free(agent);
+        mapping_free_list(atomic_load_explicit(&agent->mapping, memory_order_relaxed), CONFIG_TOPIC_MAX); /* that it has not taken over */
         rings_free(agent->to_fold, pipeline->setup.folds, free_batch);
         rings_free(agent->to_shard, pipeline->setup.shards, shard_parcel_free);
     }

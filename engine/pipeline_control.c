@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "esteem/err.h"
-#include "esteem/mapping.h"
 
 enum { DUMP_BYTES_MAX = 1 << 20 };
 
@@ -29,15 +28,6 @@ void pipeline_mappings(struct pipeline *pipeline, int shard, struct mapping **ma
 {
     ensure(atomic_load_explicit(&pipeline->shard[shard].mapping, memory_order_relaxed) == NULL, "one reload ends before the next begins");
     atomic_store_explicit(&pipeline->shard[shard].mapping, mapping, memory_order_release);
-}
-
-void pipeline_mappings_free(struct shard_agent *agent)
-{
-    struct mapping **mapping = atomic_load_explicit(&agent->mapping, memory_order_relaxed);
-    for (int t = 0; mapping && t < CONFIG_TOPIC_MAX; t++)
-        if (mapping[t])
-            mapping_free(mapping[t]);
-    free(mapping);
 }
 
 /* Runs on: the agent's thread. */

@@ -138,7 +138,6 @@ static inline int64_t pipeline_us(struct pipeline *pipeline)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 /* The agent works under this configuration now, and has let go of the one before; the step began at begun_us. */
-void pipeline_mappings_free(struct shard_agent *agent); /* that nobody has taken over */
 bool pipeline_folds_adopted(const struct pipeline *pipeline, uint64_t serial);
 void pipeline_reload_took(struct pipeline *pipeline, int64_t begun_us);
 void pipeline_adopted_by(struct pipeline *pipeline, _Atomic uint64_t *adopted, const struct config *config, int64_t begun_us);

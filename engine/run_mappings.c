@@ -37,18 +37,10 @@ uint64_t run_mappings_look(const struct config *config)
     return sum;
 }
 
-static void programs_free(struct mapping **program)
-{
-    for (int t = 0; program && t < CONFIG_TOPIC_MAX; t++)
-        if (program[t])
-            mapping_free(program[t]);
-    free(program);
-}
-
 void run_mappings_free(struct run_mappings *mappings)
 {
     for (int s = 0; s < SHARD_MAX; s++)
-        programs_free(mappings->shard[s]);
+        mapping_free_list(mappings->shard[s], CONFIG_TOPIC_MAX);
     *mappings = (struct run_mappings){0};
 }
 

@@ -248,3 +248,11 @@ void mapping_free(struct mapping *mapping)
     free(mapping->name);
     free(mapping);
 }
+
+void mapping_free_list(struct mapping **list, int count)
+{
+    for (int i = 0; list && i < count; i++)
+        if (list[i])
+            mapping_free(list[i]);
+    free(list);
+}

@@ -146,8 +146,7 @@ static int kafka_poll(void *state, int most, int wait_ms, source_each *each, voi
     }
     int done = 0;
     bool more = true;
-    struct input *input;
-    for (rd_kafka_message_t *rkm; more && done < most && (rkm = held_take(source, &input)) != NULL;) {
+    for (rd_kafka_message_t *rkm; more && done < most && (rkm = held_take(source)) != NULL;) {
         done += message_hand(source, rkm, each, context, &more);
         rd_kafka_message_destroy(rkm);
     }

@@ -55,7 +55,7 @@ bool held_put(struct kafka_source *source, rd_kafka_message_t *rkm)
     return true;
 }
 
-rd_kafka_message_t *held_take(struct kafka_source *source, struct input **of)
+rd_kafka_message_t *held_take(struct kafka_source *source)
 {
     for (int i = 0; source->held_inputs && i < source->input_count; i++) {
         struct input *input = &source->input[i];
@@ -67,7 +67,6 @@ rd_kafka_message_t *held_take(struct kafka_source *source, struct input **of)
         if (input->held_next == input->held_count) {
             held_end(source, input);
         }
-        *of = input;
         return rkm;
     }
     return NULL;

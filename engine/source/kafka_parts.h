@@ -128,8 +128,8 @@ bool error_says_gone(rd_kafka_resp_err_t error);
 /* kafka_hold.c; all on the shard's thread */
 /* True: it was put behind what is held of its input. False: it is for now. */
 bool held_put(struct kafka_source *source, rd_kafka_message_t *rkm);
-/* What was held and is to be handed out now, and its input; NULL: nothing. */
-rd_kafka_message_t *held_take(struct kafka_source *source, struct input **of);
+/* What was held and is to be handed out now; NULL: nothing. */
+rd_kafka_message_t *held_take(struct kafka_source *source);
 void held_drop(struct kafka_source *source, struct input *input);
 void kafka_hold(void *state, int input, bool hold);
 

@@ -25,5 +25,7 @@ struct mapping *mapping_new(const char *folder, const char *name);
 int mapping_run(struct mapping *mapping, const char *json, size_t length, mapping_each *each, void *context);
 
 void mapping_free(struct mapping *mapping);
+/* A list of them from malloc, each of which may be NULL, and the list; `list` may be NULL. */
+void mapping_free_list(struct mapping **list, int count);
 
 #endif

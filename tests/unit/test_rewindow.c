@@ -101,15 +101,22 @@ static void change(const char *is, int64_t now_ms)
     folding_tick(g, now_ms);
 }
 
+/* Both run for a while, then one is reloaded; the time it is then. */
+static int64_t reloaded(const char *was, const char *is, int64_t after_ms)
+{
+    int64_t now_ms = t0;
+    begin(was, is);
+    run_both(&now_ms, after_ms, 7 * S);
+    change(is, now_ms);
+    return now_ms;
+}
+
 #define SCOPES "scopes: [[], [queue]]\n"
 
 Test(rewindow, a_window_between_two_is_whole_once_the_coarse_panes_have_left_it)
 {
     const char *is = "windows: {rolling: [1m, 5m, 1h], calendar: []}\n" SCOPES;
-    int64_t now_ms = t0;
-    begin("windows: {rolling: [1m, 1h], calendar: []}\n" SCOPES, is);
-    run_both(&now_ms, 50 * MIN, 7 * S);
-    change(is, now_ms);
+    int64_t now_ms = reloaded("windows: {rolling: [1m, 1h], calendar: []}\n" SCOPES, is, 50 * MIN);
     run_both(&now_ms, 30 * S, 7 * S);
     cr_expect_eq(compare(), 3, "5m of three keys: panes of a minute cannot be cut");
     run_both(&now_ms, 4 * MIN, 7 * S);
@@ -119,10 +126,7 @@ Test(rewindow, a_window_between_two_is_whole_once_the_coarse_panes_have_left_it)
 Test(rewindow, a_window_whose_edges_fit_is_whole_at_once)
 {
     const char *is = "windows: {rolling: [1m, {length: 30m, slide: 30s}, {length: 1h, slide: 10s}], calendar: []}\n" SCOPES;
-    int64_t now_ms = t0;
-    begin("windows: {rolling: [1m, {length: 1h, slide: 10s}], calendar: []}\n" SCOPES, is);
-    run_both(&now_ms, 50 * MIN, 7 * S);
-    change(is, now_ms);
+    int64_t now_ms = reloaded("windows: {rolling: [1m, {length: 1h, slide: 10s}], calendar: []}\n" SCOPES, is, 50 * MIN);
     run_both(&now_ms, 10 * S, S);
     cr_expect_eq(compare(), 0);
 }
@@ -130,10 +134,7 @@ Test(rewindow, a_window_whose_edges_fit_is_whole_at_once)
 Test(rewindow, a_window_longer_than_all_reaches_as_far_as_the_longest_did)
 {
     const char *is = "windows: {rolling: [5m, 10m], calendar: []}\n" SCOPES;
-    int64_t now_ms = t0;
-    begin("windows: {rolling: [5m], calendar: []}\n" SCOPES, is);
-    run_both(&now_ms, 20 * MIN, 7 * S);
-    change(is, now_ms);
+    int64_t now_ms = reloaded("windows: {rolling: [5m], calendar: []}\n" SCOPES, is, 20 * MIN);
     run_both(&now_ms, 10 * S, S);
     cr_expect_eq(compare(), 3);
     const struct shown *row = folding_row(f, "10m", "all", -1);
@@ -145,10 +146,7 @@ Test(rewindow, a_window_longer_than_all_reaches_as_far_as_the_longest_did)
 Test(rewindow, the_first_windows_hold_what_comes)
 {
     const char *is = "windows: {rolling: [1m, 5m], calendar: [hour]}\n" SCOPES;
-    int64_t now_ms = t0;
-    begin("windows: {rolling: [], calendar: [hour]}\n" SCOPES, is);
-    run_both(&now_ms, 10 * MIN, 7 * S);
-    change(is, now_ms);
+    int64_t now_ms = reloaded("windows: {rolling: [], calendar: [hour]}\n" SCOPES, is, 10 * MIN);
     run_both(&now_ms, 6 * MIN, 7 * S);
     cr_expect_eq(compare(), 0);
 }
@@ -156,10 +154,7 @@ Test(rewindow, the_first_windows_hold_what_comes)
 Test(rewindow, windows_that_go_leave_the_others_as_they_are)
 {
     const char *is = "windows: {rolling: [5m], calendar: [hour]}\n" SCOPES;
-    int64_t now_ms = t0;
-    begin("windows: {rolling: [1m, 5m, 15m, 1h], calendar: [hour, day, quarter_hour]}\n" SCOPES, is);
-    run_both(&now_ms, 50 * MIN, 7 * S);
-    change(is, now_ms);
+    int64_t now_ms = reloaded("windows: {rolling: [1m, 5m, 15m, 1h], calendar: [hour, day, quarter_hour]}\n" SCOPES, is, 50 * MIN);
     f->count = 0;
     run_both(&now_ms, 2 * MIN, 7 * S);
     cr_expect_eq(compare(), 0);
@@ -171,10 +166,7 @@ Test(rewindow, windows_that_go_leave_the_others_as_they_are)
 Test(rewindow, a_calendar_window_begins_with_the_next_one)
 {
     const char *is = "windows: {rolling: [1m], calendar: [hour, quarter_hour]}\n" SCOPES;
-    int64_t now_ms = t0;
-    begin("windows: {rolling: [1m], calendar: [hour]}\n" SCOPES, is);
-    run_both(&now_ms, 20 * MIN, 7 * S);
-    change(is, now_ms);
+    int64_t now_ms = reloaded("windows: {rolling: [1m], calendar: [hour]}\n" SCOPES, is, 20 * MIN);
     run_both(&now_ms, 20 * MIN, 7 * S); /* late ones fall into quarters of before too */
     int quarters = 0;
     for (int i = 0; i < f->count; i++)
