@@ -5,7 +5,7 @@
 #include "esteem/err.h"
 #include "esteem/varint.h"
 
-enum { SETTLE_SLACK = 128 /* unsettled bytes that are always let be */ };
+enum { SETTLE_SLACK = 128 /* unsettled bytes that are always let be */, LOG_SLACK = 1024 /* of one that is read once */ };
 
 void tally_run_begin(struct tally_run *run)
 {
@@ -103,16 +103,21 @@ void tally_dense_clear(struct tally_dense *dense)
     memset(dense->touched, 0, sizeof dense->touched);
 }
 
-static void reserve(struct tally *tally, struct slab *slab, uint32_t length)
+/* Makes it longer; returns where its bytes are now. */
+static uint8_t *lengthen(struct tally *tally, struct slab *slab, uint32_t length)
 {
-    if (length <= tally->capacity)
-        return;
-    uint32_t room = (uint32_t)slab_room(length > SLAB_LARGEST ? length + length / 2 : length);
-    uint8_t *bytes = slab_take(slab, room);
-    memcpy(bytes, tally->bytes ? tally->bytes : bytes, tally->length);
-    slab_give(slab, tally->bytes, tally->capacity);
-    tally->bytes = bytes;
-    tally->capacity = room;
+    bool inside = tally->length <= TALLY_INSIDE;
+    if (length > TALLY_INSIDE && (inside || length > tally->block.capacity)) {
+        uint32_t room = (uint32_t)slab_room(length > SLAB_LARGEST ? length + length / 2 : length);
+        uint8_t *bytes = slab_take(slab, room);
+        memcpy(bytes, tally_bytes(tally), tally->length);
+        if (!inside)
+            slab_give(slab, tally->block.bytes, tally->block.capacity);
+        tally->block.bytes = bytes;
+        tally->block.capacity = room;
+    }
+    tally->length = length;
+    return length <= TALLY_INSIDE ? tally->inside : tally->block.bytes;
 }
 
 void tally_pack(struct tally *tally, struct slab *slab, struct tally_dense *dense)
@@ -133,37 +138,45 @@ void tally_pack(struct tally *tally, struct slab *slab, struct tally_dense *dens
     if (at != scratch)
         *at++ = 0;
     uint32_t length = (uint32_t)(at - scratch);
-    if (slab_room(length) < tally->capacity || length == 0)
+    bool fits = tally->length > TALLY_INSIDE && length > TALLY_INSIDE && length <= tally->block.capacity &&
+                slab_room(length) == tally->block.capacity;
+    if (!fits)
         tally_free(tally, slab);
-    tally->length = 0;
-    if (length) {
-        reserve(tally, slab, length);
-        memcpy(tally->bytes, scratch, length);
-    }
-    tally->length = tally->settled = length;
+    tally->length = fits ? length : 0;
+    memcpy(lengthen(tally, slab, length), scratch, length);
+    tally->settled = length;
 }
 
 void tally_settle(struct tally *tally, struct slab *slab, struct tally_dense *dense)
 {
     if (tally->settled == tally->length)
         return;
-    tally_dense_add(dense, tally->bytes, tally->length, 1);
+    tally_dense_add(dense, tally_bytes(tally), tally->length, 1);
     tally_pack(tally, slab, dense);
 }
 
-void tally_add(struct tally *tally, struct slab *slab, struct tally_dense *dense, const uint8_t *runs, uint32_t length)
+static void add(struct tally *tally, struct slab *slab, struct tally_dense *dense, const uint8_t *runs, uint32_t length, uint32_t slack)
 {
     if (length <= 1)
         return;
-    if (tally->length + length - tally->settled > tally->settled + SETTLE_SLACK) {
-        tally_dense_add(dense, tally->bytes, tally->length, 1);
+    uint32_t before = tally->length;
+    if (before + length - tally->settled > tally->settled + slack) {
+        tally_dense_add(dense, tally_bytes(tally), before, 1);
         tally_dense_add(dense, runs, length, 1);
         tally_pack(tally, slab, dense);
         return;
     }
-    reserve(tally, slab, tally->length + length);
-    memcpy(tally->bytes + tally->length, runs, length);
-    tally->length += length;
+    memcpy(lengthen(tally, slab, before + length) + before, runs, length);
+}
+
+void tally_add(struct tally *tally, struct slab *slab, struct tally_dense *dense, const uint8_t *runs, uint32_t length)
+{
+    add(tally, slab, dense, runs, length, SETTLE_SLACK);
+}
+
+void tally_log(struct tally *tally, struct slab *slab, struct tally_dense *dense, const uint8_t *runs, uint32_t length)
+{
+    add(tally, slab, dense, runs, length, LOG_SLACK);
 }
 
 void tally_merge(struct tally *tally, struct slab *slab, struct tally_dense *dense, const struct tally *other, int sign)
@@ -171,16 +184,16 @@ void tally_merge(struct tally *tally, struct slab *slab, struct tally_dense *den
     if (other->length == 0)
         return;
     if (sign > 0) {
-        tally_add(tally, slab, dense, other->bytes, other->length);
+        tally_add(tally, slab, dense, tally_bytes(other), other->length);
         return;
     }
     uint8_t negated[1024];
     if (other->length <= sizeof negated / 2) {
-        tally_add(tally, slab, dense, negated, negate(other->bytes, other->length, negated));
+        tally_add(tally, slab, dense, negated, negate(tally_bytes(other), other->length, negated));
         return;
     }
-    tally_dense_add(dense, tally->bytes, tally->length, 1);
-    tally_dense_add(dense, other->bytes, other->length, -1);
+    tally_dense_add(dense, tally_bytes(tally), tally->length, 1);
+    tally_dense_add(dense, tally_bytes(other), other->length, -1);
     tally_pack(tally, slab, dense);
 }
 
@@ -192,7 +205,8 @@ int tally_is_zero(struct tally *tally, struct slab *slab, struct tally_dense *de
 
 void tally_free(struct tally *tally, struct slab *slab)
 {
-    slab_give(slab, tally->bytes, tally->capacity);
+    if (tally->length > TALLY_INSIDE)
+        slab_give(slab, tally->block.bytes, tally->block.capacity);
     *tally = (struct tally){0};
 }
 

@@ -17,9 +17,10 @@
 #include "esteem/err.h"
 #include "esteem/now.h"
 #include "esteem/slab.h"
+#include "esteem/slots.h"
 #include "esteem/varint.h"
 
-enum { SCOPE_LISTS_MAX = 256, TUPLES_MOST = 1 << 17, TUPLES_LEAST = 1 << 12, TUPLES_SHARE = 128 /* of limits.memory */, TUPLES_FIRST = 1024, CELLS_FIRST = 4096 };
+enum { SCOPE_LISTS_MAX = 256, TUPLES_MOST = 1 << 17, TUPLES_LEAST = 1 << 12, TUPLES_SHARE = 128 /* of limits.memory */, TUPLES_FIRST = 1024, CELLS_FIRST = 4096, SETTLES_FROM = 256 /* bytes */ };
 #define NONE UINT32_MAX
 
 struct tuple {
@@ -57,10 +58,10 @@ struct combine {
     uint32_t tuple_slots, tuples, tuples_most;
     struct key *key;
     uint32_t keys, key_room;
-    uint32_t *key_slot, key_slots;
+    struct slots key_slots;
     struct cell *cell;
     uint32_t cells, cell_room;
-    uint32_t *cell_slot, cell_slots;
+    struct slots cell_slots;
     struct slab slab;
     struct tally_dense dense;
 };
@@ -79,13 +80,9 @@ struct combine *combine_new(int shard, int folds, int64_t pane_ms, int64_t pane_
     combine->tuples_most = TUPLES_MOST;
     combine->tuple_slots = TUPLES_FIRST;
     combine->tuple = calloc(TUPLES_FIRST, sizeof(struct tuple *));
-    combine->key_slots = TUPLES_FIRST;
-    combine->key_slot = malloc(TUPLES_FIRST * sizeof *combine->key_slot);
-    combine->cell_slots = CELLS_FIRST;
-    combine->cell_slot = malloc(CELLS_FIRST * sizeof *combine->cell_slot);
-    ensure(combine->tuple && combine->key_slot && combine->cell_slot, "the machine has memory left");
-    memset(combine->key_slot, 0xff, TUPLES_FIRST * sizeof *combine->key_slot);
-    memset(combine->cell_slot, 0xff, CELLS_FIRST * sizeof *combine->cell_slot);
+    ensure(combine->tuple != NULL, "the machine has memory left");
+    slots_init(&combine->key_slots, TUPLES_FIRST);
+    slots_init(&combine->cell_slots, CELLS_FIRST);
     slab_init(&combine->slab);
     return combine;
 }
@@ -100,9 +97,9 @@ void combine_free(struct combine *combine)
         free(combine->tuple[i]);
     free(combine->tuple);
     free(combine->key);
-    free(combine->key_slot);
+    slots_close(&combine->key_slots);
     free(combine->cell);
-    free(combine->cell_slot);
+    slots_close(&combine->cell_slots);
     slab_close(&combine->slab);
     free(combine);
 }
@@ -158,44 +155,38 @@ static struct scope_key key_text(const struct combine *combine, const struct key
     return text;
 }
 
-static uint32_t key_find(struct combine *combine, const struct key *key)
+static size_t values_size(const struct key *key)
 {
-    uint32_t size = (uint32_t)(sizeof key->value[0]) * (uint32_t)__builtin_popcount(key->scope);
-    uint32_t mask = combine->key_slots - 1;
-    uint32_t i = (uint32_t)XXH3_64bits_withSeed(key->value, size, (uint64_t)key->tenant << 32 | key->scope) & mask;
-    for (uint32_t k; (k = combine->key_slot[i]) != NONE; i = (i + 1) & mask) {
-        const struct key *other = &combine->key[k];
-        if (other->tenant == key->tenant && other->scope == key->scope && memcmp(other->value, key->value, size) == 0)
-            break;
-    }
-    return i;
+    return sizeof key->value[0] * (size_t)__builtin_popcount(key->scope);
 }
 
-static void keys_grow(struct combine *combine)
+static uint32_t key_hash_of(const struct key *key)
 {
-    combine->key_slots *= 2;
-    combine->key_slot = realloc(combine->key_slot, combine->key_slots * sizeof *combine->key_slot);
-    ensure(combine->key_slot != NULL, "the machine has memory left");
-    memset(combine->key_slot, 0xff, combine->key_slots * sizeof *combine->key_slot);
-    for (uint32_t k = 0; k < combine->keys; k++)
-        combine->key_slot[key_find(combine, &combine->key[k])] = k;
+    return (uint32_t)XXH3_64bits_withSeed(key->value, values_size(key), (uint64_t)key->tenant << 32 | key->scope);
+}
+
+static uint32_t key_find(const struct combine *combine, const struct key *key, uint32_t hash)
+{
+    uint32_t k;
+    for (uint32_t i = slots_home(&combine->key_slots, hash); (k = slots_match(&combine->key_slots, hash, &i)) != SLOTS_NONE;) {
+        const struct key *other = &combine->key[k];
+        if (other->tenant == key->tenant && other->scope == key->scope && memcmp(other->value, key->value, values_size(key)) == 0)
+            break;
+    }
+    return k;
 }
 
 static uint32_t key_number(struct combine *combine, struct key key)
 {
-    uint32_t slot = key_find(combine, &key);
-    if (combine->key_slot[slot] != NONE)
-        return combine->key_slot[slot];
+    uint32_t hash = key_hash_of(&key), known = key_find(combine, &key, hash);
+    if (known != NONE)
+        return known;
     struct scope_key text = key_text(combine, &key);
     int from = key.scope & SCOPE_AGENTS ? text.count - 1 : 0; /* where an agent is one too many, the key that it is within stays */
     bool other = key.scope && key.value[from] == 0;
     if (!other && !key_registry_admit(combine->registry, &text)) {
         memset(key.value + from, 0, sizeof key.value - (size_t)from * sizeof *key.value); /* __other__: value 0 of every dimension */
         return key_number(combine, key);
-    }
-    if (combine->keys * 2 >= combine->key_slots) {
-        keys_grow(combine);
-        slot = key_find(combine, &key);
     }
     if (combine->keys == combine->key_room) {
         combine->key_room = combine->key_room ? combine->key_room * 2 : 256;
@@ -204,7 +195,7 @@ static uint32_t key_number(struct combine *combine, struct key key)
     }
     key.fold = key_fold(&text, combine->folds);
     combine->key[combine->keys] = key;
-    combine->key_slot[slot] = combine->keys;
+    slots_put(&combine->key_slots, hash, combine->keys);
     return combine->keys++;
 }
 
@@ -299,44 +290,21 @@ static const struct tuple *tuple_of(struct combine *combine, uint32_t tenant, ui
 
 static uint32_t cell_hash(uint32_t key, int64_t pane, bool now)
 {
-    uint64_t x = (uint64_t)pane * UINT64_C(0x9e3779b97f4a7c15) ^ ((uint64_t)key << 1 | now) * UINT64_C(0xc2b2ae3d27d4eb4f);
-    return (uint32_t)(x >> 32) ^ (uint32_t)x;
-}
-
-static uint32_t cell_find(const struct combine *combine, uint32_t key, int64_t pane, bool now)
-{
-    uint32_t mask = combine->cell_slots - 1, i = cell_hash(key, pane, now) & mask;
-    for (uint32_t c; (c = combine->cell_slot[i]) != NONE; i = (i + 1) & mask)
-        if (combine->cell[c].key == key && combine->cell[c].pane == pane && combine->cell[c].now == now)
-            break;
-    return i;
-}
-
-static void cells_grow(struct combine *combine)
-{
-    combine->cell_slots *= 2;
-    combine->cell_slot = realloc(combine->cell_slot, combine->cell_slots * sizeof *combine->cell_slot);
-    ensure(combine->cell_slot != NULL, "the machine has memory left");
-    memset(combine->cell_slot, 0xff, combine->cell_slots * sizeof *combine->cell_slot);
-    for (uint32_t c = 0; c < combine->cells; c++)
-        combine->cell_slot[cell_find(combine, combine->cell[c].key, combine->cell[c].pane, combine->cell[c].now)] = c;
+    return slots_hash((uint64_t)pane, (uint64_t)key << 1 | now);
 }
 
 static struct cell *cell_of(struct combine *combine, uint32_t key, int64_t pane, bool now)
 {
-    uint32_t slot = cell_find(combine, key, pane, now);
-    if (combine->cell_slot[slot] != NONE)
-        return &combine->cell[combine->cell_slot[slot]];
-    if (combine->cells * 2 >= combine->cell_slots) {
-        cells_grow(combine);
-        slot = cell_find(combine, key, pane, now);
-    }
+    uint32_t hash = cell_hash(key, pane, now), c;
+    for (uint32_t i = slots_home(&combine->cell_slots, hash); (c = slots_match(&combine->cell_slots, hash, &i)) != SLOTS_NONE;)
+        if (combine->cell[c].key == key && combine->cell[c].pane == pane && combine->cell[c].now == now)
+            return &combine->cell[c];
     if (combine->cells == combine->cell_room) {
         combine->cell_room = combine->cell_room ? combine->cell_room * 2 : 1024;
         combine->cell = realloc(combine->cell, combine->cell_room * sizeof *combine->cell);
         ensure(combine->cell != NULL, "the machine has memory left");
     }
-    combine->cell_slot[slot] = combine->cells;
+    slots_put(&combine->cell_slots, hash, combine->cells);
     combine->cell[combine->cells] = (struct cell){.pane = pane, .key = key, .now = now};
     return &combine->cell[combine->cells++];
 }
@@ -369,7 +337,7 @@ static void add_to(struct combine *combine, uint32_t key, int64_t pane, bool spa
     if (key == NONE)
         return;
     struct cell *cell = cell_of(combine, key, pane, false);
-    tally_add(&cell->tally, &combine->slab, &combine->dense, runs, length);
+    tally_log(&cell->tally, &combine->slab, &combine->dense, runs, length);
     cell->spans |= spans;
 }
 
@@ -379,6 +347,8 @@ void combine_add(struct combine *combine, uint32_t tenant, uint32_t scopes, cons
     const struct tuple *tuple = tuple_of(combine, tenant, scopes, dims);
     int64_t from_ms = anchor_ms - combine->pane_from_ms;
     int64_t pane = from_ms / combine->pane_ms - (from_ms % combine->pane_ms < 0);
+    for (int s = 0; s < combine->list[scopes].count; s++)
+        slots_prefetch(&combine->cell_slots, cell_hash(tuple->key[s], pane, false));
     for (int s = 0; s < combine->list[scopes].count; s++)
         add_to(combine, tuple->key[s], pane, spans, runs, length);
     struct tally_run picked;
@@ -394,7 +364,7 @@ void combine_add_now(struct combine *combine, uint32_t tenant, uint32_t scopes, 
     const struct tuple *tuple = tuple_of(combine, tenant, scopes, dims);
     for (int s = 0; s < combine->list[scopes].count; s++)
         if (tuple->key[s] != NONE)
-            tally_add(&cell_of(combine, tuple->key[s], now_block(anchor_ms), true)->tally, &combine->slab, &combine->dense, runs, length);
+            tally_log(&cell_of(combine, tuple->key[s], now_block(anchor_ms), true)->tally, &combine->slab, &combine->dense, runs, length);
 }
 
 uint32_t combine_cells(const struct combine *combine)
@@ -420,6 +390,8 @@ void combine_flush(struct combine *combine, struct batch **batch)
     for (uint32_t c = 0; c < combine->cells; c++) {
         struct cell *cell = &combine->cell[c];
         struct key *key = &combine->key[cell->key];
+        if (cell->tally.length > SETTLES_FROM) /* else the fold adds it up as easily */
+            tally_settle(&cell->tally, &combine->slab, &combine->dense);
         if (cell->tally.length == 0) /* all was taken back within the tick */
             continue;
         if (!key->named) {
@@ -428,11 +400,11 @@ void combine_flush(struct combine *combine, struct batch **batch)
             key->named = true;
         }
         if (cell->now)
-            batch_put_now(batch[key->fold], cell->key, cell->pane, cell->tally.bytes, cell->tally.length);
+            batch_put_now(batch[key->fold], cell->key, cell->pane, tally_bytes(&cell->tally), cell->tally.length);
         else
-            batch_put_cell(batch[key->fold], cell->key, cell->pane, cell->spans, cell->tally.bytes, cell->tally.length);
+            batch_put_cell(batch[key->fold], cell->key, cell->pane, cell->spans, tally_bytes(&cell->tally), cell->tally.length);
         tally_free(&cell->tally, &combine->slab);
     }
     combine->cells = 0;
-    memset(combine->cell_slot, 0xff, combine->cell_slots * sizeof *combine->cell_slot);
+    slots_clear(&combine->cell_slots);
 }

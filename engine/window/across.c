@@ -108,9 +108,9 @@ static bool open_key(struct fold *fold, uint32_t k, const struct spot *spot)
     view->config = fold->config;
     tally_dense_clear(&view->dense);
     if (c != NONE)
-        tally_dense_add(&view->dense, fold->cell[c].tally.bytes, fold->cell[c].tally.length, 1);
+        tally_dense_add(&view->dense, tally_bytes(&fold->cell[c].tally), fold->cell[c].tally.length, 1);
     for (int w = 0; spot->rolling && w <= spot->window; w++)
-        tally_dense_add(&view->dense, key->difference[w].bytes, key->difference[w].length, 1);
+        tally_dense_add(&view->dense, tally_bytes(&key->difference[w]), key->difference[w].length, 1);
     memcpy(view->measure, view->dense.value, sizeof view->measure);
     return true;
 }

@@ -70,7 +70,7 @@ static void rolling(struct fold *fold, uint32_t k, uint32_t windows, const int64
 void agents_rolling(struct fold *fold, uint32_t k, uint32_t windows, const struct tally *pane, int sign)
 {
     int64_t more[DISTINCT_COUNT] = {0};
-    read(pane->bytes, pane->length, sign, more);
+    read(tally_bytes(pane), pane->length, sign, more);
     rolling(fold, k, windows, more);
 }
 
@@ -95,7 +95,7 @@ static void calendar(struct fold *fold, uint32_t k, int64_t at_ms, const uint8_t
         uint32_t c = cells_keep(fold, window, start_ms) ? cells_find(fold, k, window, start_ms, end_ms) : NONE;
         if (c == NONE)
             continue;
-        read(fold->cell[c].tally.bytes, fold->cell[c].tally.length, 1, held);
+        read(tally_bytes(&fold->cell[c].tally), fold->cell[c].tally.length, 1, held);
         cell_add(fold, c, runs, length);
         if (turns(held, more, &run))
             tell_within(fold, fold->cell[c], &run);

@@ -63,7 +63,7 @@ void baseline_add(struct fold *fold, uint32_t k, int64_t at_ms, const struct tal
     if (key->baseline == NONE)
         key->baseline = cell_new(fold, k, WINDOW_BASELINE, zone->baseline_from_ms, zone->baseline_to_ms);
     cell_keep_for_checkpoint(fold, key->baseline);
-    tally_add(&fold->cell[key->baseline].tally, &fold->slab, &fold->dense, sum->bytes, sum->length);
+    tally_add(&fold->cell[key->baseline].tally, &fold->slab, &fold->dense, tally_bytes(sum), sum->length);
     changed(fold, key);
 }
 
@@ -98,7 +98,7 @@ static void work_out(struct fold *fold, struct key *key)
     struct row_view *view = fold->view;
     view->config = fold->config;
     tally_dense_clear(&view->dense);
-    tally_dense_add(&view->dense, tally->bytes, tally->length, 1);
+    tally_dense_add(&view->dense, tally_bytes(tally), tally->length, 1);
     memcpy(view->measure, view->dense.value, sizeof view->measure);
     key->baseline_value = fold_must(malloc((size_t)baseline->count * sizeof *key->baseline_value));
     for (int i = 0; i < baseline->count; i++) {

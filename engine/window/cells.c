@@ -14,42 +14,16 @@ enum { KEPT_MS = 8 * 86400000 /* a week, and the day that a zone may skip */ };
 
 static uint32_t cell_hash(uint32_t key, int window, int64_t start_ms)
 {
-    uint64_t x = (uint64_t)start_ms * UINT64_C(0x9e3779b97f4a7c15) ^ ((uint64_t)key << 4 | (unsigned)window) * UINT64_C(0xc2b2ae3d27d4eb4f);
-    return (uint32_t)(x >> 32) ^ (uint32_t)x;
+    return slots_hash((uint64_t)start_ms, (uint64_t)key << 4 | (unsigned)window);
 }
 
-static uint32_t cell_slot(const struct fold *fold, uint32_t key, int window, int64_t start_ms)
+uint32_t cells_at(const struct fold *fold, uint32_t key, int window, int64_t start_ms)
 {
-    uint32_t mask = fold->cell_slots - 1, i = cell_hash(key, window, start_ms) & mask;
-    for (uint32_t c; (c = fold->cell_slot[i]) != NONE; i = (i + 1) & mask)
+    uint32_t hash = cell_hash(key, window, start_ms), c;
+    for (uint32_t i = slots_home(&fold->cell_slots, hash); (c = slots_match(&fold->cell_slots, hash, &i)) != SLOTS_NONE;)
         if (fold->cell[c].key == key && fold->cell[c].window == window && fold->cell[c].start_ms == start_ms)
             break;
-    return i;
-}
-
-static void cell_slots_grow(struct fold *fold)
-{
-    free(fold->cell_slot);
-    fold->cell_slots *= 2;
-    fold->cell_slot = fold_slots(fold->cell_slots);
-    for (uint32_t c = 0; c < fold->cells_made; c++)
-        if (fold->cell[c].used)
-            fold->cell_slot[cell_slot(fold, fold->cell[c].key, fold->cell[c].window, fold->cell[c].start_ms)] = c;
-}
-
-static void cell_slot_remove(struct fold *fold, const struct cell *cell)
-{
-    uint32_t mask = fold->cell_slots - 1, i = cell_slot(fold, cell->key, cell->window, cell->start_ms);
-    fold->cell_slot[i] = NONE;
-    for (uint32_t j = (i + 1) & mask; fold->cell_slot[j] != NONE; j = (j + 1) & mask) {
-        const struct cell *other = &fold->cell[fold->cell_slot[j]];
-        uint32_t home = cell_hash(other->key, other->window, other->start_ms) & mask;
-        if (((j - home) & mask) < ((j - i) & mask))
-            continue;
-        fold->cell_slot[i] = fold->cell_slot[j];
-        fold->cell_slot[j] = NONE;
-        i = j;
-    }
+    return c;
 }
 
 /* ---- phases ---- */
@@ -105,10 +79,8 @@ uint32_t cell_new(struct fold *fold, uint32_t key, int window, int64_t start_ms,
     fold->cell[c] = (struct cell){.start_ms = start_ms, .end_ms = end_ms, .key = key, .next = NONE, .window = (uint8_t)window, .used = true};
     if (window < CALENDAR_COUNT && start_ms > fold->newest_start_ms)
         fold->newest_start_ms = start_ms;
-    if (++fold->cells * 2 >= fold->cell_slots)
-        cell_slots_grow(fold);
-    else
-        fold->cell_slot[cell_slot(fold, key, window, start_ms)] = c;
+    fold->cells++;
+    slots_put(&fold->cell_slots, cell_hash(key, window, start_ms), c);
     track_new(&fold->track, c, &fold->cell[c].mark);
     if (fold->setup.batch || window >= CALENDAR_COUNT)
         return c;
@@ -128,17 +100,12 @@ static void cell_drop(struct fold *fold, uint32_t c)
     cell_note_gone(fold, c);
     if (cell_is_calendar(cell) && key->last[cell->window] == c)
         key->last[cell->window] = NONE;
-    cell_slot_remove(fold, cell);
+    slots_remove(&fold->cell_slots, cell_hash(cell->key, cell->window, cell->start_ms), c);
     tally_free(&cell->tally, &fold->slab);
     fold->cells--;
     cell->used = false;
     cell->next = fold->cell_free;
     fold->cell_free = c;
-}
-
-uint32_t cells_at(const struct fold *fold, uint32_t key, int window, int64_t start_ms)
-{
-    return fold->cell_slot[cell_slot(fold, key, window, start_ms)];
 }
 
 /* One cell of a bucket, or of its key's blocks; the others stay. */
@@ -191,7 +158,7 @@ static void begin_next(struct fold *fold, uint32_t c)
         tally_is_zero(&fold->cell[c].tally, &fold->slab, &fold->dense))
         return;
     calendar_bounds(fold->zone[fold->key[cell.key]->zone].calendar, (enum calendar_window)cell.window, fold->now_ms, &start_ms, &end_ms);
-    uint32_t next = fold->cell_slot[cell_slot(fold, cell.key, cell.window, start_ms)];
+    uint32_t next = cells_at(fold, cell.key, cell.window, start_ms);
     if (next == NONE)
         outlets_calendar_changed(fold, cell_new(fold, cell.key, cell.window, start_ms, end_ms), true);
 }
@@ -226,7 +193,7 @@ static bool cell_shrink(struct fold *fold, uint32_t c)
     struct tally_run run;
     if (cell->kept)
         return true;
-    tally_dense_add(&fold->dense, cell->tally.bytes, cell->tally.length, 1);
+    tally_dense_add(&fold->dense, tally_bytes(&cell->tally), cell->tally.length, 1);
     int64_t closed = fold->dense.value[MEASURE_closed];
     tally_dense_clear(&fold->dense);
     if (closed == 0 || (cell->window != CALENDAR_HOUR && cell->window != CALENDAR_DAY && cell->window != CALENDAR_WEEK))
@@ -333,5 +300,5 @@ void cells_close(struct fold *fold)
     for (int window = 0; window < CALENDAR_COUNT; window++)
         free(fold->bucket[window]);
     free(fold->cell);
-    free(fold->cell_slot);
+    slots_close(&fold->cell_slots);
 }

@@ -255,7 +255,7 @@ static void load_runs(struct fold_load *load, struct fold *fold, const uint8_t *
     tally_dense_add_mapped(&fold->dense, *runs, *length, load->measure);
     tally_free(&load->scratch, &fold->slab);
     tally_pack(&load->scratch, &fold->slab, &fold->dense);
-    *runs = load->scratch.bytes;
+    *runs = tally_bytes(&load->scratch);
     *length = load->scratch.length;
 }
 

@@ -20,6 +20,7 @@
 #include "esteem/pane.h"
 #include "esteem/recall.h"
 #include "esteem/slice.h"
+#include "esteem/slots.h"
 #include "esteem/span.h"
 #include "esteem/track.h"
 #include "esteem/window.h"
@@ -202,7 +203,8 @@ struct fold {
     struct key **key;
     uint32_t keys, key_room, *key_slot, key_slots, agent_keys; /* agent_keys: of which are an agent's within another */
     struct cell *cell;
-    uint32_t cells_made, cell_room, cell_free, *cell_slot, cell_slots;
+    uint32_t cells_made, cell_room, cell_free;
+    struct slots cell_slots;
     uint64_t cells;
     int64_t newest_start_ms; /* of all cells that ever were */
     struct kin *kin;

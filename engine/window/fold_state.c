@@ -22,7 +22,7 @@ static uint8_t *put_cell(uint8_t *at, const struct cell *cell)
     *at++ = (uint8_t)((cell->final ? CELL_FINAL : 0) | (cell->changed ? CELL_CHANGED : 0) | (cell->kept ? CELL_KEPT : 0));
     at = slice_u64(at, cell->final_hash);
     if (cell->tally.length)
-        memcpy(at, cell->tally.bytes, cell->tally.length);
+        memcpy(at, tally_bytes(&cell->tally), cell->tally.length);
     return at + cell->tally.length;
 }
 

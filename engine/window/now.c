@@ -65,7 +65,7 @@ void now_add(struct fold *fold, uint32_t k, int64_t block, const uint8_t *runs, 
     leave_out_wraps(fold);
     tally_pack(&left, &fold->slab, &fold->dense);
     if (left.length)
-        add(fold, k, start_ms, true, left.bytes, left.length);
+        add(fold, k, start_ms, true, tally_bytes(&left), left.length);
     tally_free(&left, &fold->slab);
 }
 
@@ -107,7 +107,7 @@ static void read_blocks(struct fold *fold, const struct key *key, int64_t at_ms,
         bool wrapping = !wraps_are_over(fold, cell->end_ms);
         if (cell->start_ms && oldest_ms != INT64_MAX && !wrapping)
             continue;
-        tally_dense_add(&fold->dense, cell->tally.bytes, cell->tally.length, 1);
+        tally_dense_add(&fold->dense, tally_bytes(&cell->tally), cell->tally.length, 1);
         if (cell->start_ms == 0)
             memcpy(gauge, fold->dense.value, MEASURE_COUNT * sizeof *gauge);
         if (oldest_ms == INT64_MAX)
@@ -174,7 +174,7 @@ static void sweep_block(struct fold *fold, uint32_t c)
     if (!cell->kept && wraps_are_over(fold, cell->end_ms)) {
         cell_keep_for_checkpoint(fold, c);
         cell->kept = true;
-        tally_dense_add(&fold->dense, cell->tally.bytes, cell->tally.length, 1);
+        tally_dense_add(&fold->dense, tally_bytes(&cell->tally), cell->tally.length, 1);
         leave_out_wraps(fold);
         tally_pack(&cell->tally, &fold->slab, &fold->dense);
     }

@@ -94,7 +94,7 @@ static void rolling_sum(struct fold *fold, uint32_t k, int window, struct tally 
 {
     const struct key *key = fold->key[k];
     for (int w = 0; w <= window; w++)
-        tally_dense_add(&fold->dense, key->difference[w].bytes, key->difference[w].length, 1);
+        tally_dense_add(&fold->dense, tally_bytes(&key->difference[w]), key->difference[w].length, 1);
     if (spans_show(fold, key, window))
         spans_move(fold, k, window);
     tally_pack(sum, &fold->slab, &fold->dense);
@@ -119,7 +119,7 @@ struct row *fold_rolling_row(struct fold *fold, uint32_t k, int window, bool *em
     head.eligible = *empty ? 0 : headcount_at(fold, key, edges->right_ms);
     if (!*empty)
         head.across = across_rolling(fold, k, window);
-    struct row *row = row_new(&head, sum.bytes, sum.length);
+    struct row *row = row_new(&head, tally_bytes(&sum), sum.length);
     tally_free(&sum, &fold->slab);
     return row;
 }
@@ -149,7 +149,7 @@ struct row *fold_calendar_row(struct fold *fold, uint32_t c)
     head.eligible = eligible_at_end(fold, cell);
     if (cell->tally.length)
         head.across = across_calendar(fold, c);
-    return row_new(&head, cell->tally.bytes, cell->tally.length);
+    return row_new(&head, tally_bytes(&cell->tally), cell->tally.length);
 }
 
 static uint64_t content_hash(struct fold *fold, struct cell *cell)
@@ -157,7 +157,7 @@ static uint64_t content_hash(struct fold *fold, struct cell *cell)
     static const struct metric_across nothing;
     tally_settle(&cell->tally, &fold->slab, &fold->dense);
     struct metric_across across = across_calendar(fold, (uint32_t)(cell - fold->cell));
-    uint64_t hash = XXH3_64bits_withSeed(cell->tally.bytes, cell->tally.length, (uint64_t)eligible_at_end(fold, cell));
+    uint64_t hash = XXH3_64bits_withSeed(tally_bytes(&cell->tally), cell->tally.length, (uint64_t)eligible_at_end(fold, cell));
     if (memcmp(&across, &nothing, sizeof across) != 0)
         hash = XXH3_64bits_withSeed(&across, sizeof across, hash);
     struct row head = {0};

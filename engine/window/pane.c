@@ -29,10 +29,7 @@ struct pane_ladder *pane_ladder_new(const struct config_rolling *rolling, int co
     }
     slab_init(&ladder->slab);
     ladder->free_first = NONE;
-    ladder->slots = 1024;
-    ladder->slot = malloc(ladder->slots * sizeof *ladder->slot);
-    ensure(ladder->slot != NULL, "the machine has memory left");
-    memset(ladder->slot, 0xff, ladder->slots * sizeof *ladder->slot);
+    slots_init(&ladder->slots, 1024);
     return ladder;
 }
 
@@ -47,7 +44,7 @@ void pane_ladder_free(struct pane_ladder *ladder)
         free(ladder->level[k].bucket);
     }
     free(ladder->pane);
-    free(ladder->slot);
+    slots_close(&ladder->slots);
     free(ladder->gone);
     track_close(&ladder->track);
     slab_close(&ladder->slab);
@@ -68,48 +65,16 @@ static int64_t floor_to(int64_t value, int64_t width)
 
 static uint32_t hash(uint32_t key, int level, int64_t start_ms)
 {
-    uint64_t x = (uint64_t)start_ms * UINT64_C(0x9e3779b97f4a7c15) ^ ((uint64_t)key << 8 | (unsigned)level) * UINT64_C(0xc2b2ae3d27d4eb4f);
-    return (uint32_t)(x >> 32) ^ (uint32_t)x;
+    return slots_hash((uint64_t)start_ms, (uint64_t)key << 8 | (unsigned)level);
 }
 
-static uint32_t slot_find(const struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms)
+uint32_t pane_find(const struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms)
 {
-    uint32_t mask = ladder->slots - 1, i = hash(key, level, start_ms) & mask;
-    for (uint32_t p; (p = ladder->slot[i]) != NONE; i = (i + 1) & mask)
+    uint32_t h = hash(key, level, start_ms), p;
+    for (uint32_t i = slots_home(&ladder->slots, h); (p = slots_match(&ladder->slots, h, &i)) != SLOTS_NONE;)
         if (ladder->pane[p].key == key && ladder->pane[p].level == level && ladder->pane[p].start_ms == start_ms)
             break;
-    return i;
-}
-
-static void slots_grow(struct pane_ladder *ladder)
-{
-    uint32_t *old = ladder->slot, slots = ladder->slots;
-    ladder->slots *= 2;
-    ladder->slot = malloc(ladder->slots * sizeof *ladder->slot);
-    ensure(ladder->slot != NULL, "the machine has memory left");
-    memset(ladder->slot, 0xff, ladder->slots * sizeof *ladder->slot);
-    for (uint32_t i = 0; i < slots; i++) {
-        if (old[i] == NONE)
-            continue;
-        const struct pane *pane = &ladder->pane[old[i]];
-        ladder->slot[slot_find(ladder, pane->key, pane->level, pane->start_ms)] = old[i];
-    }
-    free(old);
-}
-
-static void slot_remove(struct pane_ladder *ladder, const struct pane *pane)
-{
-    uint32_t mask = ladder->slots - 1, i = slot_find(ladder, pane->key, pane->level, pane->start_ms);
-    ladder->slot[i] = NONE;
-    for (uint32_t j = (i + 1) & mask; ladder->slot[j] != NONE; j = (j + 1) & mask) {
-        const struct pane *other = &ladder->pane[ladder->slot[j]];
-        uint32_t home = hash(other->key, other->level, other->start_ms) & mask;
-        if (((j - home) & mask) < ((j - i) & mask))
-            continue;
-        ladder->slot[i] = ladder->slot[j];
-        ladder->slot[j] = NONE;
-        i = j;
-    }
+    return p;
 }
 
 /* ---- buckets ---- */
@@ -146,21 +111,12 @@ static struct bucket *bucket_of(struct level *level, int64_t start_ms)
 
 /* ---- panes ---- */
 
-uint32_t pane_find(const struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms)
-{
-    return ladder->slot[slot_find(ladder, key, level, start_ms)];
-}
-
 uint32_t pane_at(struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms)
 {
-    uint32_t slot = slot_find(ladder, key, level, start_ms);
-    if (ladder->slot[slot] != NONE)
-        return ladder->slot[slot];
-    if (ladder->live * 2 >= ladder->slots) {
-        slots_grow(ladder);
-        slot = slot_find(ladder, key, level, start_ms);
-    }
-    uint32_t p = ladder->free_first;
+    uint32_t p = pane_find(ladder, key, level, start_ms);
+    if (p != NONE)
+        return p;
+    p = ladder->free_first;
     if (p != NONE) {
         ladder->free_first = ladder->pane[p].next;
     } else {
@@ -174,7 +130,7 @@ uint32_t pane_at(struct pane_ladder *ladder, uint32_t key, int level, int64_t st
     struct bucket *bucket = bucket_of(&ladder->level[level], start_ms);
     ladder->pane[p] = (struct pane){.start_ms = start_ms, .key = key, .next = bucket->first, .level = (uint8_t)level, .used = true};
     bucket->first = p;
-    ladder->slot[slot] = p;
+    slots_put(&ladder->slots, hash(key, level, start_ms), p);
     ladder->live++;
     track_new(&ladder->track, p, &ladder->pane[p].mark);
     return p;
@@ -186,7 +142,7 @@ void pane_drop(struct pane_ladder *ladder, uint32_t p)
     pane_keep_for_checkpoint(ladder, p);
     pane_note_gone(ladder, p);
     pane->used = false;
-    slot_remove(ladder, pane);
+    slots_remove(&ladder->slots, hash(pane->key, pane->level, pane->start_ms), p);
     tally_free(&pane->tally, &ladder->slab);
     pane->next = ladder->free_first;
     ladder->free_first = p;
@@ -303,7 +259,7 @@ static void promote(struct pane_ladder *ladder, int k)
                 ladder->pane[older].spans |= ladder->pane[p].spans;
             } else if (ladder->pane[p].spans) {
                 struct tally oldest = ladder->pane[p].tally;
-                keep_open_spans(ladder, ladder->pane[p].key, oldest.bytes, oldest.length);
+                keep_open_spans(ladder, ladder->pane[p].key, tally_bytes(&oldest), oldest.length);
             }
             pane_drop(ladder, p);
         }

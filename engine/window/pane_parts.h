@@ -4,6 +4,7 @@
 
 #include "esteem/pane.h"
 #include "esteem/slice.h"
+#include "esteem/slots.h"
 #include "esteem/track.h"
 
 #define NONE UINT32_MAX
@@ -44,7 +45,7 @@ struct pane_ladder {
     struct pane *pane;
     uint32_t made, room, free_first;
     uint64_t live;
-    uint32_t *slot, slots; /* (key, level, start) -> pane */
+    struct slots slots; /* (key, level, start) -> pane */
     struct slab slab;
     struct tally_dense dense;
     struct track track;

@@ -23,7 +23,7 @@ static uint8_t *put_pane(uint8_t *at, const struct pane *pane)
 {
     at = put_name(at, pane->key, pane->level, pane->start_ms);
     if (pane->tally.length)
-        memcpy(at, pane->tally.bytes, pane->tally.length);
+        memcpy(at, tally_bytes(&pane->tally), pane->tally.length);
     return at + pane->tally.length;
 }
 
@@ -123,7 +123,7 @@ bool pane_pour_some(struct pane_ladder *ladder, const struct pane_ladder *from, 
         uint32_t before, in;
         if (!pane->used || pane->tally.length == 0)
             continue;
-        in = pane_put(ladder, pane->key, pane->start_ms, pane->spans, pane->tally.bytes, pane->tally.length, &before);
+        in = pane_put(ladder, pane->key, pane->start_ms, pane->spans, tally_bytes(&pane->tally), pane->tally.length, &before);
         if (ladder->placed && (in || pane->spans))
             fill(context, pane->key, in, pane->spans ? before : 0, &pane->tally);
     }

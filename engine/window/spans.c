@@ -30,7 +30,7 @@ void spans_before(struct fold *fold, uint32_t k, uint32_t before, const uint8_t 
 /* How many are open at the window's left edge; whether any. */
 static bool read_before(const struct key *key, int window, int64_t *before)
 {
-    const uint8_t *at = key->before.bytes, *end = at + key->before.length;
+    const uint8_t *at = tally_bytes(&key->before), *end = at + key->before.length;
     bool any = false;
     memset(before, 0, SPAN_COUNT * sizeof *before);
     for (uint64_t id = 0, step, value; at < end; id = 0, at++)

@@ -23,9 +23,9 @@ int fold_new(const struct config *config, const struct fold_setup *setup, struct
         fold->shard[i].now = fold->shard[i].next = fold->shard[i].told =
             (struct shard_word){.watermark_ms = INT64_MIN, .newest_ms = INT64_MIN, .known_ms = INT64_MIN};
     fold->now_ms = fold->watermark_ms = INT64_MIN;
-    fold->key_slots = fold->cell_slots = 1024;
+    fold->key_slots = 1024;
     fold->key_slot = fold_slots(fold->key_slots);
-    fold->cell_slot = fold_slots(fold->cell_slots);
+    slots_init(&fold->cell_slots, 1024);
     fold->cell_free = fold->alert_free = NONE;
     fold->outlets = setup->outlets ? setup->outlets + 1 : 0;
     fold->newest_start_ms = INT64_MIN;
@@ -138,7 +138,7 @@ void fold_fill(void *context, uint32_t k, uint32_t windows, uint32_t before, con
     if (windows)
         add_to_windows(fold, k, windows, sum);
     if (before)
-        spans_before(fold, k, before, sum->bytes, sum->length);
+        spans_before(fold, k, before, tally_bytes(sum), sum->length);
 }
 
 static void flush_rolling(struct fold *fold)
@@ -185,7 +185,7 @@ static void flush_calendar(struct fold *fold)
             fold->counts.beyond_correction += cells;
             continue;
         }
-        cell_add(fold, c, sum.bytes, sum.length);
+        cell_add(fold, c, tally_bytes(&sum), sum.length);
     }
     baseline_add(fold, group->key, group->at_ms, &sum);
     tally_free(&sum, &fold->slab);
@@ -304,7 +304,7 @@ static void crosses(void *context, const struct pane_cross *cross)
     struct fold *fold = context;
     struct key *key = fold->key[cross->key];
     if (cross->spans && cross->before)
-        spans_before(fold, cross->key, 1u << cross->window, cross->tally->bytes, cross->tally->length);
+        spans_before(fold, cross->key, 1u << cross->window, tally_bytes(cross->tally), cross->tally->length);
     if (cross->sign == 0)
         return;
     if (key_is_agent(key)) {

@@ -15,11 +15,22 @@
 #include "esteem/measure.h"
 #include "esteem/slab.h"
 
+enum { TALLY_INSIDE = 16 }; /* so short a tally needs no block: an agent's within a key */
 struct tally {
-    uint8_t *bytes;
-    uint32_t length, capacity;
-    uint32_t settled; /* the first run's bytes, settled */
+    uint32_t length, settled; /* settled: of the first run */
+    union {
+        uint8_t inside[TALLY_INSIDE];
+        struct {
+            uint8_t *bytes;
+            uint32_t capacity;
+        } block; /* when it is longer than that */
+    };
 };
+
+static inline const uint8_t *tally_bytes(const struct tally *tally)
+{
+    return tally->length <= TALLY_INSIDE ? tally->inside : tally->block.bytes;
+}
 
 /* A dense vector to settle in and to read from; one a thread. All zero between uses. */
 struct tally_dense {
@@ -47,6 +58,8 @@ static inline int tally_run_empty(const struct tally_run *run)
 
 /* Appends runs (whole ones) and settles when that pays. */
 void tally_add(struct tally *tally, struct slab *slab, struct tally_dense *dense, const uint8_t *runs, uint32_t length);
+/* The same for one that is read once, soon: it settles late. */
+void tally_log(struct tally *tally, struct slab *slab, struct tally_dense *dense, const uint8_t *runs, uint32_t length);
 /* Adds `other`, or takes it away when sign is -1. Both append and settle when that pays. */
 void tally_merge(struct tally *tally, struct slab *slab, struct tally_dense *dense, const struct tally *other, int sign);
 void tally_settle(struct tally *tally, struct slab *slab, struct tally_dense *dense);

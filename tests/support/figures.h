@@ -14,7 +14,7 @@ const struct tally_run *run_of2(uint32_t id, int64_t value, uint32_t id2, int64_
 int64_t figure_in(const uint8_t *runs, uint32_t length, uint32_t id);
 static inline int64_t figure(const struct tally *tally, uint32_t id)
 {
-    return figure_in(tally->bytes, tally->length, id);
+    return figure_in(tally_bytes(tally), tally->length, id);
 }
 
 /* A seeded generator: the same numbers in every run (xorshift64*). */

@@ -57,7 +57,7 @@ Test(tally, settled_bytes_depend_on_the_figures_alone)
     }
     tally_settle(&other, &slab, &dense);
     cr_expect_eq(tally.length, other.length);
-    cr_expect_eq(memcmp(tally.bytes, other.bytes, tally.length), 0);
+    cr_expect_eq(memcmp(tally_bytes(&tally), tally_bytes(&other), tally.length), 0);
     tally_free(&other, &slab);
 }
 
@@ -162,6 +162,37 @@ Test(tally, equals_a_dense_model_after_random_adds)
         if (i % 997 == 0)
             tally_settle(&tally, &slab, &dense);
     }
-    tally_dense_add(&dense, tally.bytes, tally.length, 1);
+    tally_dense_add(&dense, tally_bytes(&tally), tally.length, 1);
     cr_expect_eq(memcmp(dense.value, model, sizeof model), 0);
+}
+
+/* It moves into a block of its own and back again on its way. */
+Test(tally, is_the_same_whether_it_is_short_or_long)
+{
+    for (uint32_t id = 1; id <= 40; id++) {
+        add(id, 1000 + id);
+        for (uint32_t k = 1; k <= id; k++)
+            cr_assert_eq(figure(&tally, k), 1000 + k);
+    }
+    cr_expect_gt(tally.length, TALLY_INSIDE);
+    for (uint32_t id = 40; id > 2; id--)
+        add(id, -1000 - (int64_t)id);
+    tally_settle(&tally, &slab, &dense);
+    cr_expect_leq(tally.length, TALLY_INSIDE);
+    cr_expect_eq(slab.used, 0);
+    cr_expect_eq(figure(&tally, 1), 1001);
+    cr_expect_eq(figure(&tally, 2), 1002);
+}
+
+Test(tally, one_that_is_read_once_adds_up_like_any_other)
+{
+    for (uint32_t i = 0; i < 5000; i++) {
+        const struct tally_run *run = run_of(i % 17, i % 5);
+        tally_log(&tally, &slab, &dense, run->bytes, run->length);
+    }
+    int64_t sum = 0;
+    for (uint32_t id = 0; id < 17; id++)
+        sum += figure(&tally, id);
+    cr_expect_eq(sum, 10000);
+    cr_expect_lt(tally.length, 4096);
 }
