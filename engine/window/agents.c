@@ -50,10 +50,12 @@ static bool turns(int64_t held[DISTINCT_COUNT], const int64_t more[DISTINCT_COUN
 
 /* ---- rolling windows ---- */
 
-static void rolling(struct fold *fold, uint32_t k, uint32_t windows, const int64_t more[DISTINCT_COUNT])
+void agents_rolling(struct fold *fold, uint32_t k, uint32_t windows, const struct tally *sum, int sign)
 {
     struct key *key = fold->key[k], *within = fold->key[key->within];
+    int64_t more[DISTINCT_COUNT] = {0};
     struct tally_run run, back;
+    read(tally_bytes(sum), sum->length, sign, more);
     for (; windows; windows &= windows - 1) {
         int w = __builtin_ctz(windows);
         if (!turns(key->held[w], more, &run))
@@ -67,13 +69,6 @@ static void rolling(struct fold *fold, uint32_t k, uint32_t windows, const int64
     }
 }
 
-void agents_rolling(struct fold *fold, uint32_t k, uint32_t windows, const struct tally *pane, int sign)
-{
-    int64_t more[DISTINCT_COUNT] = {0};
-    read(tally_bytes(pane), pane->length, sign, more);
-    rolling(fold, k, windows, more);
-}
-
 /* ---- calendar windows ---- */
 
 /* The same window of the key that the agent's lies within. */
@@ -84,9 +79,11 @@ static void tell_within(struct fold *fold, struct cell cell, const struct tally_
         cell_add(fold, c, run->bytes, run->length);
 }
 
-static void calendar(struct fold *fold, uint32_t k, int64_t at_ms, const uint8_t *runs, uint32_t length, const int64_t more[DISTINCT_COUNT])
+void agents_calendar(struct fold *fold, uint32_t k, int64_t at_ms, const struct tally *sum)
 {
     struct calendar *zone = fold->zone[fold->key[k]->zone].calendar;
+    int64_t more[DISTINCT_COUNT] = {0};
+    read(tally_bytes(sum), sum->length, 1, more);
     for (uint32_t left = fold->config->calendar; left; left &= left - 1) {
         int64_t start_ms, end_ms, held[DISTINCT_COUNT] = {0};
         struct tally_run run;
@@ -96,18 +93,8 @@ static void calendar(struct fold *fold, uint32_t k, int64_t at_ms, const uint8_t
         if (c == NONE)
             continue;
         read(tally_bytes(&fold->cell[c].tally), fold->cell[c].tally.length, 1, held);
-        cell_add(fold, c, runs, length);
+        cell_add(fold, c, tally_bytes(sum), sum->length);
         if (turns(held, more, &run))
             tell_within(fold, fold->cell[c], &run);
     }
-}
-
-void agents_add(struct fold *fold, uint32_t k, int64_t at_ms, const uint8_t *runs, uint32_t length)
-{
-    int64_t more[DISTINCT_COUNT] = {0};
-    uint32_t before;
-    read(runs, length, 1, more);
-    if (fold->rolling_count)
-        rolling(fold, k, pane_put(fold->ladder, k, at_ms, false, runs, length, &before), more);
-    calendar(fold, k, at_ms, runs, length, more);
 }

@@ -310,10 +310,10 @@ void keys_close(struct fold *fold);
 
 /* ---- agents.c: distinct agents ---- */
 
-/* Adds runs to an agent's key, as at an instant: tells the key that it lies within. */
-void agents_add(struct fold *fold, uint32_t k, int64_t at_ms, const uint8_t *runs, uint32_t length);
-/* A pane comes into (sign 1), or leaves, the rolling windows that `windows` has a bit for: the same. */
-void agents_rolling(struct fold *fold, uint32_t k, uint32_t windows, const struct tally *pane, int sign);
+/* What comes into (sign 1), or leaves, the rolling windows of an agent's key that `windows` has a bit for: tells the key that it lies within. */
+void agents_rolling(struct fold *fold, uint32_t k, uint32_t windows, const struct tally *sum, int sign);
+/* Adds to the calendar windows of an agent's key that hold the instant: the same. */
+void agents_calendar(struct fold *fold, uint32_t k, int64_t at_ms, const struct tally *sum);
 
 /* ---- headcount.c: eligible agents ---- */
 

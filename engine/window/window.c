@@ -165,29 +165,36 @@ static void add_rolling(struct fold *fold, uint32_t k, int64_t at_ms, bool spans
         group_put(group, runs, length);
 }
 
+static void add_to_calendar(struct fold *fold, const struct group *group, const struct tally *sum)
+{
+    struct calendar *calendar = fold->zone[fold->key[group->key]->zone].calendar;
+    for (uint32_t left = fold->config->calendar; left; left &= left - 1) {
+        int64_t start_ms, end_ms;
+        int window = __builtin_ctz(left);
+        calendar_bounds(calendar, (enum calendar_window)window, group->at_ms, &start_ms, &end_ms);
+        if (!cells_keep(fold, window, start_ms))
+            continue;
+        uint32_t c = cells_find(fold, group->key, window, start_ms, end_ms);
+        if (c == NONE)
+            fold->counts.beyond_correction += group->cells;
+        else
+            cell_add(fold, c, tally_bytes(sum), sum->length);
+    }
+    baseline_add(fold, group->key, group->at_ms, sum);
+}
+
 static void flush_calendar(struct fold *fold)
 {
     struct group *group = &fold->calendar;
     if (group->length == 0)
         return;
-    struct calendar *calendar = fold->zone[fold->key[group->key]->zone].calendar;
-    uint32_t cells = group->cells;
     struct tally sum = group_take(fold, group, true);
-    for (int window = 0; window < CALENDAR_COUNT; window++) {
-        int64_t start_ms, end_ms;
-        if (!(fold->config->calendar >> window & 1) || sum.length == 0)
-            continue;
-        calendar_bounds(calendar, (enum calendar_window)window, group->at_ms, &start_ms, &end_ms);
-        if (!cells_keep(fold, window, start_ms))
-            continue;
-        uint32_t c = cells_find(fold, group->key, window, start_ms, end_ms);
-        if (c == NONE) {
-            fold->counts.beyond_correction += cells;
-            continue;
-        }
-        cell_add(fold, c, tally_bytes(&sum), sum.length);
-    }
-    baseline_add(fold, group->key, group->at_ms, &sum);
+    if (sum.length == 0)
+        return;
+    if (key_is_agent(fold->key[group->key]))
+        agents_calendar(fold, group->key, group->at_ms, &sum);
+    else
+        add_to_calendar(fold, group, &sum);
     tally_free(&sum, &fold->slab);
 }
 
@@ -230,10 +237,6 @@ static void apply_cell(struct fold *fold, const struct shard_clock *shard, const
         return;
     }
     int64_t at_ms = cell->pane * fold->setup.pane_ms + fold->setup.pane_from_ms;
-    if (key_is_agent(fold->key[k])) {
-        agents_add(fold, k, at_ms, cell->runs, cell->length);
-        return;
-    }
     if (fold->rolling_count)
         add_rolling(fold, k, at_ms, cell->spans, cell->runs, cell->length);
     if (fold->config->calendar || fold->config->baseline.given)
