@@ -253,11 +253,12 @@ int run_start_spans(const struct config *config, const char *path, const struct 
     for (int s = 0; s < run->shards && result == 0; s++)
         result = kafka_source_open(config, s, run->shards, &run->source[s]);
     if (result == 0)
+        result = run_observe_open(run);
+    if (result == 0)
         result = open_state(run, &setup);
+    run_observe_restored(run);
     if (result == 0)
         result = run_control_open(run);
-    if (result == 0)
-        result = run_observe_open(run);
     if (result != 0) {
         close_all(run);
         return result;

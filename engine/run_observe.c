@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "esteem/err.h"
 #include "esteem/event.h"
@@ -18,7 +19,7 @@
 #include "esteem/redis.h"
 #include "esteem/topics.h"
 
-enum { SILENT_MS = 30000 /* a thread that has not told its counts for so long is stuck */, LAGS_MAX = 65536, LABELS_MAX = 2 };
+enum { SILENT_MS = 30000 /* a thread that has not told its counts for so long is stuck */, LAGS_MAX = 65536, LABELS_MAX = 2, ANSWER_NAP_NS = 20000000 };
 
 /* Of one request. */
 struct scrape {
@@ -92,7 +93,7 @@ static bool topics_met(const struct scrape *scrape)
     return !scrape->run->topics_open || pipeline_sink_reached(scrape->run->pipeline, scrape->run->redis_open);
 }
 
-/* What is not configured is met. The state is restored before anybody listens. */
+/* What is not configured is met. Before the state is restored none is looked at: answer_restoring. */
 static const struct {
     const char *name, *unmet;
     bool (*met)(const struct scrape *scrape);
@@ -397,10 +398,30 @@ static int tell_metrics(struct scrape *scrape)
 
 /* ---- the listener ---- */
 
+/* Until there is an engine to ask. */
+static int answer_restoring(const char *path, FILE *out, const char **type)
+{
+    if (strcmp(path, "/health/live") == 0) {
+        *type = "application/json";
+        fputs("{\"live\":true,\"restoring\":true}\n", out);
+        return HTTP_OK;
+    }
+    if (strcmp(path, "/health/ready") == 0) {
+        *type = "application/json";
+        fputs("{\"unmet\":{\"restored\":\"the state is read from its checkpoint\"},\"ready\":false}\n", out);
+    } else {
+        fputs("the state is read from its checkpoint\n", out);
+    }
+    return HTTP_UNAVAILABLE;
+}
+
 static int answer(void *context, const char *path, const char *accepts, FILE *out, const char **type)
 {
     struct scrape scrape;
     int status = HTTP_NOT_FOUND;
+    struct run *run = context;
+    if (!atomic_load_explicit(&run->restored, memory_order_relaxed))
+        return answer_restoring(path, out, type);
     gather(&scrape, context, out);
     if (strcmp(path, "/metrics") == 0) {
         scrape.open_metrics = strstr(accepts, "application/openmetrics-text") != NULL;
@@ -416,9 +437,32 @@ static int answer(void *context, const char *path, const char *accepts, FILE *ou
     return status;
 }
 
+static void *answer_meanwhile(void *context)
+{
+    struct run *run = context;
+    while (!atomic_load_explicit(&run->restored, memory_order_relaxed)) {
+        http_step(run->http);
+        nanosleep(&(struct timespec){0, ANSWER_NAP_NS}, NULL);
+    }
+    return NULL;
+}
+
 int run_observe_open(struct run *run)
 {
     if (run->config->http_listen[0] == 0)
         return 0;
-    return http_open(run->config->http_listen, answer, run, &run->http);
+    int result = http_open(run->config->http_listen, answer, run, &run->http);
+    if (result == 0) {
+        run->answering = pthread_create(&run->answerer, NULL, answer_meanwhile, run) == 0;
+        ensure(run->answering, "the machine grants a thread to whoever asks for health");
+    }
+    return result;
+}
+
+void run_observe_restored(struct run *run)
+{
+    atomic_store_explicit(&run->restored, true, memory_order_relaxed);
+    if (run->answering)
+        pthread_join(run->answerer, NULL);
+    run->answering = false;
 }

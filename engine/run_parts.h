@@ -2,6 +2,7 @@
 #ifndef ESTEEM_RUN_PARTS_H
 #define ESTEEM_RUN_PARTS_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -76,6 +77,9 @@ struct run {
     struct recall *recall;
     int recall_sink[RECALL_READERS]; /* each reader's */
     struct http *http; /* NULL: http.listen is empty */
+    pthread_t answerer;     /* answers it while the state is restored */
+    bool answering;
+    _Atomic bool restored;
     bool recalled;          /* it is told that recall is done */
     int64_t ended_ms;       /* --until-end: since when all inputs are at their end; 0: they are not */
     _Atomic bool hold_letters; /* a checkpoint waits until all dead letters are delivered */
@@ -112,6 +116,8 @@ void run_control_step(struct run *run);
 
 /* ---- run_observe.c ---- */
 
+/* Listens, and answers by a thread of its own that the state is being restored; then, once it is, by main. */
 int run_observe_open(struct run *run);
+void run_observe_restored(struct run *run);
 
 #endif

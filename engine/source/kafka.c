@@ -136,12 +136,17 @@ static bool kafka_ready(void *state)
     return atomic_load_explicit(&source->generation, memory_order_relaxed) == source->generation_seen;
 }
 
+static bool is_paused(const struct kafka_source *source)
+{
+    return atomic_load_explicit(&source->paused, memory_order_relaxed); /* relaxed: the shard itself stores it */
+}
+
 static int kafka_poll(void *state, int most, int wait_ms, source_each *each, void *context)
 {
     struct kafka_source *source = state;
-    (void)rd_kafka_poll(source->rk, source->paused ? wait_ms : 0);
+    (void)rd_kafka_poll(source->rk, is_paused(source) ? wait_ms : 0);
     int result = inputs_serve(source);
-    if (result || source->paused) {
+    if (result || is_paused(source)) {
         return result;
     }
     int done = 0;
@@ -191,7 +196,15 @@ static bool kafka_was_at_end(void *state, int input)
 
 static void kafka_pause(void *state, bool pause)
 {
-    ((struct kafka_source *)state)->paused = pause;
+    struct kafka_source *source = state;
+    if (pause && !is_paused(source)) { /* from here on the watcher goes by what is written now */
+        source->lag_ms = 0;
+        inputs_tell_lag(source);
+    }
+    atomic_store_explicit(&source->paused, pause, memory_order_release); /* release: the watcher's acquire */
+    if (pause) {
+        watcher_look(source);
+    }
 }
 
 /* ---- commits and the end ---- */
@@ -346,7 +359,7 @@ int kafka_source_lag(const struct source *source, struct kafka_lag *lag, int mos
     pthread_mutex_lock(&state->lag_lock);
     int count = state->lags;
     for (int i = 0; i < count && i < most; i++) {
-        lag[i] = state->lag[i];
+        lag[i] = state->lag[i].lag;
     }
     pthread_mutex_unlock(&state->lag_lock);
     return count;

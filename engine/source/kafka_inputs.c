@@ -430,18 +430,20 @@ void input_ended(struct kafka_source *source, struct input *input)
 }
 
 /* librdkafka knows a partition's end from its last answer; nobody is asked. */
-static int64_t input_lag(const struct kafka_source *source, const struct input *input)
+static struct lag_entry input_lag(const struct kafka_source *source, const struct input *input)
 {
+    struct lag_entry entry = {{input->topic, input->partition, -1}, -1};
     int64_t low = -1, high = -1;
-    if (input->at_end) {
-        return 0;
-    }
     rd_kafka_resp_err_t error = rd_kafka_get_watermark_offsets(source->rk, name_of(source, input), input->partition, &low, &high);
-    if (error || high < 0) {
-        return -1;
+    if (!error && high >= 0) {
+        entry.next = input->next == OFFSET_UNKNOWN ? low : input->next;
+        entry.lag.messages = entry.next < 0 ? -1 : entry.next < high ? high - entry.next : 0;
     }
-    int64_t next = input->next == OFFSET_UNKNOWN ? low : input->next;
-    return next < 0 ? -1 : next < high ? high - next : 0;
+    if (input->at_end) {
+        entry.next = input->next == OFFSET_UNKNOWN ? entry.next : input->next;
+        entry.lag.messages = 0;
+    }
+    return entry;
 }
 
 void inputs_tell_lag(struct kafka_source *source)
@@ -459,7 +461,7 @@ void inputs_tell_lag(struct kafka_source *source)
     }
     for (int i = 0; i < source->input_count; i++) {
         const struct input *input = &source->input[i];
-        source->lag[i] = (struct kafka_lag){input->topic, input->partition, input_lag(source, input)};
+        source->lag[i] = input_lag(source, input);
     }
     source->lags = source->input_count;
     pthread_mutex_unlock(&source->lag_lock);

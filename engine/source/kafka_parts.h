@@ -74,6 +74,11 @@ struct topic {
     _Atomic unsigned settled; /* watcher writes: `asked`, as it was before the question that `found` answers */
 };
 
+struct lag_entry {
+    struct kafka_lag lag;
+    int64_t next; /* the offset that is handed out next; -1: not known */
+};
+
 struct kafka_source {
     const struct config *config;
     int shard, shards;
@@ -91,7 +96,7 @@ struct kafka_source {
     int input_count, due_count;
     int held_inputs; /* of which something is held */
     size_t held_bytes, held_most;
-    bool paused, committing, doubt;
+    bool committing, doubt;
     bool probe_only; /* the byte behind a message does not tell whether it has headers */
     unsigned generation_seen;
 
@@ -101,14 +106,15 @@ struct kafka_source {
 
     /* both */
     _Atomic unsigned generation; /* one more each time a topic's `found` or `settled` changes */
+    _Atomic bool paused;         /* the shard sets it; while it lasts the watcher asks for the partitions' ends */
     pthread_mutex_t lock;        /* protects `stop` and `look` */
     pthread_cond_t wake;
     bool stop, look;
     _Atomic uint64_t errors, lost, unfetchable, recreated;
     _Atomic int64_t left; /* up to the ends; -1 */
     _Atomic bool told[TOLD_COUNT]; /* error kinds that were logged */
-    pthread_mutex_t lag_lock;    /* protects the three below: written by the shard once a second */
-    struct kafka_lag *lag;
+    pthread_mutex_t lag_lock;    /* protects the three below: written by the shard once a second, while it is paused by the watcher */
+    struct lag_entry *lag;
     int lags, lag_room;
     int64_t lag_ms;              /* shard: when it was written, monotonic */
     _Atomic int64_t told_ms;       /* when the last one was, monotonic; 0: none is told */

@@ -1,5 +1,6 @@
 /* kafka_watch: the thread that asks which partitions there are, so that poll never has to wait for a broker. Every 30 s; every
- * second while a topic is missing, no broker answers or the shard has asked (watcher_look). */
+ * second while a topic is missing, no broker answers, the source is paused or the shard has asked (watcher_look). While it is paused it also
+ * asks how far partitions have grown. */
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -10,7 +11,7 @@
 
 enum {
     WATCH_MS = 30000,        /* pace of the watcher */
-    WATCH_MISSING_MS = 1000, /* while a topic is missing or no broker answers */
+    WATCH_MISSING_MS = 1000, /* while a topic is missing, no broker answers or the source is paused */
     WATCH_TIMEOUT_MS = 1000, /* so long may the watcher wait for an answer, and close for the watcher */
 };
 
@@ -86,6 +87,34 @@ static bool watch_round(struct kafka_source *source)
     return settled;
 }
 
+/* Runs on: watcher. A source that is paused fetches no more than its queue holds, so librdkafka hears of no newer end: the broker is asked. */
+static void ends_ask(struct kafka_source *source)
+{
+    for (int i = 0; atomic_load_explicit(&source->paused, memory_order_acquire); i++) {
+        pthread_mutex_lock(&source->lag_lock);
+        struct lag_entry entry = {.next = -1};
+        bool more = i < source->lags;
+        if (more) {
+            entry = source->lag[i];
+        }
+        pthread_mutex_unlock(&source->lag_lock);
+        if (!more) {
+            return;
+        }
+        int64_t low, high;
+        const char *name = source->config->topic[entry.lag.topic].name;
+        if (entry.next < 0 || rd_kafka_query_watermark_offsets(source->rk, name, entry.lag.partition, &low, &high, WATCH_TIMEOUT_MS)) {
+            continue;
+        }
+        pthread_mutex_lock(&source->lag_lock);
+        if (atomic_load_explicit(&source->paused, memory_order_acquire) && i < source->lags && source->lag[i].lag.partition == entry.lag.partition &&
+            source->lag[i].lag.topic == entry.lag.topic) {
+            source->lag[i].lag.messages = high > entry.next ? high - entry.next : 0;
+        }
+        pthread_mutex_unlock(&source->lag_lock);
+    }
+}
+
 static struct timespec deadline(int wait_ms)
 {
     struct timespec at;
@@ -104,7 +133,12 @@ static void *watcher_run(void *context)
     struct kafka_source *source = context;
     bool stop = false;
     while (!stop) {
-        struct timespec until = deadline(watch_round(source) ? WATCH_MS : WATCH_MISSING_MS);
+        bool settled = watch_round(source);
+        if (settled) {
+            ends_ask(source);
+        }
+        bool soon = !settled || atomic_load_explicit(&source->paused, memory_order_relaxed);
+        struct timespec until = deadline(soon ? WATCH_MISSING_MS : WATCH_MS);
         pthread_mutex_lock(&source->lock);
         while (!source->stop && !source->look && pthread_cond_timedwait(&source->wake, &source->lock, &until) != ETIMEDOUT) {
         }

@@ -121,6 +121,9 @@ redis_start
 check "with Redis it is ready again" within 40 status /health/ready 200
 "$esteem" ctl --socket "$dir/control.sock" pause >>"$dir/check.log"
 check "a pause is told" within 10 scraped esteem_paused 1
+head -n 50 "$dir/events.jsonl" >"$dir/more.jsonl"
+"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/more.jsonl" >/dev/null 2>&1
+check "what waits meanwhile is told" within 10 scraped 'sum(esteem_consumer_lag)' 50
 "$esteem" ctl --socket "$dir/control.sock" resume >>"$dir/check.log"
 echo "metrics: {min_n: many}" >>"$dir/esteem.yaml"
 "$esteem" ctl --socket "$dir/control.sock" reload >>"$dir/check.log" 2>&1 || true
@@ -131,6 +134,19 @@ sed "s/group: observe$$/group: observe2/; s#$dir/state#$dir/state2#; s#control.s
 check "a port that is taken is a clear error" sh -c "! $esteem run -c $dir/second.yaml >$dir/second.log 2>&1 && grep -q 'http.listen 127.0.0.1:$http: Address already in use' $dir/second.log"
 kill "$run_pid"
 check "it ends well" wait "$run_pid"
+
+# A newest manifest that nobody writes: the restore waits for it, until it is there and is none.
+mkfifo "$dir/state/0009999999.manifest"
+"$esteem" run -c "$dir/esteem.yaml" >"$dir/again.log" 2>&1 &
+run_pid=$!
+check "while it restores it lives" within 20 sh -c "curl -s --max-time 5 http://127.0.0.1:$http/health/live | jq -e .restoring"
+check "and is not ready, for that reason" unmet restored
+check "nor has it metrics" status /metrics 503
+(for _ in 1 2 3 4 5 6 7 8; do timeout 2 sh -c "echo none >'$dir/state/0009999999.manifest'" || true; done) & # it is read more than once
+check "restored, it becomes ready" within 30 status /health/ready 200
+check "from the checkpoint before" grep -q 'checkpoint.restored' "$dir/again.log"
+kill "$run_pid"
+check "it ends well again" wait "$run_pid"
 run_pid=
 
 check "the alert rules are rules" promtool check rules deploy/prometheus/esteem.rules.yaml

@@ -372,6 +372,36 @@ Test(kafka, a_paused_source_keeps_its_place)
     cr_assert_eq(seen.twice + seen.gaps, 0);
 }
 
+static bool lags_by(int64_t messages)
+{
+    struct kafka_lag lag[8];
+    int64_t sum = 0;
+    int count = kafka_source_lag(&source, lag, 8);
+    for (int i = 0; i < count && i < 8; i++)
+        sum += lag[i].messages;
+    return sum == messages;
+}
+
+/* librdkafka alone would hear of what its queue has room for. */
+Test(kafka, a_paused_source_knows_how_much_waits)
+{
+    open_source("");
+    produce(0, 100, 100);
+    steps_until_count(100);
+    source.pause(source.state, true);
+    produce(0, 100, 300);
+    produce(1, 100, 50);
+    for (int i = 0; i < 100 && !lags_by(350); i++)
+        steps_for(100);
+    cr_expect(lags_by(350));
+    cr_expect_eq(seen.count, 100);
+    source.pause(source.state, false);
+    steps_until_count(450);
+    for (int i = 0; i < 100 && !lags_by(0); i++)
+        steps_for(100);
+    cr_expect(lags_by(0));
+}
+
 /* ---- what is held back ---- */
 
 static int input_of_partition(int partition)
