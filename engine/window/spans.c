@@ -24,7 +24,11 @@ void spans_before(struct fold *fold, uint32_t k, uint32_t before, const uint8_t 
         for (enum span span = 0; span < SPAN_COUNT && before >> w & 1; span++)
             tally_run_put(&run, before_id(w, span), on[span]);
     tally_run_end(&run);
+    if (tally_run_empty(&run))
+        return;
     tally_add(&fold->key[k]->before, &fold->slab, &fold->dense, run.bytes, run.length);
+    for (; before; before &= before - 1) /* also where nothing else of it lies within the window */
+        outlets_rolling_changed(fold, k, __builtin_ctz(before));
 }
 
 /* How many are open at the window's left edge; whether any. */

@@ -47,7 +47,7 @@ redis: {socket: $dir/redis.sock}
 topics: {prefix: "shadowtest.", deadletter: "", every: 1s}
 threads: {shards: 2, folds: 2}
 time: {mode: replay, idle_after: 2s}
-retention: {interaction: 365d, correction: 365d}
+retention: {interaction: 365d, correction: 365d, ids: 365d}
 metrics: {service_level: {threshold: $2}}
 scopes: $3
 YAML
@@ -57,7 +57,8 @@ config b 45s '[[], [queue], [channel]]'
 python3 tests/reference/random_feed.py --seed 23 --events "$events" | grep -avE '"agent\.(enrolled|removed)"' >"$dir/all.jsonl"
 lines=$(wc -l <"$dir/all.jsonl")
 head -n $((lines * 3 / 4)) "$dir/all.jsonl" >"$dir/first.jsonl"
-tail -n +$((lines * 3 / 4 + 1)) "$dir/all.jsonl" >"$dir/later.jsonl"
+head -n $((lines * 7 / 8)) "$dir/all.jsonl" | tail -n +$((lines * 3 / 4 + 1)) >"$dir/later.jsonl"
+tail -n +$((lines * 7 / 8 + 1)) "$dir/all.jsonl" >"$dir/newest.jsonl"
 send() { "$esteem" replay --brokers "127.0.0.1:$port" --topic feed --partitions 4 "$1" 2>>"$dir/replay.log"; }
 
 # equal HEAD CONFIG FILE...: each row under HEAD equals compute, integers and metrics; there are some, and every newest calendar row is there.
@@ -142,9 +143,43 @@ check "the swap" "$esteem" shadow swap next -c "$dir/b.yaml"
 check "no key of the shadow is left" sh -c "[ -z \"\$(redis-cli -s $dir/redis.sock --scan --pattern 'esteem:v1:shadow.*')\" ]"
 check "the old state is kept" sh -c "ls $dir/state/before.next/*.manifest"
 check "the shadow's folder is gone" [ ! -e "$dir/state/shadow.next" ]
+sleep 1
+between=$(date -u +%Y-%m-%dT%H:%M:%SZ) # Kafka has the first ones since before, the later ones since then
+sleep 1
 send "$dir/later.jsonl"
 check "the live engine goes on under B" timeout 300 "$esteem" run -c "$dir/b.yaml" --until-end
 check "and its rows are those of B, later events included" equal "$live" b "$dir/first.jsonl" "$dir/later.jsonl"
+
+# ---- parts of the feed ----
+gone() { [ -z "$(redis --scan --pattern "esteem:v1:shadow.$1:*")" ] && [ ! -e "$dir/state/shadow.$1" ]; }
+check "a shadow from a moment on" timeout 300 "$esteem" shadow since -c "$dir/b.yaml" --from "$between" --memory 1GiB
+check "has what came since, and nothing else" equal "esteem:v1:shadow.since:" b "$dir/later.jsonl"
+check "a shadow up to a moment" timeout 300 "$esteem" shadow until -c "$dir/b.yaml" --to "$between" --memory 1GiB
+check "has what came before, and nothing else" equal "esteem:v1:shadow.until:" b "$dir/first.jsonl"
+check "one is dropped" "$esteem" shadow drop since -c "$dir/b.yaml"
+check "with its keys and its folder" gone since
+check "the other stays" equal "esteem:v1:shadow.until:" b "$dir/first.jsonl"
+check "and is dropped in its turn" "$esteem" shadow drop until -c "$dir/b.yaml"
+check "the live rows are still those of B" equal "$live" b "$dir/first.jsonl" "$dir/later.jsonl"
+
+# ---- the way back: as the help says ----
+rm "$dir"/state/*.manifest "$dir"/state/*.slice
+mv "$dir"/state/before.next/* "$dir/state/"
+redis --scan --pattern 'esteem:v1:{*channel=*' | while read -r key; do redis del "$key" >/dev/null; done # they would expire
+check "back under A" timeout 300 "$esteem" run -c "$dir/a.yaml" --until-end
+check "its rows are those of A, later events included" equal "$live" a "$dir/first.jsonl" "$dir/later.jsonl"
+
+# ---- a shadow that follows ----
+"$esteem" shadow along -c "$dir/b.yaml" --follow --memory 1GiB >"$dir/along.log" 2>&1 &
+shadow_pid=$!
+check "a shadow that follows has all that there is" within 120 equal "esteem:v1:shadow.along:" b "$dir/first.jsonl" "$dir/later.jsonl"
+send "$dir/newest.jsonl"
+check "and what comes then" within 120 equal "esteem:v1:shadow.along:" b "$dir/first.jsonl" "$dir/later.jsonl" "$dir/newest.jsonl"
+kill -TERM $shadow_pid
+check "it ends when it is told to" wait $shadow_pid
+shadow_pid=
+check "and is dropped" sh -c "'$esteem' shadow drop along -c '$dir/b.yaml'"
+check "with its keys and its folder too" gone along
 
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "esteem/span.h"
 #include "support/figures.h"
 #include "support/folding.h"
 
@@ -480,6 +481,35 @@ Test(fold, a_rolling_row_is_published_when_its_end_passes_a_change_of_the_roster
     folding_roster(f, "bob", NULL, t0 + 30 * S); /* late: it changes what the rows said */
     folding_tick(f, t0 + 46 * S);
     cr_expect(eligible("1m", "team=north", -1) == 0 && eligible("5m", "team=north", -1) == 0);
+}
+
+/* An edge of a span of agents' states, as span.h says. */
+static void edge(int64_t at_ms, int sign)
+{
+    struct tally_run run;
+    tally_run_begin(&run);
+    tally_run_put(&run, span_on(SPAN_READY), sign);
+    tally_run_put(&run, span_on(SPAN_READY) + 1, sign * at_ms);
+    tally_run_end(&run);
+    folding_put(f, "billing", NULL, at_ms, &run);
+}
+
+/* A replay that has come to its end moves its windows no more: what is told late has to show without that. */
+Test(fold, a_state_that_ends_before_a_window_is_told_in_its_row)
+{
+    begin("windows: {rolling: [1m, 5m], calendar: []}\nscopes: [[queue]]\ntime: {mode: replay}\n");
+    edge(t0, 1);
+    f->watermark_ms = t0 + 20 * MIN;
+    folding_tick(f, t0 + DAY);
+    folding_settle(f);
+    const struct shown *row = folding_row(f, "1m", "queue=billing", -1);
+    cr_assert_not_null(row);
+    uint64_t times = row->times, times_5m = folding_row(f, "5m", "queue=billing", -1)->times;
+    edge(t0 + MIN, -1);
+    folding_tick(f, t0 + DAY + MIN);
+    folding_settle(f);
+    cr_expect_eq(folding_row(f, "1m", "queue=billing", -1)->times, times + 1);
+    cr_expect_eq(folding_row(f, "5m", "queue=billing", -1)->times, times_5m + 1);
 }
 
 /* Against counting one by one, in any order of arrival. */
