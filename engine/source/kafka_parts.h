@@ -76,7 +76,7 @@ struct topic {
 
 struct lag_entry {
     struct kafka_lag lag;
-    int64_t next; /* the offset that is handed out next; -1: not known */
+    int64_t next; /* the offset that is handed out next; -1: nothing was yet */
 };
 
 struct kafka_source {

@@ -103,13 +103,14 @@ static void ends_ask(struct kafka_source *source)
         }
         int64_t low, high;
         const char *name = source->config->topic[entry.lag.topic].name;
-        if (entry.next < 0 || rd_kafka_query_watermark_offsets(source->rk, name, entry.lag.partition, &low, &high, WATCH_TIMEOUT_MS)) {
+        if (rd_kafka_query_watermark_offsets(source->rk, name, entry.lag.partition, &low, &high, WATCH_TIMEOUT_MS)) {
             continue;
         }
+        int64_t next = entry.next < 0 ? low : entry.next; /* nothing of it was handed out yet */
         pthread_mutex_lock(&source->lag_lock);
         if (atomic_load_explicit(&source->paused, memory_order_acquire) && i < source->lags && source->lag[i].lag.partition == entry.lag.partition &&
             source->lag[i].lag.topic == entry.lag.topic) {
-            source->lag[i].lag.messages = high > entry.next ? high - entry.next : 0;
+            source->lag[i].lag.messages = high > next ? high - next : 0;
         }
         pthread_mutex_unlock(&source->lag_lock);
     }
