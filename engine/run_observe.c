@@ -420,7 +420,7 @@ static int answer(void *context, const char *path, const char *accepts, FILE *ou
     struct scrape scrape;
     int status = HTTP_NOT_FOUND;
     struct run *run = context;
-    if (!atomic_load_explicit(&run->restored, memory_order_relaxed))
+    if (!run->restored)
         return answer_restoring(path, out, type);
     gather(&scrape, context, out);
     if (strcmp(path, "/metrics") == 0) {
@@ -440,7 +440,7 @@ static int answer(void *context, const char *path, const char *accepts, FILE *ou
 static void *answer_meanwhile(void *context)
 {
     struct run *run = context;
-    while (!atomic_load_explicit(&run->restored, memory_order_relaxed)) {
+    while (!atomic_load_explicit(&run->answerer_ends, memory_order_relaxed)) {
         http_step(run->http);
         nanosleep(&(struct timespec){0, ANSWER_NAP_NS}, NULL);
     }
@@ -461,8 +461,9 @@ int run_observe_open(struct run *run)
 
 void run_observe_restored(struct run *run)
 {
-    atomic_store_explicit(&run->restored, true, memory_order_relaxed);
+    atomic_store_explicit(&run->answerer_ends, true, memory_order_relaxed);
     if (run->answering)
         pthread_join(run->answerer, NULL);
     run->answering = false;
+    run->restored = true; /* not before: where the restore has failed there is no engine to ask */
 }

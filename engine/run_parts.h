@@ -78,8 +78,8 @@ struct run {
     int recall_sink[RECALL_READERS]; /* each reader's */
     struct http *http; /* NULL: http.listen is empty */
     pthread_t answerer;     /* answers it while the state is restored */
-    bool answering;
-    _Atomic bool restored;
+    bool answering, restored;
+    _Atomic bool answerer_ends;
     bool recalled;          /* it is told that recall is done */
     int64_t ended_ms;       /* --until-end: since when all inputs are at their end; 0: they are not */
     _Atomic bool hold_letters; /* a checkpoint waits until all dead letters are delivered */
