@@ -109,23 +109,6 @@ static void now_put(struct derivation *out, const struct dims *dims, int64_t anc
     out->now = true;
 }
 
-struct span_context {
-    struct derivation *out;
-    const struct dims *dims;
-};
-
-static void span_block(void *context, int64_t anchor_ms, struct tally_run *run)
-{
-    const struct span_context *to = context;
-    if (to->out->lacks) {
-        run->length--; /* the zero byte */
-        leave_out(to->out->lacks, run);
-        tally_run_end(run);
-    }
-    if (!tally_run_empty(run))
-        block_add(to->out, BLOCK_FIGURES, to->dims, anchor_ms, run->bytes, run->length)->spans = true;
-}
-
 /* ---- contributions ---- */
 
 #define PUT(run, name, value) tally_run_put(run, MEASURE_##name, value)
@@ -173,14 +156,12 @@ static void contribute_entry(struct record *record)
     block_put(record->out, &record->entry, record->abandoned_ms, &run);
 }
 
-/* What the agent was engaged for: talk and hold, up to the segment's end. */
+/* What the agent was engaged for: talk and hold, up to the segment's end. It counts where the agent's segments are (shift.h). */
 static void contribute_engaged(struct record *record, const struct segment *segment)
 {
     int64_t from_ms = segment->end_ms - segment->talk_ms - segment->hold_ms;
     if (segment->dims.id[DIMENSION_agent] == 0 || from_ms >= segment->end_ms)
         return;
-    struct span_context to = {record->out, &segment->dims};
-    span_put(SPAN_SEGMENT, from_ms, segment->end_ms, 1, span_block, &to);
     note_put(record->out, BLOCK_ENGAGED, &segment->dims, from_ms, &(struct note){.until_ms = segment->end_ms}, MEASURE_engaged_ms);
 }
 

@@ -240,17 +240,27 @@ static void emit_overlap(struct shifts *shifts, struct book_place place, int sig
     }
 }
 
+static void emit_segment(struct shifts *shifts, uint32_t tenant, const struct book_entry *entry, const struct dims *dims, int sign)
+{
+    struct emission to = {shifts, tenant, entry->scopes, dims};
+    span_put(SPAN_SEGMENT, entry->at_ms, entry->until_ms, sign, each_run, &to);
+}
+
+/* First what makes engaged_ms more: whoever is told in between sees none that is below zero. One that the book does not take (limits.shifts)
+ * counts whole, and is not there to be taken out. */
 void shift_segment(struct shifts *shifts, int sign, uint32_t tenant, uint32_t agent, const struct book_entry *entry, const struct dims *dims)
 {
     struct book_place place;
     if (sign > 0) {
+        emit_segment(shifts, tenant, entry, dims, 1);
         if (book_put(shifts->segments, tenant, agent, entry, dims, &place))
             emit_overlap(shifts, place, 1);
         return;
     }
     uint32_t person = book_person(shifts->segments, tenant, agent);
-    if (person == BOOK_NOBODY || !book_find(shifts->segments, person, entry, dims, &place))
-        return;
-    emit_overlap(shifts, place, -1);
-    book_remove(shifts->segments, place);
+    if (person != BOOK_NOBODY && book_find(shifts->segments, person, entry, dims, &place)) {
+        emit_overlap(shifts, place, -1);
+        book_remove(shifts->segments, place);
+    }
+    emit_segment(shifts, tenant, entry, dims, -1);
 }

@@ -365,7 +365,7 @@ void shard_emit(void *context, uint32_t tenant, uint32_t scopes, const struct bl
         shard_add_now(shard, tenant, scopes, &block->dims, block->anchor_ms, bytes, length);
         return;
     }
-    shard_add(shard, tenant, scopes, &block->dims, block->anchor_ms, block->spans, bytes, length);
+    shard_add(shard, tenant, scopes, &block->dims, block->anchor_ms, false, bytes, length);
 }
 
 void shard_derive(struct shard *shard)

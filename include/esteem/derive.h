@@ -50,7 +50,6 @@ struct block {
     uint64_t hash; /* of all that is in it */
     struct dims dims;
     enum block_kind kind;
-    bool spans;          /* figures: spans begin or end there (span.h) */
     uint32_t at, length; /* packed runs in `bytes` */
 };
 

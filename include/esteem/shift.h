@@ -2,8 +2,9 @@
  * time that an agent has in more than one is counted as overlap, so that segment_ms less overlap is the time engaged.
  *
  * States and segments lie in books by agent. A state that comes between two others takes the time from its begin to the next one's away from
- * the one before it; a segment emits, per scope, what of it other segments of the same key cover already. Both are the same in any order,
- * and a retraction is an addition with the other sign.
+ * the one before it; a segment emits itself and, per scope, what of it other segments of the same key cover already. Both are the same in any
+ * order, and a retraction is an addition with the other sign. Both parts come from this one thread: told by two, a fold could see a segment
+ * gone and its overlap not yet, which is time below zero.
  * While a state is its agent's latest, the agent is that now (now.h).
  * Runs on: the thread of the shard that owns the agent. */
 #ifndef ESTEEM_SHIFT_H

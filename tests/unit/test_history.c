@@ -60,6 +60,7 @@ Test(span, counts_in_a_window_by_what_of_it_lies_there)
 
 static int64_t window_left, window_right;
 static int64_t before[SPAN_COUNT], on[SPAN_COUNT], at[SPAN_COUNT], calendar[SPAN_COUNT + 1], fcr[2];
+static int64_t lowest_engaged; /* what whoever was told in between saw at least */
 static uint32_t only_mask; /* scope at which the test looks */
 
 /* A list of scopes is a bit for each of these; 0 means all. */
@@ -105,6 +106,7 @@ static void take_run(void *context, uint32_t tenant, uint8_t scopes, const struc
         at[span] += anchor_ms >= window_left && anchor_ms < window_right ? s : 0;
         calendar[span] += figure_in(run->bytes, run->length, MEASURE_ready_ms + (uint32_t)span);
     }
+    lowest_engaged = calendar[SPAN_OVERLAP] < lowest_engaged ? calendar[SPAN_OVERLAP] : lowest_engaged;
 }
 
 static int64_t seen(enum span span)
@@ -118,6 +120,7 @@ static void look(uint32_t mask, int64_t left_ms, int64_t right_ms)
     memset(on, 0, sizeof on);
     memset(at, 0, sizeof at);
     memset(calendar, 0, sizeof calendar);
+    lowest_engaged = 0;
     only_mask = mask;
     window_left = left_ms;
     window_right = right_ms;
@@ -232,8 +235,10 @@ static void expect_engaged(void)
         all += n * 10000;
         all_covered += n ? 10000 : 0;
     }
+    cr_assert_eq(seen(SPAN_SEGMENT), sum);
     cr_assert_eq(seen(SPAN_OVERLAP), sum - covered);
-    cr_assert_eq(calendar[SPAN_OVERLAP], all_covered - all, "calendar windows take the overlap off engaged_ms");
+    cr_assert_eq(calendar[SPAN_OVERLAP], all_covered, "calendar windows have the overlap off engaged_ms");
+    cr_assert_eq(lowest_engaged, 0, "no moment between two runs shows time below zero");
 }
 
 Test(shift, an_agents_simultaneous_segments_are_engaged_time_once)
