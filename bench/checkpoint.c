@@ -1,6 +1,7 @@
 /* bench/checkpoint: what a checkpoint costs the events that flow meanwhile, and how long a restart takes. A shard and a fold in this process, fed
  * by a generator: first INTERACTIONS contacts at full speed, then RATE events a second, without and with checkpoints. A step is
- * what the shard's thread does from one look at its source to the next, without waiting; those without any event are left out.
+ * what the shard's thread does from one look at its source to the next, without waiting; those without any event are left out. It is told
+ * on the wall and in processor time: with fewer processors than threads the wall has the others' turns too.
  *
  *   usage: checkpoint [INTERACTIONS [RATE [SECONDS]]]     1000000 50000 20 */
 #include <inttypes.h>
@@ -23,8 +24,9 @@ struct generator {
     _Atomic int64_t total;  /* made, for the main thread */
     _Atomic bool measuring;
     int64_t left_ns, spent_ns; /* when the last poll ended; what it took */
+    int64_t own_ns; /* of the thread's processor time when the step began */
     bool busy; /* the step that ends at the next look had messages */
-    uint32_t *step_us;
+    uint32_t *step_us, *own_us;
     _Atomic uint32_t steps;
 };
 
@@ -32,6 +34,13 @@ static int64_t now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int64_t thread_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
@@ -64,8 +73,10 @@ static int poll_generator(void *state, int most, int wait_ms, source_each *each,
     int64_t entered_ns = now_ns();
     if (generator->busy && atomic_load(&generator->measuring)) {
         uint32_t steps = atomic_load(&generator->steps);
-        if (steps < STEPS)
+        if (steps < STEPS) {
             generator->step_us[steps] = (uint32_t)((entered_ns - generator->left_ns + generator->spent_ns) / 1000);
+            generator->own_us[steps] = (uint32_t)((thread_ns() - generator->own_ns) / 1000);
+        }
         atomic_store(&generator->steps, steps + (steps < STEPS));
     }
     int64_t due = generator->preload;
@@ -81,6 +92,7 @@ static int poll_generator(void *state, int most, int wait_ms, source_each *each,
     if (count == 0)
         nanosleep(&(struct timespec){0, 500000}, NULL);
     int64_t begun_ns = now_ns();
+    generator->own_ns = thread_ns();
     int done = 0;
     for (bool more = true; more && done < count; done++) {
         struct message message = {.at = generator->text[done], .length = strlen(generator->text[done]), .offset = generator->made + done};
@@ -123,22 +135,26 @@ static int by_value(const void *a, const void *b)
     return (*(const uint32_t *)a > *(const uint32_t *)b) - (*(const uint32_t *)a < *(const uint32_t *)b);
 }
 
-static void measure(struct generator *generator, const char *what, int64_t seconds, struct checkpoint *checkpoint)
+static double percentile_ms(const uint32_t *us, uint32_t count, uint32_t per_mille)
 {
-    uint64_t before = checkpoint_counts(checkpoint).written;
+    return count ? us[(uint64_t)(count - 1) * per_mille / 1000] / 1e3 : 0;
+}
+
+static void begin(struct generator *generator)
+{
     atomic_store(&generator->steps, 0);
     atomic_store(&generator->measuring, true);
-    for (int64_t s = 0; s < seconds; s++)
-        sleep(1);
+}
+
+static void tell(struct generator *generator, const char *what)
+{
     atomic_store(&generator->measuring, false);
-    sleep(1);
-    uint32_t count = atomic_load(&generator->steps);
-    qsort(generator->step_us, count, sizeof *generator->step_us, by_value);
-    struct checkpoint_counts counts = checkpoint_counts(checkpoint);
-    printf("%-22s %8u steps   p50 %6.2f ms   p99 %6.2f ms   p99.9 %6.2f ms   longest %6.2f ms   %" PRIu64 " checkpoints\n", what, count,
-           count ? generator->step_us[count / 2] / 1e3 : 0, count ? generator->step_us[(uint64_t)count * 99 / 100] / 1e3 : 0,
-           count ? generator->step_us[(uint64_t)count * 999 / 1000] / 1e3 : 0, count ? generator->step_us[count - 1] / 1e3 : 0, counts.written - before);
-    fflush(stdout);
+    usleep(200000);
+    uint32_t count = atomic_load(&generator->steps), *wall = generator->step_us, *own = generator->own_us;
+    qsort(wall, count, sizeof *wall, by_value);
+    qsort(own, count, sizeof *own, by_value);
+    printf("%-20s %6u steps   wall p50 %6.2f  p99 %6.2f  longest %6.2f ms   processor p50 %6.2f  p99 %6.2f  longest %6.2f ms", what, count, percentile_ms(wall, count, 500),
+           percentile_ms(wall, count, 990), percentile_ms(wall, count, 1000), percentile_ms(own, count, 500), percentile_ms(own, count, 990), percentile_ms(own, count, 1000));
 }
 
 static struct pipeline *pipeline_of(const struct config *config, struct source *source, struct checkpoint *checkpoint)
@@ -166,7 +182,8 @@ int main(int argc, char **argv)
     ensure(config_parse("bench", yaml, sizeof yaml - 1, stderr, &config) == 0, "the settings are right");
     char folder[] = "/tmp/esteem-bench.XXXXXX", command[64];
     ensure(mkdtemp(folder) != NULL, "there is a /tmp");
-    struct generator generator = {.text = malloc(BATCH * TEXT), .preload = interactions * 3 / 2, .rate = rate, .step_us = malloc(STEPS * sizeof(uint32_t))};
+    struct generator generator = {.text = malloc(BATCH * TEXT), .preload = interactions * 3 / 2, .rate = rate, .step_us = malloc(STEPS * sizeof(uint32_t)),
+                                  .own_us = malloc(STEPS * sizeof(uint32_t))};
     struct source source = {.state = &generator, .poll = poll_generator, .ready = ready, .inputs = one_input, .at_end = never_at_end, .position = position};
     struct checkpoint *checkpoint = checkpoint_of(folder, 3600000);
     struct pipeline *pipeline = pipeline_of(config, &source, checkpoint);
@@ -177,20 +194,23 @@ int main(int argc, char **argv)
     struct pipeline_counts counts = pipeline_counts(pipeline);
     printf("%" PRIu64 " interactions, %" PRIu64 " keys, %" PRIu64 " panes, %" PRIu64 " MiB resident; %" PRId64 " events a second\n", counts.shards.ledger.records, counts.folds.keys,
            counts.folds.panes, memory_resident() >> 20, rate);
-    measure(&generator, "without checkpoints", seconds, checkpoint);
+    begin(&generator);
+    sleep((unsigned)seconds);
+    tell(&generator, "without checkpoints");
+    printf("\n");
     int64_t begun_ns = now_ns();
-    atomic_store(&generator.measuring, true);
-    atomic_store(&generator.steps, 0);
+    begin(&generator);
     ensure(pipeline_checkpoint(pipeline, 600000), "a full checkpoint is made");
     int64_t full_ms = (now_ns() - begun_ns) / 1000000;
-    uint32_t steps = atomic_load(&generator.steps);
-    qsort(generator.step_us, steps, sizeof *generator.step_us, by_value);
-    printf("%-22s %8u steps   p50 %6.2f ms   p99 %6.2f ms   longest %6.2f ms   %" PRId64 " ms, %" PRIu64 " MiB\n", "a full one", steps, generator.step_us[steps / 2] / 1e3,
-           generator.step_us[(uint64_t)steps * 99 / 100] / 1e3, generator.step_us[steps - 1] / 1e3, full_ms, checkpoint_counts(checkpoint).bytes >> 20);
-    atomic_store(&generator.steps, 0);
+    tell(&generator, "a full one");
+    printf("   %" PRId64 " ms, %" PRIu64 " MiB\n", full_ms, checkpoint_counts(checkpoint).bytes >> 20);
+    uint64_t before = checkpoint_counts(checkpoint).written;
+    begin(&generator);
     for (int64_t until = now_ns() + seconds * 1000000000; now_ns() < until;) /* one after the other: more often than anybody would */
         (void)pipeline_checkpoint(pipeline, 60000);
-    measure(&generator, "right after", 2, checkpoint);
+    tell(&generator, "one after the other");
+    printf("   %" PRIu64 " of them\n", checkpoint_counts(checkpoint).written - before);
+    fflush(stdout);
     (void)pipeline_checkpoint(pipeline, 600000);
     pipeline_stop(pipeline, END_DRAIN, 60000);
     counts = pipeline_counts(pipeline);
@@ -199,7 +219,7 @@ int main(int argc, char **argv)
     checkpoint_free(checkpoint);
 
     begun_ns = now_ns();
-    uint64_t before = UINT64_MAX;
+    before = UINT64_MAX;
     checkpoint = checkpoint_of(folder, 3600000);
     pipeline = pipeline_of(config, &source, checkpoint);
     int64_t epoch = pipeline_restore(pipeline, folder, &before);

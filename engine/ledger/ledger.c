@@ -382,20 +382,20 @@ void ledger_bring_up(struct ledger *ledger, struct interaction *one, uint32_t se
     tell_after(ledger, one, emit, context);
 }
 
-uint32_t ledger_flush(struct ledger *ledger, ledger_emit *emit, void *context)
+uint32_t ledger_flush(struct ledger *ledger, uint32_t most, ledger_emit *emit, void *context)
 {
-    uint32_t count = ledger->touched_count;
-    for (uint32_t i = 0; i < count; i++) {
-        if (i + 4 < count)
+    uint32_t end = ledger->touched_count, first = end > most ? end - most : 0;
+    for (uint32_t i = first; i < end; i++) {
+        if (i + 4 < end)
             __builtin_prefetch(ledger_at(ledger, ledger->touched[i + 4].record));
         ledger_bring_up(ledger, ledger_at(ledger, ledger->touched[i].record), ledger->touched[i].sent, ledger->roster, emit, context);
     }
-    ledger->touched_count = 0;
-    if (ledger->epoch_waits) {
+    ledger->touched_count = first;
+    if (ledger->epoch_waits && first == 0) {
         struct epoch next = ledger->epoch_next;
         ledger_set_epoch(ledger, &next);
     }
-    return count;
+    return end - first;
 }
 
 uint32_t ledger_touched(const struct ledger *ledger)

@@ -87,6 +87,7 @@ struct shard {
 
     /* checkpoints: shard_state.c */
     uint64_t barrier;         /* waits for the barriers of the other shards; 0: none is on its way */
+    bool deriving;            /* a tick is on its way: what was touched is derived over several steps */
     bool barrier_again;       /* the second one, behind the notes of what was read before the first */
     bool barrier_full;
     bool arrived[SHARD_MAX];  /* a shard's barrier is here: what follows it stays in its ring */
@@ -124,7 +125,9 @@ void shard_add(struct shard *shard, uint32_t tenant, uint32_t scopes, const stru
 void shard_add_now(struct shard *shard, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, const uint8_t *runs,
                    uint32_t length);
 /* Derives what is touched; notes go to who owns them. */
-void shard_derive(struct shard *shard);
+void shard_derive(struct shard *shard, uint32_t most);
+/* What one step may derive, where more was touched than that. False: it was not. */
+bool shard_derive_some(struct shard *shard);
 /* align.c: which inputs wait for others. */
 void shard_align(struct shard *shard);
 

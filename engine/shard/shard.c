@@ -10,7 +10,7 @@
 #include "esteem/mapping.h"
 #include "intake.h"
 
-enum { POLL_MOST = 4096, PARCELS_MOST = 4096, TOUCHED_MOST = 65536, CELLS_MOST = 65536, EVICT_MOST = 4096, EXPIRE_MOST = 1024, SEARCH_MOST = 32768, RETIRE_MOST = 64,
+enum { POLL_MOST = 4096, PARCELS_MOST = 4096, TOUCHED_MOST = 65536, DERIVE_MOST = 256 /* a step */, CELLS_MOST = 65536, EVICT_MOST = 4096, EXPIRE_MOST = 1024, SEARCH_MOST = 32768, RETIRE_MOST = 64,
        STRINGS_A_KEY = 4, STRINGS_LEAST = 65536, STRINGS_KEYS_MOST = 100000000,
        COMMIT_TICKS = 50 /* offsets, for lag tools only, without checkpoints */ };
 
@@ -368,10 +368,18 @@ void shard_emit(void *context, uint32_t tenant, uint32_t scopes, const struct bl
     shard_add(shard, tenant, scopes, &block->dims, block->anchor_ms, false, bytes, length);
 }
 
-void shard_derive(struct shard *shard)
+void shard_derive(struct shard *shard, uint32_t most)
 {
-    shard->counts.derived += ledger_flush(shard->ledger, shard_emit, shard);
+    shard->counts.derived += ledger_flush(shard->ledger, most, shard_emit, shard);
     relay_send(shard);
+}
+
+bool shard_derive_some(struct shard *shard)
+{
+    bool many = ledger_touched(shard->ledger) > DERIVE_MOST;
+    if (many)
+        shard_derive(shard, DERIVE_MOST);
+    return many;
 }
 
 /* Goes on erasing a customer; everything is derived. */
@@ -392,9 +400,8 @@ static void forget_step(struct shard *shard)
 
 void shard_tick(struct shard *shard, uint64_t barrier)
 {
-    if (!shard->setup.batch && !shard->barrier_again) /* a batch derives once, at its end; behind its second barrier a shard tells nobody anything */
-        (void)ledger_follow_roster(shard->ledger, SEARCH_MOST);
-    shard_derive(shard);
+    shard->deriving = false;
+    shard_derive(shard, UINT32_MAX);
     forget_step(shard);
     read_inputs(shard); /* behind what was sent to other shards: the watermark waits for that */
     read_clocks(shard);
@@ -450,7 +457,7 @@ static void make_room(struct shard *shard)
     if (!shard->full)
         return;
     shard->full = false;
-    shard_derive(shard);
+    shard_derive(shard, UINT32_MAX);
     if (shard->config->at_interactions == AT_BOUND_RETIRE &&
         ledger_retire_oldest(shard->ledger, retire_count(shard), ledger_is_large(shard), shard_emit, shard))
         shard->inexact = true;
@@ -470,10 +477,10 @@ static struct parcel *next_parcel(struct shard *shard)
 
 static int take_parcels(struct shard *shard)
 {
-    int count = 0;
+    int count = 0, most = shard->deriving ? DERIVE_MOST / 4 : PARCELS_MOST;
     if (shard->held)
         make_room(shard);
-    for (; count < PARCELS_MOST && (shard->setup.batch || ledger_touched(shard->ledger) < 2 * TOUCHED_MOST); count++) {
+    for (; count < most && (shard->setup.batch || ledger_touched(shard->ledger) < 2 * TOUCHED_MOST); count++) {
         struct parcel *parcel = shard->held ? shard->held : next_parcel(shard);
         shard->held = NULL;
         if (parcel == NULL)
@@ -524,7 +531,8 @@ static int read_source(struct shard *shard, int wait_ms)
     if (shard->barrier || (shard->stuck && !retry(shard)) || shard->stopped || (paused && shard->setup.source.pause == NULL))
         return 0;
     shard_align(shard);
-    int count = shard->setup.source.poll(shard->setup.source.state, POLL_MOST, wait_ms, take_message, shard);
+    int most = shard->deriving ? DERIVE_MOST / 2 : POLL_MOST;
+    int count = shard->setup.source.poll(shard->setup.source.state, most, shard->deriving ? 0 : wait_ms, take_message, shard);
     if (count >= 0)
         return count;
     log_error("source.failed", "%s", err_text());
@@ -560,6 +568,16 @@ static void take_roster_file(struct shard *shard)
     shard->roster_of = config->serial;
 }
 
+/* A part of what a tick has to derive, so that no step is long: fewer are read meanwhile than are derived, so it ends. True: the tick is a step like
+ * any other now. */
+static bool derive_before_tick(struct shard *shard)
+{
+    if (!shard->deriving && !shard->setup.batch && !shard->barrier_again) /* a batch derives once, at its end; behind its second barrier a shard tells nobody anything */
+        (void)ledger_follow_roster(shard->ledger, SEARCH_MOST);
+    shard->deriving = shard_derive_some(shard);
+    return !shard->deriving;
+}
+
 int shard_step(struct shard *shard, int wait_ms, bool flush)
 {
     int done = send_outbox(shard);
@@ -577,14 +595,16 @@ int shard_step(struct shard *shard, int wait_ms, bool flush)
     bool full = ledger_touched(shard->ledger) >= TOUCHED_MOST || combine_cells(shard->combine) >= CELLS_MOST;
     bool due = !shard->setup.batch && now_ms >= shard->tick_due_ms;
     bool room = shard->outbox_batches < (uint32_t)shard->setup.folds && !folds_behind(shard); /* else keep adding up: newer differences join the older */
-    if (flush || ((full || due) && room && !(full && shard->setup.batch))) {
-        shard_tick(shard, 0);
-        done += send_outbox(shard);
-        int64_t sent_ms = clock_monotonic_ms(&shard->setup.clock);
-        if (due && shard->tick_due_ms)
-            timing_note(&shard->counts.tick, (sent_ms - shard->tick_due_ms) * 1000, sent_ms);
-        shard->tick_due_ms = now_ms + shard->config->publish_tick_ms;
-    }
+    if (!flush && (!(full || due) || !room || (full && shard->setup.batch)))
+        return done;
+    if (!derive_before_tick(shard) && !flush)
+        return done + 1;
+    shard_tick(shard, 0);
+    done += send_outbox(shard);
+    int64_t sent_ms = clock_monotonic_ms(&shard->setup.clock);
+    if (due && shard->tick_due_ms)
+        timing_note(&shard->counts.tick, (sent_ms - shard->tick_due_ms) * 1000, sent_ms);
+    shard->tick_due_ms = now_ms + shard->config->publish_tick_ms;
     return done;
 }
 

@@ -61,8 +61,8 @@ static inline int ledger_owner(struct ledger_key key, uint16_t home, int shards)
 /* Takes a fact. FULL: at the bound, nothing was changed; flush, evict or retire, or pause and try again. */
 enum ledger_result ledger_put(struct ledger *ledger, struct ledger_key key, uint16_t home, uint32_t tenant, bool alone, const struct fact *fact);
 
-/* Emits what has changed since the last flush. Returns the number of records derived. */
-uint32_t ledger_flush(struct ledger *ledger, ledger_emit *emit, void *context);
+/* Emits what has changed since the last flush, of `most` records at most, those touched last. Returns the number of records derived. */
+uint32_t ledger_flush(struct ledger *ledger, uint32_t most, ledger_emit *emit, void *context);
 uint32_t ledger_touched(const struct ledger *ledger);
 
 /* Looks for records that changes of the roster concern, at most `most` of them, so that the next flush derives them anew. Returns how many it has

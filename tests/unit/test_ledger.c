@@ -58,7 +58,7 @@ static enum ledger_result put(uint64_t number, const struct fact *fact)
 static void flush(void)
 {
     emitted = 0;
-    ledger_flush(ledger, take, NULL);
+    ledger_flush(ledger, UINT32_MAX, take, NULL);
 }
 
 Test(ledger, emits_what_a_flush_finds_new)
