@@ -141,14 +141,6 @@ void cell_changed(struct fold *fold, uint32_t c)
     outlets_calendar_changed(fold, c, false);
 }
 
-void cell_add(struct fold *fold, uint32_t c, const uint8_t *runs, uint32_t length)
-{
-    cell_keep_for_checkpoint(fold, c);
-    tally_add(&fold->cell[c].tally, &fold->slab, &fold->dense, runs, length);
-    cell_changed(fold, c);
-    across_calendar_changed(fold, c);
-}
-
 /* A window has ended that had figures: the running one begins, empty so far, so that nobody takes the old row for the present. */
 static void begin_next(struct fold *fold, uint32_t c)
 {
@@ -161,6 +153,17 @@ static void begin_next(struct fold *fold, uint32_t c)
     uint32_t next = cells_at(fold, cell.key, cell.window, start_ms);
     if (next == NONE)
         outlets_calendar_changed(fold, cell_new(fold, cell.key, cell.window, start_ms, end_ms), true);
+}
+
+void cell_add(struct fold *fold, uint32_t c, const uint8_t *runs, uint32_t length)
+{
+    bool shown_empty = fold->cell[c].published && fold->cell[c].tally.length == 0;
+    cell_keep_for_checkpoint(fold, c);
+    tally_add(&fold->cell[c].tally, &fold->slab, &fold->dense, runs, length);
+    cell_changed(fold, c);
+    across_calendar_changed(fold, c);
+    if (shown_empty) /* as the running one it had no successor, if it has ended */
+        begin_next(fold, c);
 }
 
 static enum phase phase_of(const struct fold *fold, const struct bucket *bucket)

@@ -58,6 +58,7 @@ python3 tests/reference/random_feed.py --seed 23 --events "$events" | grep -avE 
 lines=$(wc -l <"$dir/all.jsonl")
 head -n $((lines * 3 / 4)) "$dir/all.jsonl" >"$dir/first.jsonl"
 head -n $((lines * 7 / 8)) "$dir/all.jsonl" | tail -n +$((lines * 3 / 4 + 1)) >"$dir/later.jsonl"
+tail -n +$((lines * 7 / 8 + 1)) "$dir/all.jsonl" >"$dir/newest.jsonl"
 send() { "$esteem" replay --brokers "127.0.0.1:$port" --topic feed --partitions 4 "$1" 2>>"$dir/replay.log"; }
 
 # equal HEAD CONFIG FILE...: each row under HEAD equals compute, integers and metrics; there are some, and every newest calendar row is there.
@@ -172,6 +173,8 @@ check "its rows are those of A, later events included" equal "$live" a "$dir/fir
 "$esteem" shadow along -c "$dir/b.yaml" --follow --memory 1GiB >"$dir/along.log" 2>&1 &
 shadow_pid=$!
 check "a shadow that follows has all that there is" within 120 equal "esteem:v1:shadow.along:" b "$dir/first.jsonl" "$dir/later.jsonl"
+send "$dir/newest.jsonl"
+check "and what comes then" within 180 equal "esteem:v1:shadow.along:" b "$dir/first.jsonl" "$dir/later.jsonl" "$dir/newest.jsonl" # a day is told once a minute
 kill -TERM $shadow_pid
 check "it ends when it is told to" wait $shadow_pid
 shadow_pid=

@@ -96,6 +96,24 @@ Test(fold, a_running_hour_gives_way_to_the_next_and_stays_as_the_last)
     cr_expect(now->running && now->offered == 0);
 }
 
+/* An hour in which nothing came is followed by none, until something late does: it shall not be shown as empty for ever. */
+Test(fold, an_hour_that_was_over_without_figures_is_followed_by_one_when_late_ones_come)
+{
+    begin("windows: {rolling: [], calendar: [hour]}\nscopes: [[]]\n");
+    f->watermark_ms = t0;
+    folding_feed(f, NULL, t0, 1);
+    folding_tick(f, t0 + MIN);
+    folding_tick(f, t0 + H + MIN); /* empty, and running */
+    cr_assert_not_null(folding_row(f, "hour", "all", t0 + H));
+    folding_tick(f, t0 + 3 * H + MIN);
+    cr_expect_null(folding_row(f, "hour", "all", t0 + 3 * H));
+    folding_feed(f, NULL, t0 + H + S, 1);
+    folding_tick(f, t0 + 3 * H + 2 * MIN);
+    const struct shown *late = folding_row(f, "hour", "all", t0 + H), *now = folding_row(f, "hour", "all", t0 + 3 * H);
+    cr_assert(late && !late->running && late->last && late->offered == 1);
+    cr_assert(now && now->running && now->offered == 0);
+}
+
 Test(fold, is_final_when_the_watermark_is_lateness_past_the_end)
 {
     begin(plain);
