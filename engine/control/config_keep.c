@@ -105,6 +105,7 @@ static void keep_dimensions(struct config *to, const struct config *from)
 {
     free_dimensions(to);
     to->own_dimension_count = from->own_dimension_count;
+    to->own_dimensions_gone = from->own_dimensions_gone;
     for (int i = 0; i < from->own_dimension_count; i++)
         to->own_dimension[i] = copy(from->own_dimension[i]);
 }

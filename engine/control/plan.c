@@ -74,10 +74,14 @@ static void show_option(const struct config *config, const struct option *option
 static void show_list(const struct config *config, enum list_name name, FILE *out)
 {
     char text[DURATION_TEXT_MAX];
+    const char *comma = "";
     switch (name) {
     case LIST_dimensions:
         for (int i = 0; i < config->own_dimension_count; i++)
-            fprintf(out, "%s%s", i ? ", " : "", config->own_dimension[i]);
+            if (!(config->own_dimensions_gone >> i & 1)) {
+                fprintf(out, "%s%s", comma, config->own_dimension[i]);
+                comma = ", ";
+            }
         break;
     case LIST_rolling:
         for (int i = 0; i < config->rolling_count; i++)
@@ -153,7 +157,7 @@ static enum change change_of(int key)
     return key < option_count ? options[key].change : lists[key - option_count].change;
 }
 
-/* Dimensions are numbers in all that is kept: more may come behind those that are there. */
+/* Dimensions are numbers in all that is kept: live are those that could have theirs (config_take_places). */
 static bool needs_restart(const struct config *old, const struct config *next, int key)
 {
     bool more = old->own_dimension_count <= next->own_dimension_count;
@@ -314,6 +318,7 @@ void plan_init(struct plan *plan, const struct config *old, struct config *next)
     *plan = (struct plan){.roster = !roster_same(old, next)};
     plan->change = calloc((size_t)key_count(), sizeof *plan->change);
     ensure(plan->change != NULL, "no memory for the configuration");
+    (void)config_take_places(next, old); /* else what hangs on them stays as it is */
     plan_options(plan, old, next);
     plan_lists(plan, old, next);
     config_identify(next);

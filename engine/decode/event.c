@@ -98,6 +98,7 @@ struct decoder {
     size_t scratch_used;
     const char *const *own;
     int own_count;
+    uint32_t gone; /* bits of own */
     const char *field; /* at fault */
     uint64_t multiplier;
     uint8_t by_hash[256];
@@ -166,9 +167,10 @@ struct decoder *decoder_new(size_t message_max, const char *const *own, int own_
     return d;
 }
 
-void decoder_own(struct decoder *d, const char *const *own, int own_count)
+void decoder_own(struct decoder *d, const char *const *own, int own_count, uint32_t gone)
 {
     d->own = own;
+    d->gone = gone;
     d->own_count = own_count;
 }
 
@@ -447,7 +449,7 @@ static void fill_own(struct decoder *d, void *context, const char *name, uint32_
     if (!absent && name_find(d, name, length) < NAME_TABLE_END)
         own->table_name = true;
     for (int i = 0; i < d->own_count; i++) {
-        if (strlen(d->own[i]) != length || memcmp(d->own[i], name, length) != 0)
+        if (d->gone >> i & 1 || strlen(d->own[i]) != length || memcmp(d->own[i], name, length) != 0)
             continue;
         own->slot[i] = *value;
         own->given = absent ? own->given & ~(1u << i) : own->given | 1u << i;

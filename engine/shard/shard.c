@@ -49,7 +49,7 @@ static void adopt(struct shard *shard, const struct config *config)
         }
     }
     ledger_set_epoch(shard->ledger, &epoch);
-    decoder_own(shard->decoder, (const char *const *)config->own_dimension, config->own_dimension_count);
+    decoder_own(shard->decoder, (const char *const *)config->own_dimension, config->own_dimension_count, config->own_dimensions_gone);
     shard->other = intern_put(&shard->strings, KEY_OTHER, (uint32_t)strlen(KEY_OTHER));
     shard->config = config;
 }

@@ -139,6 +139,7 @@ struct config {
     struct config_scope scope[CONFIG_SCOPE_MAX];
     int own_dimension_count;
     char *own_dimension[DIMENSION_OWN_MAX];
+    uint32_t own_dimensions_gone; /* bit i: a reload took it out; it keeps its number, and events' values of it are not read */
     int rule_count;
     struct config_rule rule[CONFIG_RULE_MAX];
     int band_count; /* bounds; bands are one more; 0 bounds: no bands at all */

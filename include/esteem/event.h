@@ -86,8 +86,8 @@ struct event_headers {
 /* The decoder: one a thread. `own` are the names of the deployment's dimensions, borrowed. */
 struct decoder;
 struct decoder *decoder_new(size_t message_max, const char *const *own, int own_count);
-/* Other own dimensions, from the next event on; borrowed as those before. */
-void decoder_own(struct decoder *decoder, const char *const *own, int own_count);
+/* Other own dimensions, from the next event on; borrowed as those before. Those of the bits in `gone` are as if not named. */
+void decoder_own(struct decoder *decoder, const char *const *own, int own_count, uint32_t gone);
 void decoder_free(struct decoder *decoder);
 
 /* Decodes one message into `*ev`. On refusal returns the reason; decoder_field then names the field at fault ("" if none).

@@ -83,7 +83,7 @@ Test(plan, keeps_what_hangs_on_a_list_that_stays)
 {
     struct config *next;
     int restarts;
-    char *text = plan_of("dimensions: [tier]\nscopes: [[tier]]", "dimensions: [grade]\nscopes: [[grade], []]\ngoals: [{name: g, metric: csat, scope: [grade], window: day, target: 80}]",
+    char *text = plan_of("dimensions: [tier]\nscopes: [[tier]]", "dimensions: [grade, tier]\nscopes: [[grade], []]\ngoals: [{name: g, metric: csat, scope: [grade], window: day, target: 80}]",
                          &next, &restarts);
     cr_assert(strstr(text, "scopes: [tier] -> [grade], []  (hangs") == NULL);
     cr_assert(strstr(text, "(hangs on dimensions, which needs a restart)") != NULL, "%s", text);
@@ -95,10 +95,55 @@ Test(plan, keeps_what_hangs_on_a_list_that_stays)
     free(text);
 }
 
-Test(plan, dimensions_may_be_added_at_the_end)
+static const char numbered[] = "scopes: [[grade], [queue, level]]\n"
+                               "metrics: {service_level: {rules: [{match: {grade: a, queue: q}, threshold: 9s}]}}\n"
+                               "goals: [{name: g, metric: csat, scope: [grade], match: {grade: b}, window: day, target: 80}]\n"
+                               "leaderboards: [{metric: csat, scope: [grade], window: day}]";
+
+Test(plan, dimensions_that_stay_keep_their_numbers)
+{
+    char is[1024];
+    struct config *next;
+    int restarts;
+    enum { TIER = DIMENSION_BUILTIN, GRADE, LEVEL };
+    snprintf(is, sizeof is, "dimensions: [grade, level]\n%s", numbered);
+    char *text = plan_of("dimensions: [tier, grade]\nscopes: [[tier]]", is, &next, &restarts);
+    cr_assert_eq(restarts, 0, "%s", text);
+    cr_assert(strstr(text, "live           dimensions: tier, grade -> grade, level\n") != NULL, "%s", text);
+    cr_expect_str_eq(config_dimension_name(next, TIER), "tier", "what was counted under it is called that");
+    cr_expect_eq(config_dimension_find(next, "tier"), -1);
+    cr_expect_eq(config_dimension_find(next, "grade"), GRADE);
+    cr_expect_eq(config_dimension_find(next, "level"), LEVEL);
+    cr_expect_eq(next->scope[0].dimensions, 1u << GRADE);
+    cr_expect_eq(next->scope[1].dimensions, 1u << LEVEL | 1u << DIMENSION_queue);
+    cr_expect(next->rule[0].value[TIER] == NULL && next->rule[0].value[LEVEL] == NULL);
+    cr_expect_str_eq(next->rule[0].value[GRADE], "a");
+    cr_expect_str_eq(next->rule[0].value[DIMENSION_queue], "q");
+    cr_expect_eq(next->goal[0].place.scope, 1u << GRADE);
+    cr_expect_str_eq(next->goal[0].value[GRADE], "b");
+    cr_expect_eq(next->board[0].place.scope, 1u << GRADE);
+    free(text);
+    /* whatever came before, the same settings have the same id; and one that comes back has its number again */
+    struct config *fresh, *back;
+    struct plan plan;
+    cr_assert_eq(config_parse("fresh", is, strlen(is), stderr, &fresh), 0);
+    cr_expect_str_eq(next->id, fresh->id);
+    cr_assert_eq(config_parse("back", "dimensions: [tier, grade]", 25, stderr, &back), 0);
+    plan_init(&plan, next, back);
+    cr_expect(plan.restarts == 0 && config_dimension_find(back, "tier") == TIER && config_dimension_find(back, "level") == -1);
+    plan_close(&plan);
+    config_free(fresh);
+    config_free(back);
+    config_free(next);
+}
+
+Test(plan, dimensions_come_and_go_in_their_order)
 {
     says("dimensions: [tier]", "dimensions: [tier, grade]", "live           dimensions: tier -> tier, grade\n", 0);
-    says("dimensions: [tier, grade]", "dimensions: [tier]", "needs restart  dimensions: tier, grade -> tier", 1);
+    says("dimensions: [tier, grade]", "dimensions: [tier]", "live           dimensions: tier, grade -> tier\n", 0);
+    says("dimensions: [tier, grade]", "dimensions: [grade]", "live           dimensions: tier, grade -> grade\n", 0);
+    says("dimensions: [tier]", "dimensions: [grade]", "live           dimensions: tier -> grade\n", 0);
+    says("dimensions: [a, b, c, d, e]", "dimensions: [a, b, c, d, f]", "needs restart  dimensions", 1);
     says("dimensions: [tier]", "dimensions: [grade, tier]", "needs restart  dimensions", 1);
 }
 
