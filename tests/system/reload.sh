@@ -142,13 +142,13 @@ check "no step into a configuration took $bound us" test "$longest" -lt $bound
 check "memory is flat" test "$(figure resident_bytes)" -lt $((warm + (96 << 20) + 250 * ($(figure interactions) - warm_kept)))
 
 # ---- every row of a scope that stayed equals compute; a day is told once a minute ----
-same_as_compute() {
-    python3 - "$esteem" "$dir" <<'PY'
+same_as_compute() { # LEAST CONFIG FILE...: of that configuration alone; -: of any
+    python3 - "$esteem" "$dir" "$@" <<'PY'
 import json, subprocess, sys
-esteem, dir = sys.argv[1:]
+esteem, dir, least, config, *files = sys.argv[1:]
 name = lambda row: (json.dumps(row["scope"], sort_keys=True), row["window"], row["start"])
 def compute(*at):
-    out = subprocess.run([esteem, "compute", "--config", dir + "/esteem.yaml", *at, dir + "/events.jsonl"], check=True, stdout=subprocess.PIPE).stdout
+    out = subprocess.run([esteem, "compute", "--config", dir + "/esteem.yaml", *at, *files], check=True, stdout=subprocess.PIPE).stdout
     return {name(row): row["measures"] for row in map(json.loads, out.splitlines())}
 def redis(*words):
     return subprocess.run(["redis-cli", "-s", dir + "/redis.sock", *words], check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -156,18 +156,19 @@ live, wanted, ends = [], compute(), set()
 for scope in ["all"] + ["queue=q%d" % q for q in range(7)]:
     for window in ("hour", "hour:last", "day", "month", "1h", "1m"):
         text = redis("hget", "esteem:v1:{acme}:%s:%s" % (scope, window), "row").strip()
-        if text:
-            live.append(json.loads(text))
+        row = json.loads(text) if text else None
+        if row and (config == "-" or (row["config"] == config and "configs" not in row)):
+            live.append(row)
 for row in live:
     if row["window"] in ("1h", "1m") and row["end"] not in ends:
         ends.add(row["end"])
         wanted.update(compute("--at", row["end"]))
 faults = [(name(row), row["measures"], wanted.get(name(row))) for row in live if row["measures"] != (wanted.get(name(row)) or {})]
 print(len(live), "rows compared,", len(faults), "differ", faults[:2])
-sys.exit(bool(faults) or len(live) < 30)
+sys.exit(bool(faults) or len(live) < int(least))
 PY
 }
-check "every row of the scopes that stayed is what compute says" within 100 same_as_compute
+check "every row of the scopes that stayed is what compute says" within 100 same_as_compute 30 - "$dir/events.jsonl"
 
 # ---- thresholds: windows that straddle the change name both, later ones are of the new value alone ----
 before=$(figure config)
@@ -183,6 +184,7 @@ straddles() { row all:day | jq -e --arg b "$before" --arg a "$after" '(.configs 
 young() { row all:1m | jq -e --arg a "$after" '.config == $a and (has("configs") | not)' >/dev/null; }
 check "the day lists both configurations" within 20 straddles
 check "the last minute the new one alone" within 20 young
+check "rows of the new one alone are what compute says with it" within 100 same_as_compute 16 "$after" "$dir/events.jsonl" "$dir/later.jsonl"
 negative() { for key in $(redis-cli -s "$dir/redis.sock" --scan --pattern 'esteem:v1:{acme}:*:*'); do redis-cli -s "$dir/redis.sock" hget "$key" row 2>/dev/null; done | grep -E '":-[0-9]' | grep -vE '"(low|value)":-|_change'; }
 if negative >>"$dir/check.log"; then failed=$((failed + 1)); echo "not ok - a counter is below zero"; fi
 
