@@ -2,13 +2,18 @@
 end Redis, the metric topics and the dead letters have to hold what `compute` makes of the same events. Exit 1: they do not, or
 something died that should not have; the folder is kept. Last line: seed, events, faults by kind, restarts, pace, seconds.
 
+Rounds may share a feed, and what `compute` makes of it (--feed FOLDER --feed-seed N): who comes first makes them, the others wait for it.
+
 The moments of the faults are places in the feed: the k-th comes when so many lines are sent, and the feed waits for a fault that is
 still at work when the place of the one after the next is reached. So the pace is an upper bound."""
 
 import argparse
 import collections
+import contextlib
+import fcntl
 import json
 import os
+import pickle
 import random
 import re
 import shutil
@@ -45,6 +50,7 @@ DISK = "2g"
 class Round:
     def __init__(self, args, folder):
         self.args, self.folder = args, folder
+        self.feed_folder = args.feed or folder
         self.rng = random.Random(args.seed * 7919 + 1)
         self.kafka = Kafka(folder + "/kafka", args.port)
         self.redis = Redis(folder)
@@ -246,7 +252,9 @@ class Round:
         self.mount()
         broker = threading.Thread(target=self.start_broker)
         broker.start()
-        self.feed = Feed(self.args.seed, self.args.events, START_MS, SPAN_MS, roster=self.checkpoints).write(self.folder)
+        os.makedirs(self.feed_folder, exist_ok=True)
+        self.feed = made_once(self.feed_folder, "feed", lambda: Feed(self.args.feed_seed, self.args.events, START_MS, SPAN_MS, roster=self.checkpoints)
+                              .write(self.feed_folder))
         self.schedule()
         broker.join()
         if self.broker_failed:
@@ -308,9 +316,12 @@ class Round:
 
     def compute(self):
         """All windows end at one instant (torture_feed.py), so compute reads the feed once, for its rows and for what it refuses."""
-        args = argparse.Namespace(esteem=self.args.esteem, config=self.config(), mapping=None, files=self.feed.files)
-        self.refused = self.folder + "/refused.jsonl"
-        self.wanted = parts.Wanted(args, {window: parts.edge(self.feed.newest_ms, ms) for window, ms in ROLLING.items()}, self.refused)
+        def rows_and_refused():
+            args = argparse.Namespace(esteem=self.args.esteem, config=self.config(), mapping=None, files=self.feed.files)
+            refused = self.feed_folder + "/refused.jsonl"
+            wanted = parts.Wanted(args, {window: parts.edge(self.feed.newest_ms, ms) for window, ms in ROLLING.items()}, refused)
+            return wanted, refused_lines(refused, self.feed.files)
+        self.wanted, self.refused = made_once(self.feed_folder, "wanted", rows_and_refused)
 
     def check_rows(self):
         wanted = self.wanted
@@ -329,15 +340,7 @@ class Round:
         """What was sent is there, and what `compute` refuses lies in the dead-letter topic under its own place, byte for byte."""
         there = self.kafka.messages("contacts", KEYED) + self.kafka.messages("scattered", FREE)
         faults = [] if there >= self.feed.lines else ["%d messages in Kafka, %d sent" % (there, self.feed.lines)]
-        numbers = collections.defaultdict(set)
-        for line in open(self.refused, errors="replace"):
-            where = re.match(r'\{"file":"([^"]*)","line":(\d+)', line)
-            numbers[where[1]].add(int(where[2]))
-        want = collections.Counter()
-        for path in self.feed.files:
-            for number, line in enumerate(open(path, "rb"), 1):
-                if number in numbers[path]:
-                    want[line[:-1]] += 1
+        want = self.refused
         places = collections.defaultdict(set)
         for place, text, length in letters(self.kafka):
             if length:  # beyond what the producer may send: cut, and told so
@@ -392,6 +395,41 @@ class Round:
             self.feed.lines / max(self.sent_s, 0.001), time.monotonic() - self.begun)
 
 
+@contextlib.contextmanager
+def locked(folder):
+    with open(folder + "/lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def made_once(folder, name, make):
+    """What make() returns, of this round or of an earlier one with the same folder."""
+    path = folder + "/" + name
+    with locked(folder):
+        if os.path.exists(path):
+            with open(path, "rb") as file:
+                return pickle.load(file)
+        made = make()
+        with open(path + ".new", "wb") as file:
+            pickle.dump(made, file, pickle.HIGHEST_PROTOCOL)
+        os.rename(path + ".new", path)
+        return made
+
+
+def refused_lines(refused, files):
+    """How often each line is refused."""
+    numbers = collections.defaultdict(set)
+    for line in open(refused, errors="replace"):
+        where = re.match(r'\{"file":"([^"]*)","line":(\d+)', line)
+        numbers[where[1]].add(int(where[2]))
+    lines = collections.Counter()
+    for path in files:
+        for number, line in enumerate(open(path, "rb"), 1):
+            if number in numbers[path]:
+                lines[line[:-1]] += 1
+    return lines
+
+
 def newest_file(folder):
     """When the newest file below a folder was written; 0: there is none."""
     newest = 0
@@ -424,11 +462,14 @@ def arguments():
     parser.add_argument("--events", type=int, default=150000)
     parser.add_argument("--rate", type=int, default=50000, help="events a second at most")
     parser.add_argument("--faults", type=int, default=14)
+    parser.add_argument("--feed", help="a folder for the feed, to share it; without: the round's own")
+    parser.add_argument("--feed-seed", type=int, help="without: the round's own")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a good round too")
     parser.add_argument("--port", type=int, default=int(os.environ.get("KAFKA_PORT", "29992")))
     parser.add_argument("--esteem", default=os.environ.get("ESTEEM", "build/release/esteem"))
     args = parser.parse_args()
     args.esteem = os.path.abspath(args.esteem)
+    args.feed_seed = args.seed if args.feed_seed is None else args.feed_seed
     return args
 
 
@@ -457,8 +498,8 @@ def main():
                 print(fault)
             with open(folder + "/differences", "w") as file:
                 file.write("\n".join(faults))
-            print("%d differences; kept: %s; again: tests/system/torture.py --seed %d --events %d --rate %d --faults %d" % (
-                len(faults), folder, args.seed, args.events, args.rate, args.faults))
+            print("%d differences; kept: %s; again: tests/system/torture.py --seed %d --feed-seed %d --events %d --rate %d --faults %d" % (
+                len(faults), folder, args.seed, args.feed_seed, args.events, args.rate, args.faults))
         elif args.keep:
             print("kept: " + folder)
         else:

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Rounds of torture.py: a real Kafka and Redis, a seeded feed, faults among it; what is left has to equal compute. One short round unless
 # TORTURE_ROUNDS, _EVENTS, _RATE, _FAULTS say otherwise, with the seeds from TORTURE_SEED on, TORTURE_JOBS (1) of them at once, each with a
-# broker, ports and folders of its own. The first that fails ends all, with its seed and what it said. Exit 77: skipped.
+# broker, ports and folders of its own. TORTURE_FEEDS (as many as rounds) bounds the feeds that they have: making one, and computing its rows, takes
+# a third of a round. The first that fails ends all, with its seed and what it said. Exit 77: skipped.
 set -eu
 
 cd "$(dirname "$0")/../.."
@@ -9,6 +10,7 @@ for tool in java mvn redis-server kcat python3 mount; do
     command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
 done
 rounds=${TORTURE_ROUNDS:-1} jobs=${TORTURE_JOBS:-1} next=${TORTURE_SEED:-1} port=${KAFKA_PORT:-29992}
+feeds=${TORTURE_FEEDS:-$rounds} first=$next
 last=$((next + rounds - 1)) passed=0
 work=$(mktemp -d /tmp/esteem-rounds.XXXXXX)
 declare -A seed_of=() slot_of=() # by process
@@ -20,8 +22,9 @@ trap finish EXIT; trap 'exit 1' INT TERM HUP
 begin() { # SEED
     local slot=0
     while [[ " ${slot_of[*]} " == *" $slot "* ]]; do slot=$((slot + 1)); done
-    timeout "${TORTURE_LIMIT_S:-840}" python3 tests/system/torture.py --seed "$1" --events "${TORTURE_EVENTS:-120000}" \
-        --rate "${TORTURE_RATE:-6000}" --faults "${TORTURE_FAULTS:-13}" --port $((port - 2 * slot)) >"$work/$1" 2>&1 &
+    local feed=$((first + ($1 - first) % feeds))
+    timeout "${TORTURE_LIMIT_S:-840}" python3 tests/system/torture.py --seed "$1" --feed "$work/feed.$feed" --feed-seed "$feed" --events "${TORTURE_EVENTS:-120000}" \
+        --rate "${TORTURE_RATE:-6000}" --faults "${TORTURE_FAULTS:-13}" --port $((port - 2 * slot)) >"$work/$1.log" 2>&1 &
     seed_of[$!]=$1 slot_of[$!]=$slot # a broker takes two ports
 }
 tests/support/kafka.sh libs # once, before several ask for them
@@ -32,7 +35,7 @@ while [ "$next" -le "$last" ] || [ ${#seed_of[@]} -gt 0 ]; do
     done
     code=0
     wait -n -p pid "${!seed_of[@]}" || code=$?
-    said=$work/${seed_of[$pid]}
+    said=$work/${seed_of[$pid]}.log
     unset "seed_of[$pid]" "slot_of[$pid]"
     [ $code -eq 0 ] || { cat "$said"; echo "$passed rounds passed before"; exit 1; }
     tail -n 1 "$said"
