@@ -128,6 +128,7 @@ uint32_t fold_key(struct fold *fold, const struct scope_key *text)
     }
     fold->key[fold->keys] = key_new(fold, text, within);
     fold->key[fold->keys]->hash = hash;
+    fold->key[fold->keys]->hidden = !fold_scope_configured(fold->config, key_within(text).scope); /* folds know of a reload before shards */
     if (fold->restored) /* rows of the time before the restart may still stand there: an empty one replaces them */
         key_may_be_told(fold->key[fold->keys]);
     fold->key_slot[slot] = fold->keys++;

@@ -310,6 +310,28 @@ Test(fold, a_reload_publishes_everything_again)
     cr_expect_eq(folding_row(f, "hour", "all", t0)->revision, 1);
 }
 
+/* Folds have a new configuration before shards: what comes meanwhile may name a key of a scope that is gone. */
+Test(fold, a_key_that_comes_when_its_scope_has_gone_makes_no_row)
+{
+    static const char with[] = "windows: {rolling: [1m], calendar: [hour]}\nscopes: [[], [queue]]\n";
+    begin(with);
+    f->watermark_ms = t0;
+    folding_feed(f, NULL, t0, 1);
+    folding_tick(f, t0 + S);
+    folding_reload(f, "windows: {rolling: [1m], calendar: [hour]}\nscopes: [[]]\n");
+    folding_feed(f, "billing", t0, 1);
+    folding_feed(f, NULL, t0, 1);
+    folding_tick(f, t0 + 2 * S);
+    folding_settle(f);
+    cr_expect_not_null(folding_row(f, "hour", "all", t0));
+    cr_expect_null(folding_row(f, "hour", "queue=billing", t0));
+    cr_expect_null(folding_row(f, "1m", "queue=billing", -1));
+    folding_reload(f, with); /* back again, it has what came */
+    folding_settle(f);
+    cr_assert_not_null(folding_row(f, "hour", "queue=billing", t0));
+    cr_expect_eq(folding_row(f, "hour", "queue=billing", t0)->offered, 1);
+}
+
 Test(fold, flush_shows_all_rows_at_one_instant)
 {
     begin(plain);
