@@ -61,20 +61,19 @@ def measure(args, folder):
         esteem = Esteem(REPO + "/build/release/esteem", folder + "/esteem.yaml", folder + "/esteem.log", folder + "/runtime")
         esteem.started()
         events = args.rate * (args.seconds + 8)
-        feed = subprocess.Popen([REPO + "/build/release/bench/feed", "--feed", args.feed, "--live", "--per-second", str(args.rate), "--events", str(events),
+        feed = subprocess.Popen([REPO + "/build/release/bench/feed", "--feed", args.feed, "--live", "--talk", "2", "--per-second", str(args.rate), "--events", str(events),
                                  "--topic", "events", "--brokers", kafka.brokers], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         producer = Producer(kafka.brokers)
-        time.sleep(4)  # the feed is at its pace
+        time.sleep(6)  # feed L is at its pace once its first contacts have ended
         with socket.socket(socket.AF_UNIX) as link:
             link.connect(redis.socket)
             answers = link.makefile("rb")
-            took, cpu, began = [], esteem.cpu_s(), time.monotonic()
+            sent, took, cpu, began = kafka.messages("events", 8), [], esteem.cpu_s(), time.monotonic()
             while time.monotonic() - began < args.seconds:
                 took.append(probe(redis, link, answers, producer, len(took) + 1))
                 time.sleep(GAP_S)
-        cores = (esteem.cpu_s() - cpu) / (time.monotonic() - began)
-        kept_up = feed.poll() is None
-        return took, cores, kept_up
+        seconds = time.monotonic() - began
+        return took, (esteem.cpu_s() - cpu) / seconds, (kafka.messages("events", 8) - sent) / seconds
     finally:
         for process in (feed, esteem and esteem.process):
             if process:
@@ -95,12 +94,12 @@ def main():
     parser.add_argument("--port", type=int, default=int(os.environ.get("KAFKA_PORT", "29594")))
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="esteem-latency.") as folder:
-        took, cores, kept_up = measure(args, folder)
+        took, cores, pace = measure(args, folder)
     seen = sorted(ms for ms in took if ms is not None)
     if not seen:
         sys.exit("no probe came back")
-    print("feed %s, %d events a second, %d shards, %d folds: %d probes, %d lost; p50 %.0f ms (goal 150), p99 %.0f ms (goal 300), longest %.0f ms; esteem has "
-          "%.2f cores" % (args.feed, args.rate, args.shards, args.folds, len(took), len(took) - len(seen), seen[len(seen) // 2], seen[(len(seen) - 1) * 99 // 100],
+    print("feed %s, %d events a second asked for, %d came, %d shards, %d folds: %d probes, %d lost; p50 %.0f ms (goal 150), p99 %.0f ms (goal 300), longest %.0f ms; esteem has "
+          "%.2f cores" % (args.feed, args.rate, pace, args.shards, args.folds, len(took), len(took) - len(seen), seen[len(seen) // 2], seen[(len(seen) - 1) * 99 // 100],
                           seen[-1], cores))
     below = 0
     for edge in EDGES_MS:
@@ -108,8 +107,7 @@ def main():
         if count:
             print("%6d ms  %-60s %d" % (edge, "#" * max(1, count * 60 // len(seen)), count))
         below = edge
-    return 0 if kept_up else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

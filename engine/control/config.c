@@ -226,7 +226,7 @@ int config_dimension_find(const struct config *config, const char *name)
 {
     const char *known;
     for (int i = 0; (known = config_dimension_name(config, i)) != NULL; i++)
-        if (strcmp(known, name) == 0 && !(i >= DIMENSION_BUILTIN && config->own_dimensions_gone >> (i - DIMENSION_BUILTIN) & 1))
+        if (strcmp(known, name) == 0 && !(i >= DIMENSION_BUILTIN && own_dimension_gone(config, i - DIMENSION_BUILTIN)))
             return i;
     return -1;
 }

@@ -47,7 +47,7 @@ static void write_option(const struct config *config, const struct option *optio
 static void write_dimensions(const struct config *config, FILE *out)
 {
     for (int i = 0; i < config->own_dimension_count; i++)
-        if (!(config->own_dimensions_gone >> i & 1))
+        if (!own_dimension_gone(config, i))
             write_text(out, config->own_dimension[i]);
 }
 

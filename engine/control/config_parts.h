@@ -178,6 +178,11 @@ enum { VALUE_MAX = 256 }; /* bytes of a tenant's name or a dimension's value in 
 int reader_items(struct reader *reader, const yaml_node_t *node, int line, const char *key, const char *wanted, int max);
 /* A text that an event can hold as a dimension; NULL after telling the fault. */
 const char *reader_value(struct reader *reader, const yaml_node_t *node, int line, const char *key);
+/* Whether a reload took the i-th of the deployment's own dimensions out. */
+static inline bool own_dimension_gone(const struct config *config, int i)
+{
+    return config->own_dimensions_gone >> i & 1;
+}
 /* Gives the dimensions of `next` the numbers that they have in `old`, which is in force. False: it cannot be, and nothing was changed. */
 bool config_take_places(struct config *next, const struct config *old);
 /* A list of dimensions as a mask. False after telling the fault. */

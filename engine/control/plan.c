@@ -78,7 +78,7 @@ static void show_list(const struct config *config, enum list_name name, FILE *ou
     switch (name) {
     case LIST_dimensions:
         for (int i = 0; i < config->own_dimension_count; i++)
-            if (!(config->own_dimensions_gone >> i & 1)) {
+            if (!own_dimension_gone(config, i)) {
                 fprintf(out, "%s%s", comma, config->own_dimension[i]);
                 comma = ", ";
             }

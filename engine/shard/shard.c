@@ -10,7 +10,8 @@
 #include "esteem/mapping.h"
 #include "intake.h"
 
-enum { POLL_MOST = 4096, PARCELS_MOST = 4096, TOUCHED_MOST = 65536, DERIVE_MOST = 256 /* a step */, CELLS_MOST = 65536, EVICT_MOST = 4096, EXPIRE_MOST = 1024, SEARCH_MOST = 32768, RETIRE_MOST = 64,
+enum { POLL_MOST = 4096, PARCELS_MOST = 4096, TOUCHED_MOST = 65536, DERIVE_MOST = 256 /* a step */, CELLS_MOST = 65536,
+       EVICT_MOST = 4096, EXPIRE_MOST = 1024, SEARCH_MOST = 32768, RETIRE_MOST = 64,
        STRINGS_A_KEY = 4, STRINGS_LEAST = 65536, STRINGS_KEYS_MOST = 100000000,
        COMMIT_TICKS = 50 /* offsets, for lag tools only, without checkpoints */ };
 

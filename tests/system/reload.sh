@@ -239,28 +239,27 @@ call call2 plain >"$dir/call.jsonl"
 send "$dir/call.jsonl"
 check "what comes then goes through it" within 30 offered queue=mapped:hour 1
 check "and nothing through the old one" offered queue=plain:hour 1
-config ', [tier]' 'metrics: {service_level: {threshold: 10s}}
-dimensions: [tier]'
+dimension() { # NAME: it alone, and its scope
+    config ", [$1]" "metrics: {service_level: {threshold: 10s}}
+dimensions: [$1]"
+}
+dimension tier
 check "a dimension is live" sh -c "$esteem ctl --socket $dir/control.sock reload | grep -q 'live  *dimensions:  -> tier'"
 call call3 plain >"$dir/call.jsonl"
 send "$dir/call.jsonl"
-gold() { row tier=gold:hour | jq -e '.measures.offered == 1 and .since' >/dev/null; }
-check "its scope has rows, which say since when" within 30 gold
-config ', [grade]' 'metrics: {service_level: {threshold: 10s}}
-dimensions: [grade]'
+young_row() { row "$1:hour" | jq -e ".measures.offered == $2 and .since" >/dev/null; }
+check "its scope has rows, which say since when" within 30 young_row tier=gold 1
+dimension grade
 check "another dimension in its place is live" sh -c "$esteem ctl --socket $dir/control.sock reload | grep -q 'live  *dimensions: tier -> grade'"
 call call4 plain | sed 's/"tier":"gold"/"tier":"gold","grade":"high"/' >"$dir/call.jsonl"
 send "$dir/call.jsonl"
-high() { row grade=high:hour | jq -e '.measures.offered == 1 and .since' >/dev/null; }
-check "its scope has rows" within 30 high
-check "and the one that is gone counts no more" gold
-config ', [tier]' 'metrics: {service_level: {threshold: 10s}}
-dimensions: [tier]'
+check "its scope has rows" within 30 young_row grade=high 1
+check "and the one that is gone counts no more" young_row tier=gold 1
+dimension tier
 check "one that comes back is live" sh -c "$esteem ctl --socket $dir/control.sock reload | grep -q 'live  *dimensions: grade -> tier'"
 call call5 plain >"$dir/call.jsonl"
 send "$dir/call.jsonl"
-gold_again() { row tier=gold:hour | jq -e '.measures.offered == 2 and .since' >/dev/null; }
-check "and counts what comes then" within 30 gold_again
+check "and counts what comes then" within 30 young_row tier=gold 2
 config '' 'metrics: {service_level: {threshold: 10s}}
 dimensions: [tier]'
 ctl reload >>"$dir/check.log"
