@@ -23,13 +23,13 @@
 #include "esteem/redis.h"
 #include "esteem/topics.h"
 
-enum { STATUS_EVERY_S = 10, DRAIN_MS = 30000, RECALL_WAIT_MS = 60000, LOOK_MS = 20, SETTLE_TRIES = 200 /* of 5 ms */ };
+enum { STATUS_EVERY_S = 10, RECALL_WAIT_MS = 60000, LOOK_MS = 20, SETTLE_TRIES = 200 /* of 5 ms */ };
 
 static const char help[] =
     "usage: esteem run -c FILE [--until-end]\n"
     "\n"
     "Reads the configured topics, keeps all windows and publishes them, until SIGTERM or SIGINT: then what was read is\n"
-    "published (at most 30 s) and it exits 0. SIGHUP reads FILE again, as\n"
+    "published (within publish.drain, 30 s) and it exits 0. SIGHUP reads FILE again, as\n"
     "`esteem ctl reload` does: what is live takes effect, what needs a restart keeps its value, a wrong file changes nothing.\n"
     "\n"
     "  -c, --config FILE  the configuration\n"
@@ -504,7 +504,7 @@ int command_run(int argc, char **argv)
     if (result != 0)
         log_error("run.failed", "%s", err_text());
     if (run) {
-        int stopped = run_stop(run, end, result ? 0 : DRAIN_MS);
+        int stopped = run_stop(run, end, result ? 0 : run_config(run)->publish_drain_ms);
         if (result == 0 && stopped != 0)
             log_error("run.stopped", "%s", err_text());
         result = result ? result : stopped;

@@ -34,7 +34,7 @@ CONFIG = """\
 kafka: {{brokers: "{brokers}", group: torture, topics: [contacts, {{name: scattered, keyed: false}}]}}
 redis: {{socket: "{socket}"}}
 topics: {{prefix: "m.", deadletter: dead, every: {every}}}
-publish: {{tick: {tick}, rows_per_second: {rows}}}
+publish: {{tick: {tick}, rows_per_second: {rows}, drain: 2m}}
 windows: {{rolling: [1m, 5m, 1h], calendar: [quarter_hour, hour, day]}}
 time: {{mode: replay, idle_after: 2s}}
 threads: {{shards: {shards}, folds: 2}}
@@ -125,13 +125,13 @@ class Round:
     def fault_term(self):
         self.esteem.started()
         self.esteem.signal(signal.SIGTERM)
-        self.esteem.ends(0, 40)
+        self.esteem.ends(0, 150)
         self.restart()
 
     def fault_shards(self):
         self.esteem.started()
         self.esteem.signal(signal.SIGTERM)
-        self.esteem.ends(0, 40)
+        self.esteem.ends(0, 150)
         self.shards = self.rng.choice([n for n in (1, 2, 3, 4) if n != self.shards])
         self.restart()
         return "%d shards" % self.shards
@@ -305,7 +305,7 @@ class Round:
         self.tell("all sent")
         self.esteem.started()
         self.esteem.signal(signal.SIGTERM)
-        self.esteem.ends(0, 40)
+        self.esteem.ends(0, 150)
         self.restarts += 1
         self.tell("the last one begins")
         self.esteem = self.start("--until-end")
