@@ -167,14 +167,18 @@ class Round:
         self.esteem.must_live()
 
     def fault_takeover(self):
+        """Another machine. The first one of a round has no checkpoint, those that follow what `cp` finds in the folder of the one that runs."""
         self.esteem.started()
         within(30, lambda: self.redis.ask([("GET", "esteem:v1:fence")])[0], "the older instance has its fence in Redis")
+        older_state = self.state()
         self.machine += 1
         self.restarts += 1
+        copied = self.machine > 1 and copy_running(older_state, self.state())
         older, self.second = self.esteem, self.start()
         older.ends(3, 60)
         self.second.must_live()
         self.esteem, self.second = self.second, None
+        return "with a copy of its checkpoints" if copied else "reads from the beginning"
 
     def fault_reload(self):
         self.esteem.started()
@@ -440,6 +444,12 @@ def newest_file(folder):
             except FileNotFoundError:
                 pass  # an old checkpoint, just removed
     return newest
+
+
+def copy_running(folder, to):
+    """Copies a folder of which files come and go meanwhile; whether there was anything."""
+    subprocess.run(["cp", "-a", folder, to], stderr=subprocess.DEVNULL)
+    return newest_file(to) > 0
 
 
 def letters(kafka):
