@@ -33,7 +33,7 @@ SRCXX    := $(wildcard engine/*/*.cc)
 OBJ      := $(SRC:%.c=$(B)/%.o) $(SRCXX:%.cc=$(B)/%.o)
 LIBOBJ   := $(filter-out $(B)/engine/main.o,$(OBJ))
 
-.PHONY: demo bench all clean check test test-deep unit golden reference statistics planted layers race asan compdb install format
+.PHONY: demo bench bench-peers all clean check test test-deep unit golden reference statistics planted layers race asan compdb install format
 all: $(B)/esteem
 
 $(B)/esteem: $(OBJ)
@@ -128,11 +128,17 @@ BENCH    := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
 $(BENCH): $(B)/bench/%: $(B)/bench/%.o $(B)/libesteem.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 .SECONDARY: $(BENCH:=.o)
-# Events per CPU-second against a raw consumer in the same run: bench/bench.sh says how.
+# One table: figure, goal, reached, ratio. bench/bench.py says how; SECTIONS="wire stages" runs only those.
 bench:
-	deploy/install-deps.sh --test
+	deploy/install-deps.sh --test --bench
 	$(MAKE) MODE=release all bench-programs
-	bench/bench.sh
+	bench/bench.py $(SECTIONS)
+# Beside Kafka Streams, Flink and timely dataflow, whose programs lie in PEERS.
+PEERS ?= ../shared/research/peers-src
+bench-peers:
+	deploy/install-deps.sh --test --bench
+	$(MAKE) MODE=release all bench-programs
+	bench/peers.py --peers $(PEERS)
 .PHONY: bench-programs
 bench-programs: $(BENCH)
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what a fresh Debian 12 needs to build esteem; with --test, what its tests need as well. Safe to run again:
+# Installs what a fresh Debian 12 needs to build esteem; with --test, what its tests need as well, with --bench what its benches do. Safe to run again:
 # dpkg is asked first, and apt is called only for what is missing. A redis-server that this script installs is not
 # started and not enabled: the tests and `make demo` run their own.
 set -eu
@@ -9,10 +9,12 @@ BUILD="gcc g++ make git pkg-config tzdata ca-certificates
     redis-server"
 TEST="libcriterion-dev python3 python3-jsonschema python3-yaml python3-numpy python3-statsmodels
     jq kcat redis-tools maven clang curl prometheus"
+BENCH="valgrind"
 
 usage() {
-    echo "usage: install-deps.sh [--test]"
+    echo "usage: install-deps.sh [--test] [--bench]"
     echo "  --test   also what the tests need (Criterion, python3, statsmodels, jq, kcat, Java and Maven for a real Kafka, clang)"
+    echo "  --bench  also what the benches need (valgrind)"
 }
 
 want=$BUILD
@@ -20,6 +22,7 @@ java=no
 for word in "$@"; do
     case $word in
         --test) want="$want $TEST"; java=yes ;;
+        --bench) want="$want $BENCH" ;;
         --help|-h) usage; exit 0 ;;
         *) echo "install-deps.sh: unknown option $word" >&2; usage >&2; exit 2 ;;
     esac
