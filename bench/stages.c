@@ -252,7 +252,7 @@ static void build(struct stages *stages, const char *path, const char *redis)
     char yaml[512];
     struct config *config;
     int length = snprintf(yaml, sizeof yaml, "kafka: {topics: [contacts]}\nredis: {enabled: %s, socket: \"%s\"}\ntopics: {enabled: false, deadletter: \"\"}\n"
-                          "time: {mode: replay}\n", redis ? "true" : "false", redis ? redis : "");
+                          "time: {mode: replay}\nlog: {level: error}\n", redis ? "true" : "false", redis ? redis : "");
     ensure((path ? config_load(path, stderr, &config) : config_parse("bench", yaml, (size_t)length, stderr, &config)) == 0, "the settings are right");
     stages->clock = clock_by_hand(&stages->hands);
     stages->hands = (struct clock_hands){.wall_ms = INT64_C(1790000000000), .monotonic_ms = 1000000};

@@ -4,10 +4,10 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-base="clock command config disk err event intern log measure memory now ring roster slab slice slots span tally timing track utf8 varint"
+base="clock command config digits disk err event intern log measure memory now ring roster slab slice slots span tally timing track utf8 varint"
 allowed() {
     case $1 in
-        engine/base/*) echo "clock disk err event intern log measure memory ring roster slab slice slots span tally timing track utf8 varint" ;;
+        engine/base/*) echo "clock digits disk err event intern log measure memory ring roster slab slice slots span tally timing track utf8 varint" ;;
         engine/control/schema*) echo "$base schema formula metric observe row redis" ;; # pages made of everybody's tables
         engine/control/config_goals.c|engine/control/config_id.c|engine/control/plan.c) echo "$base metric plan" ;; # goals and the baseline name metrics
         engine/control/control.c) echo "$base control" ;;                       # the socket

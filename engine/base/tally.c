@@ -52,27 +52,32 @@ void tally_run_negate(const struct tally_run *run, struct tally_run *negated)
     negated->last = run->last;
 }
 
-/* Within -INT64_MAX .. INT64_MAX, so that every figure can change its sign. */
-static int64_t add_checked(struct tally_dense *dense, int64_t a, int64_t b)
+__attribute__((cold, noinline)) static int64_t saturate(struct tally_dense *dense, int64_t a)
 {
-    int64_t sum;
-    if (!__builtin_add_overflow(a, b, &sum) && sum != INT64_MIN)
-        return sum;
     dense->saturated++;
     return a < 0 ? -INT64_MAX : INT64_MAX;
+}
+
+/* Within -INT64_MAX .. INT64_MAX, so that every figure can change its sign. */
+static inline void add_value(struct tally_dense *dense, uint32_t which, int64_t value)
+{
+    int64_t sum, before = dense->value[which];
+    dense->touched[which / 64] |= UINT64_C(1) << which % 64;
+    if (__builtin_add_overflow(before, value, &sum) || sum == INT64_MIN)
+        sum = saturate(dense, before);
+    dense->value[which] = sum;
 }
 
 void tally_dense_add(struct tally_dense *dense, const uint8_t *at, uint32_t length, int sign)
 {
     const uint8_t *end = at + length;
+    const int64_t turn = sign < 0 ? -1 : 0; /* (v ^ -1) - -1 is -v */
     while (at < end) {
         uint32_t id = 0;
         for (uint64_t step, value; *at; id += (uint32_t)step) {
             at = varint_get(at, &step);
             at = varint_get(at, &value);
-            uint32_t which = id + (uint32_t)step - 1;
-            dense->touched[which / 64] |= UINT64_C(1) << which % 64;
-            dense->value[which] = add_checked(dense, dense->value[which], sign * unzigzag(value));
+            add_value(dense, id + (uint32_t)step - 1, (unzigzag(value) ^ turn) - turn);
         }
         at++;
     }
@@ -89,8 +94,7 @@ void tally_dense_add_mapped(struct tally_dense *dense, const uint8_t *at, uint32
             uint16_t which = map[id + (uint32_t)step - 1];
             if (which == UINT16_MAX)
                 continue;
-            dense->touched[which / 64] |= UINT64_C(1) << which % 64;
-            dense->value[which] = add_checked(dense, dense->value[which], unzigzag(value));
+            add_value(dense, which, unzigzag(value));
         }
         at++;
     }

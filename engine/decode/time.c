@@ -2,7 +2,6 @@
  * Days of the civil calendar after H. Hinnant's days_from_civil (public domain algorithm): era of 400 years = 146,097 days. */
 #include "esteem/event.h"
 
-#include <stdio.h>
 
 enum { DAY_S = 86400 };
 static const int64_t time_integer_least = INT64_C(100000000000); /* below 10^11 it is seconds by mistake */
@@ -99,6 +98,15 @@ bool event_time_parse(const char *text, size_t length, int64_t *time_ms)
     return event_time_rfc3339(text, length, time_ms);
 }
 
+/* `count` digits, and what follows them. */
+static char *put_digits(char *out, unsigned value, int count, char then)
+{
+    for (int i = count - 1; i >= 0; i--, value /= 10)
+        out[i] = (char)('0' + value % 10);
+    out[count] = then;
+    return out + count + 1;
+}
+
 size_t event_time_format(int64_t time_ms, char *out)
 {
     int64_t seconds = time_ms / 1000, ms = time_ms % 1000;
@@ -115,9 +123,14 @@ size_t event_time_format(int64_t time_ms, char *out)
     int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365, doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
     int64_t mp = (5 * doy + 2) / 153, day = doy - (153 * mp + 2) / 5 + 1, month = mp < 10 ? mp + 3 : mp - 9;
     int64_t year = yoe + era * 400 + (month <= 2);
-    int wrote = snprintf(out, TIME_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d", (int)year % 10000, (int)month, (int)day,
-                         (int)(left / 3600), (int)(left / 60 % 60), (int)(left % 60));
-    wrote += ms ? snprintf(out + wrote, (size_t)(TIME_TEXT_MAX - wrote), ".%03dZ", (int)ms)
-                : snprintf(out + wrote, (size_t)(TIME_TEXT_MAX - wrote), "Z");
-    return (size_t)wrote;
+    char *at = put_digits(out, (unsigned)(year % 10000), 4, '-');
+    at = put_digits(at, (unsigned)month, 2, '-');
+    at = put_digits(at, (unsigned)day, 2, 'T');
+    at = put_digits(at, (unsigned)(left / 3600), 2, ':');
+    at = put_digits(at, (unsigned)(left / 60 % 60), 2, ':');
+    at = put_digits(at, (unsigned)(left % 60), 2, ms ? '.' : 'Z');
+    if (ms)
+        at = put_digits(at, (unsigned)ms, 3, 'Z');
+    *at = '\0';
+    return (size_t)(at - out);
 }

@@ -4,29 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "esteem/digits.h"
 #include "esteem/err.h"
 #include "esteem/row.h"
 
 /* ---- numbers ---- */
-
-static size_t put_digits(uint64_t value, char *out)
-{
-    char digits[20];
-    size_t count = 0;
-    do
-        digits[count++] = (char)('0' + value % 10);
-    while (value /= 10);
-    for (size_t i = 0; i < count; i++)
-        out[i] = digits[count - 1 - i];
-    return count;
-}
-
-static size_t put_integer(int64_t value, char *out)
-{
-    size_t sign = value < 0;
-    out[0] = '-';
-    return sign + put_digits(sign ? 0 - (uint64_t)value : (uint64_t)value, out + sign);
-}
 
 /* Millionths as digits; the fraction without its trailing zeros. */
 static size_t put_millionths(uint64_t millionths, bool negative, char *out)
@@ -34,12 +16,15 @@ static size_t put_millionths(uint64_t millionths, bool negative, char *out)
     char *at = out;
     if (negative && millionths)
         *at++ = '-';
-    at += put_digits(millionths / 1000000, at);
+    at += digits_put(millionths / 1000000, at);
     uint32_t fraction = (uint32_t)(millionths % 1000000);
     if (fraction) {
         *at++ = '.';
-        for (uint32_t unit = 100000; fraction; fraction %= unit, unit /= 10)
-            *at++ = (char)('0' + fraction / unit);
+        memcpy(at, digits_pairs + fraction / 10000 * 2, 2);
+        memcpy(at + 2, digits_pairs + fraction / 100 % 100 * 2, 2);
+        memcpy(at + 4, digits_pairs + fraction % 100 * 2, 2);
+        for (at += 6; at[-1] == '0';)
+            at--;
     }
     return (size_t)(at - out);
 }
@@ -49,10 +34,12 @@ static size_t put_millionths(uint64_t millionths, bool negative, char *out)
 size_t row_number(double value, char *out)
 {
     ensure(fabs(value) < 1e30, "a metric is a quotient of integers");
-    double scaled = fabs(value) * 1e6, whole = floor(scaled), rest = scaled - whole;
+    double scaled = fabs(value) * 1e6;
+    uint64_t whole = scaled < 0x1p44 ? (uint64_t)scaled : 0;
+    double rest = scaled - (double)whole;
     size_t length;
     if (scaled < 0x1p44 && fabs(rest - 0.5) > 0x1p-7) {
-        length = put_millionths((uint64_t)whole + (rest > 0.5), value < 0, out);
+        length = put_millionths(whole + (rest > 0.5), value < 0, out);
     } else {
         length = (size_t)snprintf(out, ROW_NUMBER_MAX, "%.6f", value);
         while (out[length - 1] == '0')
@@ -72,18 +59,22 @@ struct json {
     size_t length, room;
 };
 
-/* Room for `more` bytes; what the caller puts there it adds to the length. */
-static char *json_room(struct json *json, size_t more)
+__attribute__((cold, noinline)) static void json_grow(struct json *json, size_t more)
 {
-    if (json->room - json->length < more) {
-        json->room = (json->length + more) * 2;
-        json->at = realloc(json->at, json->room);
-        ensure(json->at != NULL, "the machine has memory left");
-    }
+    json->room = (json->length + more) * 2;
+    json->at = realloc(json->at, json->room);
+    ensure(json->at != NULL, "the machine has memory left");
+}
+
+/* Room for `more` bytes; what the caller puts there it adds to the length. */
+static inline char *json_room(struct json *json, size_t more)
+{
+    if (json->room - json->length < more)
+        json_grow(json, more);
     return json->at + json->length;
 }
 
-static void json_raw(struct json *json, const char *text)
+static inline void json_raw(struct json *json, const char *text)
 {
     size_t length = strlen(text);
     memcpy(json_room(json, length), text, length);
@@ -92,7 +83,7 @@ static void json_raw(struct json *json, const char *text)
 
 static void json_integer(struct json *json, int64_t value)
 {
-    json->length += put_integer(value, json_room(json, ROW_NUMBER_MAX));
+    json->length += digits_put_signed(value, json_room(json, ROW_NUMBER_MAX));
 }
 
 static void json_number(struct json *json, double value)
@@ -136,11 +127,14 @@ static void json_text(struct json *json, const char *text)
 /* "name": with a comma unless it is the first of its object. Names are ours and need no escape. */
 static void json_name(struct json *json, const char *name)
 {
-    if (json->at[json->length - 1] != '{')
-        json_raw(json, ",");
-    json_raw(json, "\"");
-    json_raw(json, name);
-    json_raw(json, "\":");
+    size_t length = strlen(name);
+    char *start = json_room(json, length + 4), *at = start;
+    if (at[-1] != '{')
+        *at++ = ',';
+    *at++ = '"';
+    at = mempcpy(at, name, length);
+    memcpy(at, "\":", 2);
+    json->length += (size_t)(at + 2 - start);
 }
 
 static void json_time(struct json *json, const char *name, int64_t ms)
@@ -234,7 +228,7 @@ static bool json_histogram(struct json *json, const struct row_view *view, enum 
             any = true;
         }
         char low[ROW_NUMBER_MAX];
-        low[put_integer(histogram_low_ms(bucket), low)] = '\0';
+        low[digits_put_signed(histogram_low_ms(bucket), low)] = '\0';
         json_name(json, low);
         json_integer(json, count[bucket]);
     }

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "esteem/digits.h"
 #include "esteem/err.h"
 #include "redis_parts.h"
 
@@ -21,7 +22,7 @@ enum {
     ROOM_KEPT = 1 << 20,     /* a larger buffer is given back when it is empty */
     RECEIVE_BYTES = 64 << 10,
     RECEIVES_MAX = 64,       /* a step's passes */
-    INTEGER_TEXT_MAX = 24,
+    COUNT_TEXT_MAX = DIGITS_MAX + 3,
 };
 
 const char *const redis_command_names[REDIS_COMMAND_COUNT] = {
@@ -130,10 +131,9 @@ void redis_link_rewind(struct redis_link *link)
     redis_link_release(link);
 }
 
-/* Room for `more` bytes at the end; the caller adds what it wrote. */
-static char *room_for(struct redis_link *link, size_t more)
+__attribute__((noinline)) static void make_room(struct redis_link *link, size_t more)
 {
-    if (link->head && link->room - link->length < more) {
+    if (link->head) {
         link->length -= link->head;
         memmove(link->bytes, link->bytes + link->head, link->length);
         link->hold -= link->hold == REDIS_HOLD_NONE ? 0 : link->head;
@@ -144,39 +144,29 @@ static char *room_for(struct redis_link *link, size_t more)
         link->bytes = realloc(link->bytes, link->room);
         ensure(link->bytes != NULL, "the machine has memory left");
     }
+}
+
+/* Room for `more` bytes at the end; the caller adds what it wrote. */
+static inline char *room_for(struct redis_link *link, size_t more)
+{
+    if (link->room - link->length < more)
+        make_room(link, more);
     return link->bytes + link->length;
 }
 
-static size_t digits(char *out, uint64_t value)
-{
-    char reversed[20];
-    size_t count = 0;
-    do
-        reversed[count++] = (char)('0' + value % 10);
-    while (value /= 10);
-    for (size_t i = 0; i < count; i++)
-        out[i] = reversed[count - 1 - i];
-    return count;
-}
-
 /* "*12\r\n" or "$5\r\n" */
-static void put_count(struct redis_link *link, char kind, uint64_t count)
+static inline char *put_count(char *at, char kind, uint64_t count)
 {
-    char *start = room_for(link, INTEGER_TEXT_MAX), *at = start;
     *at++ = kind;
-    at += digits(at, count);
-    *at++ = '\r';
-    *at++ = '\n';
-    link->length += (size_t)(at - start);
+    at += digits_put(count, at);
+    return mempcpy(at, "\r\n", 2);
 }
 
 void redis_link_bytes(struct redis_link *link, const char *bytes, size_t length)
 {
-    put_count(link, '$', length);
-    char *at = room_for(link, length + 2);
-    memcpy(at, bytes, length);
-    memcpy(at + length, "\r\n", 2);
-    link->length += length + 2;
+    char *start = room_for(link, COUNT_TEXT_MAX + length + 2), *at = put_count(start, '$', length);
+    at = mempcpy(mempcpy(at, bytes, length), "\r\n", 2);
+    link->length += (size_t)(at - start);
 }
 
 void redis_link_text(struct redis_link *link, const char *text)
@@ -186,16 +176,16 @@ void redis_link_text(struct redis_link *link, const char *text)
 
 void redis_link_integer(struct redis_link *link, int64_t value)
 {
-    char text[INTEGER_TEXT_MAX] = "-";
-    size_t sign = value < 0;
-    size_t length = sign + digits(text + sign, sign ? 0 - (uint64_t)value : (uint64_t)value);
+    char text[DIGITS_MAX + 1];
+    size_t length = digits_put_signed(value, text);
     redis_link_bytes(link, text, length);
 }
 
 struct redis_expected *redis_link_command(struct redis_link *link, enum redis_command command, int arguments)
 {
     ensure(link->count < REDIS_EXPECTED_MAX, "the sink keeps room in the ring");
-    put_count(link, '*', (uint64_t)arguments + 1);
+    char *start = room_for(link, COUNT_TEXT_MAX);
+    link->length += (size_t)(put_count(start, '*', (uint64_t)arguments + 1) - start);
     redis_link_text(link, redis_command_names[command]);
     struct redis_expected *expected = &link->ring[(link->first + link->count++) % REDIS_EXPECTED_MAX];
     *expected = (struct redis_expected){.command = (uint8_t)command};

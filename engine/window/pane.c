@@ -203,25 +203,38 @@ static void keep_open_spans(struct pane_ladder *ladder, uint32_t key, const uint
     tally_add(&ladder->pane[p].tally, &ladder->slab, &ladder->dense, run.bytes, run.length);
 }
 
+/* The level whose panes hold at_ms, and where its pane begins; `count`: it is older than the longest window. */
+static int level_of(const struct pane_ladder *ladder, int64_t at_ms, int64_t *start_ms)
+{
+    int level = 0;
+    *start_ms = floor_to(at_ms, ladder->level[0].width_ms);
+    while (ladder->placed && level < ladder->count && has_left(ladder, level, *start_ms))
+        if (++level < ladder->count)
+            *start_ms = floor_to(at_ms, ladder->level[level].width_ms);
+    return level;
+}
+
+void pane_prefetch(const struct pane_ladder *ladder, uint32_t key, int64_t at_ms)
+{
+    int64_t start_ms;
+    if (ladder->panes) {
+        int level = level_of(ladder, at_ms, &start_ms);
+        slots_prefetch(&ladder->slots, hash(key, level, start_ms));
+    }
+}
+
 uint32_t pane_put(struct pane_ladder *ladder, uint32_t key, int64_t at_ms, bool spans, const uint8_t *runs, uint32_t length, uint32_t *before)
 {
     *before = before_of(ladder, at_ms);
     if (!ladder->panes)
         return members(ladder, at_ms);
-    int level = 0;
-    int64_t start_ms = at_ms;
-    for (; level < ladder->count && ladder->placed; level++) {
-        start_ms = floor_to(at_ms, ladder->level[level].width_ms);
-        if (!has_left(ladder, level, start_ms))
-            break;
-    }
+    int64_t start_ms;
+    int level = level_of(ladder, at_ms, &start_ms);
     if (level == ladder->count) {
         if (spans)
             keep_open_spans(ladder, key, runs, length);
         return 0; /* older than the longest window */
     }
-    if (!ladder->placed)
-        start_ms = floor_to(at_ms, ladder->level[0].width_ms);
     uint32_t p = pane_at(ladder, key, level, start_ms);
     pane_keep_for_checkpoint(ladder, p);
     tally_add(&ladder->pane[p].tally, &ladder->slab, &ladder->dense, runs, length);

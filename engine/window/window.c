@@ -3,7 +3,7 @@
  * batch ──> fold_apply ──> pane ladder, D[w], calendar cells ──marks──> queues ──fold_step, by pace──> rows ──> outlets */
 #include "fold_parts.h"
 
-enum { REWIND_MS = 60000 /* a clock that goes back by less just stands */ };
+enum { REWIND_MS = 60000 /* a clock that goes back by less just stands */, AHEAD = 4 };
 
 /* ---- life ---- */
 
@@ -243,6 +243,29 @@ static void apply_cell(struct fold *fold, const struct shard_clock *shard, const
         add_calendar(fold, k, at_ms, cell->runs, cell->length);
 }
 
+/* Cells that were read and wait, while their panes' places come from memory. */
+struct ahead {
+    struct batch_cell cell[AHEAD];
+    uint32_t next, count;
+};
+
+static void apply_later(struct fold *fold, const struct shard_clock *shard, struct ahead *ahead, const struct batch_cell *cell)
+{
+    if (fold->rolling_count && !cell->now && cell->number < shard->keys)
+        pane_prefetch(fold->ladder, shard->key[cell->number], cell->pane * fold->setup.pane_ms + fold->setup.pane_from_ms);
+    if (ahead->count == AHEAD)
+        apply_cell(fold, shard, &ahead->cell[ahead->next % AHEAD]);
+    else
+        ahead->count++;
+    ahead->cell[ahead->next++ % AHEAD] = *cell;
+}
+
+static void apply_ahead(struct fold *fold, const struct shard_clock *shard, struct ahead *ahead)
+{
+    for (; ahead->count > 0; ahead->count--)
+        apply_cell(fold, shard, &ahead->cell[(ahead->next - ahead->count) % AHEAD]);
+}
+
 static void apply_key(struct fold *fold, struct shard_clock *shard, uint32_t number, const struct scope_key *key)
 {
     if (number >= shard->keys) {
@@ -260,16 +283,21 @@ void fold_apply(struct fold *fold, struct batch *batch)
     char text[BATCH_KEY_TEXT_MAX];
     struct scope_key key;
     struct batch_cell cell;
+    struct ahead ahead = {.count = 0};
     uint32_t cursor = 0, number;
     for (enum batch_item item; (item = batch_next(batch, &cursor, &number, &key, text, &cell)) != BATCH_END;) {
         ensure(item != BATCH_BROKEN, "a batch is well-formed");
+        if (item == BATCH_CELL) {
+            apply_later(fold, shard, &ahead, &cell);
+            continue;
+        }
+        apply_ahead(fold, shard, &ahead);
         if (item == BATCH_KEY)
             apply_key(fold, shard, number, &key);
-        else if (item == BATCH_ROSTER)
-            headcount_change(fold, &batch->roster);
         else
-            apply_cell(fold, shard, &cell);
+            headcount_change(fold, &batch->roster);
     }
+    apply_ahead(fold, shard, &ahead);
     flush_rolling(fold);
     flush_calendar(fold);
     struct shard_word *told = &shard->told;

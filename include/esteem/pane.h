@@ -45,6 +45,9 @@ void pane_ladder_fix(struct pane_ladder *ladder, int64_t at_ms);
 /* Keeps a contribution of `key` that begins at at_ms. Returns a bit for each window that holds it now; *before: for each that it lies before. */
 uint32_t pane_put(struct pane_ladder *ladder, uint32_t key, int64_t at_ms, bool spans, const uint8_t *runs, uint32_t length, uint32_t *before);
 
+/* pane_put will be called soon. */
+void pane_prefetch(const struct pane_ladder *ladder, uint32_t key, int64_t at_ms);
+
 /* Moves all windows to the present: window w then ends with its slide that holds now_ms. Never moves back. The first time, when they stand nowhere
  * yet, each pane is handed to `fill` with a bit for each window that holds it, and, when spans begin or end in it, for each that it lies before. */
 typedef void pane_fill(void *context, uint32_t key, uint32_t windows, uint32_t before, const struct tally *tally);

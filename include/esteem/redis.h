@@ -42,7 +42,7 @@
 #include "esteem/sink.h"
 
 enum {
-    REDIS_ROWS_MAX = 2048, /* a transaction keeps Redis busy for as long: some 6 ms */
+    REDIS_ROWS_MAX = 1280, /* a transaction keeps Redis busy for as long: some 20 ms */
     REDIS_BYTES_MAX = 16 << 20,
     REDIS_KEYS_MAX = 3 << 20, /* 48 to 64 bytes each */
     REDIS_CHANGED_MAX = 1000,
