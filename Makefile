@@ -133,12 +133,11 @@ bench:
 	deploy/install-deps.sh --test --bench
 	$(MAKE) MODE=release all bench-programs
 	bench/bench.py $(SECTIONS)
-# Beside Kafka Streams, Flink and timely dataflow, whose programs lie in PEERS.
-PEERS ?= ../shared/research/peers-src
+# Beside Kafka Streams, Flink and timely dataflow: PEERS=FOLDER holds their programs (bench/peers.py --help).
 bench-peers:
 	deploy/install-deps.sh --test --bench
 	$(MAKE) MODE=release all bench-programs
-	bench/peers.py --peers $(PEERS)
+	bench/peers.py --peers "$(PEERS)"
 .PHONY: bench-programs
 bench-programs: $(BENCH)
 

@@ -235,7 +235,7 @@ class Bench:
         self.figure("a restart with a million interactions (from %s)" % found[1], 2000, int(found[2]) * 1e6 / int(found[1]), "ms", more=False)
 
     def latency(self):
-        for rate in (20000, 100000):
+        for rate in (5000, 20000, 100000):
             _, _, _, said = self.measured(REPO + "/bench/latency.py", "--rate", str(rate), "--seconds", str(self.args.seconds), "--port", str(self.args.port + 10))
             print(said.strip(), flush=True)
             found = re.search(r"(\d+) came.*p50 (\d+) ms.*p99 (\d+) ms", said)

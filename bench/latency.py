@@ -3,7 +3,7 @@
 redis-server, six default scopes, all default windows, checkpoints every 10 s. A probe is an offered contact of a queue of its own, every 200 ms; its
 time runs from before it is sent, so the producer's way to the broker is in it.
 
-    latency.py [--rate 100000] [--seconds 30] [--feed L] [--shards 1] [--folds 1]"""
+    latency.py [--rate 100000] [--seconds 30] [--feed R] [--shards 1] [--folds 1]"""
 
 import argparse
 import os
@@ -65,7 +65,7 @@ def measure(args, folder):
         feed = subprocess.Popen([REPO + "/build/release/bench/feed", "--feed", args.feed, "--live", "--talk", "2", "--per-second", str(args.rate), "--events", str(events),
                                  "--topic", "events", "--brokers", kafka.brokers], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         producer = Producer(kafka.brokers)
-        time.sleep(6)  # feed L is at its pace once its first contacts have ended
+        time.sleep(6)
         with socket.socket(socket.AF_UNIX) as link:
             link.connect(redis.socket)
             answers = link.makefile("rb")
@@ -89,7 +89,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--rate", type=int, default=100000)
     parser.add_argument("--seconds", type=int, default=30)
-    parser.add_argument("--feed", default="L", choices=("R", "L"))
+    parser.add_argument("--feed", default="R", choices=("R", "L"), help="L comes at its pace only after its longest waits")
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--folds", type=int, default=1)
     parser.add_argument("--port", type=int, default=int(os.environ.get("KAFKA_PORT", "29594")))

@@ -175,7 +175,7 @@ def main():
     parser.add_argument("--events", type=int, default=int(os.environ.get("EVENTS", "2000000")))
     args = parser.parse_args()
     if not os.path.isfile(args.peers + "/timely/Cargo.toml"):
-        sys.exit("bench-peers: %s does not hold the peers' programs; PEERS=FOLDER names where they are" % args.peers)
+        sys.exit("bench-peers: %s does not hold the peers' programs: make bench-peers PEERS=FOLDER names where they are" % (args.peers or "PEERS, which is empty,"))
     for tool in ("java", "javac", "mvn", "cargo", "kcat", "gcc"):
         if not shutil.which(tool):
             sys.exit("bench-peers: no %s; apt-get install default-jdk-headless maven cargo kcat gcc, or a newer cargo from rustup" % tool)

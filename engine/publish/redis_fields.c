@@ -2,9 +2,11 @@
  * partial, config), `row` (its JSON), and for each metric that is present its value, `_n`, `_low` and `_high`, `_moe`, `_band`, and
  * `_small` where it is small; of a row of what is now, all its gauges instead. A figure that the configuration asks for has its value, `_n`
  * and `_small`, true or false; a goal `_met` as well. */
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "esteem/digits.h"
 #include "esteem/err.h"
 #include "redis_parts.h"
 
@@ -13,11 +15,34 @@ enum { FIELDS_FIXED = 7 /* start end revision final partial config row */,
 
 /* ---- a row ---- */
 
-static const char *const metric_fields[METRIC_COUNT][7] = {
-#define METRIC(name, family, unit, direction, n, formula, meaning, source) \
-    {#name, #name "_n", #name "_low", #name "_high", #name "_moe", #name "_small", #name "_band"},
-#include "esteem/metrics.def"
-};
+enum metric_field { FIELD_VALUE, FIELD_N, FIELD_LOW, FIELD_HIGH, FIELD_MOE, FIELD_SMALL, FIELD_BAND, METRIC_FIELDS };
+static const char *const field_ends[METRIC_FIELDS] = {"", "_n", "_low", "_high", "_moe", "_small", "_band"};
+
+/* Names as they go out, "$6\r\ncsat_n\r\n": a row has fifty of them. */
+enum { NAME_ROOM = 64, METRIC_ROOM = METRIC_FIELDS * 2 * NAME_ROOM };
+static struct field_name {
+    uint8_t length;
+    char bytes[NAME_ROOM];
+} metric_fields[METRIC_COUNT][METRIC_FIELDS];
+_Static_assert(ROW_NUMBER_MAX + 8 <= NAME_ROOM, "METRIC_ROOM has room for values too");
+
+static void name_metric_fields(void)
+{
+    for (int i = 0; i < METRIC_COUNT; i++)
+        for (int f = 0; f < METRIC_FIELDS; f++) {
+            struct field_name *name = &metric_fields[i][f];
+            size_t length = strlen(metric_infos[i].name) + strlen(field_ends[f]);
+            int wrote = snprintf(name->bytes, sizeof name->bytes, "$%zu\r\n%s%s\r\n", length, metric_infos[i].name, field_ends[f]);
+            ensure(wrote < NAME_ROOM, "a metric's name is short");
+            name->length = (uint8_t)wrote;
+        }
+}
+
+void redis_fields_init(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, name_metric_fields);
+}
 
 struct redis_fields redis_fields_of(const struct row_view *view)
 {
@@ -72,21 +97,43 @@ static void put_text(struct redis_link *link, const char *field, const char *tex
     redis_link_text(link, text);
 }
 
-static void put_metric(struct redis_link *link, const struct metric_value *metric, const char *const *field)
+/* Of known size, so that a copy is two moves. */
+static char *add_name(char *at, const struct field_name *name)
 {
-    put_number(link, field[0], metric->value);
-    redis_link_text(link, field[1]);
-    redis_link_integer(link, metric->n);
+    memcpy(at, name->bytes, NAME_ROOM);
+    return at + name->length;
+}
+
+static char *add_value(char *at, const char *text, size_t length)
+{
+    *at++ = '$';
+    at += digits_put(length, at);
+    at = mempcpy(at, "\r\n", 2);
+    return mempcpy(mempcpy(at, text, length), "\r\n", 2);
+}
+
+static char *add_number(char *at, const struct field_name *name, double value)
+{
+    char text[ROW_NUMBER_MAX];
+    size_t length = row_number(value, text);
+    return add_value(add_name(at, name), text, length);
+}
+
+static void put_metric(struct redis_link *link, const struct metric_value *metric, const struct field_name *field)
+{
+    char n[DIGITS_MAX + 1], *start = redis_link_room(link, METRIC_ROOM), *at = add_number(start, &field[FIELD_VALUE], metric->value);
+    at = add_value(add_name(at, &field[FIELD_N]), n, digits_put_signed(metric->n, n));
     if (metric->interval) {
-        put_number(link, field[2], metric->low);
-        put_number(link, field[3], metric->high);
+        at = add_number(at, &field[FIELD_LOW], metric->low);
+        at = add_number(at, &field[FIELD_HIGH], metric->high);
     }
     if (metric->margin)
-        put_number(link, field[4], metric->moe);
+        at = add_number(at, &field[FIELD_MOE], metric->moe);
     if (metric->small)
-        put_text(link, field[5], "true");
+        at = add_value(add_name(at, &field[FIELD_SMALL]), "true", 4);
     if (metric->band)
-        put_text(link, field[6], metric->band);
+        at = add_value(add_name(at, &field[FIELD_BAND]), metric->band, strlen(metric->band));
+    redis_link_wrote(link, (size_t)(at - start));
 }
 
 static const char *with_end(char *out, size_t room, const char *name, const char *end)

@@ -154,6 +154,16 @@ static inline char *room_for(struct redis_link *link, size_t more)
     return link->bytes + link->length;
 }
 
+char *redis_link_room(struct redis_link *link, size_t most)
+{
+    return room_for(link, most);
+}
+
+void redis_link_wrote(struct redis_link *link, size_t length)
+{
+    link->length += length;
+}
+
 /* "*12\r\n" or "$5\r\n" */
 static inline char *put_count(char *at, char kind, uint64_t count)
 {

@@ -76,6 +76,9 @@ struct redis_expected *redis_link_command(struct redis_link *link, enum redis_co
 void redis_link_bytes(struct redis_link *link, const char *bytes, size_t length);
 void redis_link_text(struct redis_link *link, const char *text);
 void redis_link_integer(struct redis_link *link, int64_t value);
+/* The same by hand: room for `most` bytes, of which `length` were written. */
+char *redis_link_room(struct redis_link *link, size_t most);
+void redis_link_wrote(struct redis_link *link, size_t length);
 
 /* Both never wait; return the bytes moved, or ERR_REDIS when the connection is broken. */
 int64_t redis_link_send(struct redis_link *link);
@@ -160,6 +163,7 @@ void redis_tenant_told(struct redis_tenant *tenant);
 
 /* --- rows as hashes (redis_fields.c) --- */
 
+void redis_fields_init(void);
 struct redis_fields redis_fields_of(const struct row_view *view);
 /* Whether `old` has a field that `next` has not; KEY_WORDS each. */
 bool redis_fields_lost(const uint64_t *old, const uint64_t *next);

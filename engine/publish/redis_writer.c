@@ -55,6 +55,7 @@ static void batch_init(struct redis_batch *batch)
 
 void redis_writer_init(struct redis_writer *writer, struct redis_link *link, const struct config *config)
 {
+    redis_fields_init();
     writer->link = link;
     writer->ttl_most_ms = ttl_most(config);
     batch_init(&writer->open);
