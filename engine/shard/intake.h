@@ -43,6 +43,8 @@ struct parcel {
     char bytes[];
 };
 
+enum { CELLS_MOST = 65536 /* added up by a shard, beyond which a tick is due at once */, DERIVE_MOST = 256 /* a step */ };
+
 struct shard {
     const struct config *config;
     struct shard_setup setup;
