@@ -97,7 +97,7 @@ class Bench:
         with open(log, errors="replace") as file:
             said = file.read()
         if status:
-            sys.exit("%s failed: %s" % (" ".join(command), said[-800:]))
+            raise Failure("%s failed: %s" % (" ".join(command), said[-800:]))
         return used.ru_utime + used.ru_stime, time.monotonic() - began, used.ru_maxrss // 1024, said
 
     def replay(self, feed, what, *command):
@@ -171,7 +171,7 @@ class Bench:
         for feed in self.args.feeds.split():
             _, _, _, said = self.measured(BUILD + "/bench/stages", "--redis", self.redis.socket, self.file(feed, min(self.args.events, 500000)))
             counted = self.instructions(self.file(feed, 20000), "--redis", self.redis.socket)
-            print("feed %s: %s" % (feed, said.splitlines()[0]))
+            print("feed %s: %s" % (feed, re.search(r"^\d+ events.*", said, re.M)[0]))
             for stage in STAGES:
                 ns = float(re.search(r"^%s +(\d+) ns" % stage, said, re.M)[1])
                 print("%-8s %8.0f ns %10.0f instructions an event" % (stage, ns, counted[stage]), flush=True)
@@ -212,6 +212,7 @@ class Bench:
         command = ["redis-benchmark", "-s", self.redis.socket, "-c", "1", "-P", "128", "-n", "400000", "-r", str(len(rows)), "--csv", "HSET", "bench:__rand_int__", *flat]
         theirs = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.decode(errors="replace")
         theirs = float(re.findall(r'"([\d.]+)"', theirs.splitlines()[-1])[0])
+        said = re.search(r"publish_again .*", said)[0]
         print("%s\nredis-benchmark: %.0f of the median row's hash a second (%d fields, %d bytes)" % (
             said.strip(), theirs, len(flat) // 2, sum(map(len, flat))))
         self.figure("rows into Redis, of redis-benchmark", 0.8, ours / theirs)
@@ -301,16 +302,20 @@ def main():
     version = subprocess.run([BUILD + "/esteem", "--version"], stdout=subprocess.PIPE, check=True).stdout.decode().splitlines()[0]
     print("machine: %d cores, %s; %s; %d events" % (os.cpu_count(), model[1] if model else "?", version, args.events))
     with tempfile.TemporaryDirectory(prefix="esteem-bench.") as folder:
-        bench = Bench(args, folder)
+        bench, failed = Bench(args, folder), []
         try:
             for section in args.section or SECTIONS:
                 print("\n== %s" % section, flush=True)
-                getattr(bench, section)()
-        except Failure as failure:
-            sys.exit("bench: %s" % failure)
+                try:
+                    getattr(bench, section)()
+                except (Failure, subprocess.SubprocessError) as failure:  # the others' figures are not lost for it
+                    print("bench: %s" % failure)
+                    failed.append(section)
         finally:
             bench.close()
         bench.table()
+    if failed:
+        sys.exit("bench: no figures of: %s" % ", ".join(failed))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ topics: {{enabled: false, deadletter: ""}}
 threads: {{shards: {shards}, folds: {folds}}}
 """
 KEY = "esteem:v1:{acme}:queue=probe:5m"
-GAP_S, LOST_S, EDGES_MS = 0.2, 10, (25, 50, 75, 100, 125, 150, 200, 250, 300, 400, 500, 1000, 10000)
+GAP_S, LOST_S, EDGES_MS = 0.2, 10, (25, 50, 75, 100, 125, 150, 200, 250, 300, 400, 500, 1000, 2000, 5000, 10000, 100000)
 
 
 def offered(redis, link, answers):
@@ -96,11 +96,9 @@ def main():
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="esteem-latency.") as folder:
         took, cores, pace = measure(args, folder)
-    seen = sorted(ms for ms in took if ms is not None)
-    if not seen:
-        sys.exit("no probe came back")
-    print("feed %s, %d events a second asked for, %d came, %d shards, %d folds: %d probes, %d lost; p50 %.0f ms (goal 150), p99 %.0f ms (goal 300), longest %.0f ms; esteem has "
-          "%.2f cores" % (args.feed, args.rate, pace, args.shards, args.folds, len(took), len(took) - len(seen), seen[len(seen) // 2], seen[(len(seen) - 1) * 99 // 100],
+    seen = sorted(LOST_S * 1000 if ms is None else ms for ms in took)
+    print("feed %s, %d events a second asked for, %d came, %d shards, %d folds: %d probes, %d not back within 10 s; p50 %.0f ms (goal 150), p99 %.0f ms (goal 300), longest %.0f ms; esteem has "
+          "%.2f cores" % (args.feed, args.rate, pace, args.shards, args.folds, len(took), took.count(None), seen[len(seen) // 2], seen[(len(seen) - 1) * 99 // 100],
                           seen[-1], cores))
     below = 0
     for edge in EDGES_MS:

@@ -19,21 +19,16 @@ static inline uint8_t *varint_put(uint8_t *at, uint64_t value)
 
 static inline const uint8_t *varint_get(const uint8_t *at, uint64_t *value)
 {
-    /* A byte that is not the last has its high bit in the sum: the next one takes it out. Three bytes hold nearly all that there is. */
-    uint64_t v = at[0];
-    if (at[0] < 0x80) {
-        *value = v;
-        return at + 1;
+    uint64_t v = *at++;
+    if (v >= 0x80) {
+        v &= 0x7f;
+        for (unsigned shift = 7;; shift += 7) {
+            uint64_t byte = *at++;
+            v |= (byte & 0x7f) << shift;
+            if (byte < 0x80)
+                break;
+        }
     }
-    v += ((uint64_t)at[1] << 7) - 0x80;
-    if (at[1] < 0x80) {
-        *value = v;
-        return at + 2;
-    }
-    v += ((uint64_t)at[2] << 14) - (UINT64_C(0x80) << 7);
-    at += 2;
-    for (unsigned shift = 14; *at++ >= 0x80; shift += 7)
-        v += ((uint64_t)*at << (shift + 7)) - (UINT64_C(0x80) << shift);
     *value = v;
     return at;
 }
