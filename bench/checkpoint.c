@@ -15,6 +15,7 @@
 #include "esteem/err.h"
 #include "esteem/memory.h"
 #include "esteem/pipeline.h"
+#include "one_input.h"
 
 enum { BATCH = 2048, TEXT = 448, STEPS = 1 << 22, AGENTS = 9000, QUEUES = 900, TEAMS = 90 };
 
@@ -106,18 +107,6 @@ static int poll_generator(void *state, int most, int wait_ms, source_each *each,
     return done;
 }
 
-static bool ready(void *state)
-{
-    (void)state;
-    return true;
-}
-
-static int one_input(void *state)
-{
-    (void)state;
-    return 1;
-}
-
 static bool never_at_end(void *state, int input)
 {
     (void)state, (void)input;
@@ -184,7 +173,7 @@ int main(int argc, char **argv)
     ensure(mkdtemp(folder) != NULL, "there is a /tmp");
     struct generator generator = {.text = malloc(BATCH * TEXT), .preload = interactions * 3 / 2, .rate = rate, .step_us = malloc(STEPS * sizeof(uint32_t)),
                                   .own_us = malloc(STEPS * sizeof(uint32_t))};
-    struct source source = {.state = &generator, .poll = poll_generator, .ready = ready, .inputs = one_input, .at_end = never_at_end, .position = position};
+    struct source source = {.state = &generator, .poll = poll_generator, .ready = always_ready, .inputs = one_input, .at_end = never_at_end, .position = position};
     struct checkpoint *checkpoint = checkpoint_of(folder, 3600000);
     struct pipeline *pipeline = pipeline_of(config, &source, checkpoint);
     pipeline_start(pipeline);

@@ -16,6 +16,7 @@
 #include "esteem/err.h"
 #include "esteem/memory.h"
 #include "esteem/pipeline.h"
+#include "one_input.h"
 
 enum { TEXT = 448, CONTACTS_A_DAY = 50, DAY_MS = 86400000, SHIFT_MS = 8 * 3600000, KEYS_A_TENANT_QUEUE = 100 };
 #define START_MS INT64_C(1788220800000) /* a midnight, UTC */
@@ -69,18 +70,6 @@ static int poll_maker(void *state, int most, int wait_ms, source_each *each, voi
     return done;
 }
 
-static bool ready(void *state)
-{
-    (void)state;
-    return true;
-}
-
-static int inputs(void *state)
-{
-    (void)state;
-    return 1;
-}
-
 static bool at_end(void *state, int input)
 {
     (void)input;
@@ -104,7 +93,7 @@ int main(int argc, char **argv)
     struct config *config;
     const char *yaml = maker.keys ? of_keys : of_interactions;
     ensure(config_parse("bench", yaml, strlen(yaml), stderr, &config) == 0, "the settings are right");
-    struct source source = {.state = &maker, .poll = poll_maker, .ready = ready, .inputs = inputs, .at_end = at_end};
+    struct source source = {.state = &maker, .poll = poll_maker, .ready = always_ready, .inputs = one_input, .at_end = at_end};
     struct pipeline_setup setup = {.shards = 1, .folds = 1, .at_ms = INT64_MIN, .clock = clock_real(), .source = &source};
     struct pipeline *pipeline;
     ensure(pipeline_new(config, &setup, &pipeline) == 0, "a pipeline can be made");

@@ -23,6 +23,7 @@
 #include "esteem/redis.h"
 #include "esteem/shard.h"
 #include "esteem/window.h"
+#include "one_input.h"
 
 enum { TICK_MS = 100, BATCHES_MAX = 64, MESSAGE_MAX = 1 << 20, STEPS_MAX = 100000, KEPT_MAX = 20000 };
 
@@ -98,18 +99,6 @@ static int lines_poll(void *state, int most, int wait_ms, source_each *each, voi
         more = each(context, &message);
     }
     return done;
-}
-
-static bool lines_ready(void *state)
-{
-    (void)state;
-    return true;
-}
-
-static int lines_inputs(void *state)
-{
-    (void)state;
-    return 1;
 }
 
 static bool lines_at_end(void *state, int input)
@@ -258,7 +247,7 @@ static void build(struct stages *stages, const char *path, const char *redis)
     stages->hands = (struct clock_hands){.wall_ms = INT64_C(1790000000000), .monotonic_ms = 1000000};
     stages->clocks.count = 1;
     struct shard_setup shard = {.shards = 1, .folds = 1, .pane_ms = 1000, .clock = stages->clock, .clocks = &stages->clocks, .context = stages, .to_fold = take_batch, .dead_letter = take_refused,
-                                .source = {.state = &stages->lines, .poll = lines_poll, .ready = lines_ready, .inputs = lines_inputs, .at_end = lines_at_end}};
+                                .source = {.state = &stages->lines, .poll = lines_poll, .ready = always_ready, .inputs = one_input, .at_end = lines_at_end}};
     struct fold_setup fold = {.shards = 1, .folds = 1, .at_ms = INT64_MIN, .pane_ms = 1000, .outlets = 1, .outlet = {{.context = stages, .put = take_row,
                               .generation = row_generation, .now = true}}};
     ensure(shard_new(config, &shard, &stages->shard) == 0 && fold_new(config, &fold, &stages->fold) == 0, "the stages can be made");
