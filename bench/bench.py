@@ -226,6 +226,7 @@ class Bench:
         keys = 1000
         _, _, _, said = self.measured(BUILD + "/bench/memory", "keys", str(keys), "31")
         print(said.strip())
+        # counted while the replay's last windows still move: it differs from run to run
         self.figure("100,000 keys with a month (from %d)" % keys, 4096, float(re.search(r"keys, (\d+) bytes each", said)[1]) * 100000 / 1048576, "MiB", more=False)
 
     def checkpoint(self):

@@ -188,12 +188,18 @@ __attribute__((noinline)) static void phase_fold(struct stages *stages)
     (void)fold_step(stages->fold, stages->hands.wall_ms);
 }
 
-/* All that the fold has told: a publisher that Redis holds up would keep the rows of this tick for the next. */
+/* All that the fold has told, until Redis has confirmed it. */
 __attribute__((noinline)) static void phase_publish(struct stages *stages)
 {
-    if (stages->publishes)
-        while (publisher_step(&stages->publisher, stages->hands.monotonic_ms) > 0)
-            ;
+    uint64_t steps;
+    for (int idle = 0; stages->publishes;) {
+        if (publisher_step(&stages->publisher, stages->hands.monotonic_ms) > 0)
+            continue;
+        if (publisher_empty(&stages->publisher, &steps))
+            break;
+        ensure(idle++ < STEPS_MAX, "Redis confirms");
+        nanosleep(&(struct timespec){0, 200000}, NULL); /* no processor time of ours */
+    }
 }
 
 /* ---- rows as fast as Redis takes them ---- */

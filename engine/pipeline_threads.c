@@ -237,5 +237,5 @@ int pipeline_stop(struct pipeline *pipeline, enum pipeline_end end, int64_t with
     if (pipeline->setup.checkpoint)
         pthread_join(pipeline->state, NULL);
     return whole ? 0 : err_set(ERR_IO, "not everything could be published within %lld s: Redis or the broker is away, or limits.interactions holds"
-                               " the sources up; start again to catch up", (long long)(within_ms / 1000));
+                               " the sources up; start again to catch up, and raise publish.drain where there is more to tell", (long long)(within_ms / 1000));
 }
