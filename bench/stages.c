@@ -38,6 +38,7 @@ struct stages {
     struct clock_hands hands;
     struct clock clock;
     struct shard_clocks clocks;
+    uint64_t serial; /* of the configuration */
     struct shard *shard;
     struct fold *fold;
     struct publisher publisher;
@@ -186,6 +187,7 @@ __attribute__((noinline)) static void phase_fold(struct stages *stages)
     stages->batches = 0;
     fold_hear(stages->fold, true);
     (void)fold_step(stages->fold, stages->hands.wall_ms);
+    shard_clocks_stand(&stages->clocks, 0, stages->serial, fold_now_ms(stages->fold));
 }
 
 /* All that the fold has told, until Redis has confirmed it. */
@@ -252,6 +254,8 @@ static void build(struct stages *stages, const char *path, const char *redis)
     stages->clock = clock_by_hand(&stages->hands);
     stages->hands = (struct clock_hands){.wall_ms = INT64_C(1790000000000), .monotonic_ms = 1000000};
     stages->clocks.count = 1;
+    stages->serial = config->serial;
+    shard_clocks_stand(&stages->clocks, 0, stages->serial, INT64_MIN);
     struct shard_setup shard = {.shards = 1, .folds = 1, .pane_ms = 1000, .clock = stages->clock, .clocks = &stages->clocks, .context = stages, .to_fold = take_batch, .dead_letter = take_refused,
                                 .source = {.state = &stages->lines, .poll = lines_poll, .ready = always_ready, .inputs = one_input, .at_end = lines_at_end}};
     struct fold_setup fold = {.shards = 1, .folds = 1, .at_ms = INT64_MIN, .pane_ms = 1000, .outlets = 1, .outlet = {{.context = stages, .put = take_row,

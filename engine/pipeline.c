@@ -132,6 +132,8 @@ int pipeline_new(const struct config *config, const struct pipeline_setup *setup
     pipeline->clocks.count = setup->shards;
     for (int s = 0; s < setup->shards; s++)
         atomic_init(&pipeline->clocks.watermark_ms[s], INT64_MIN), atomic_init(&pipeline->clocks.slowest_ms[s], INT64_MIN);
+    for (int f = 0; f < setup->folds; f++)
+        shard_clocks_stand(&pipeline->clocks, f, config->serial, INT64_MIN);
     pipeline->registry = setup->batch ? NULL : key_registry_new((uint64_t)config->limit_keys);
     pipeline->shard = calloc((size_t)setup->shards, sizeof *pipeline->shard);
     pipeline->fold = calloc((size_t)setup->folds, sizeof *pipeline->fold);
@@ -331,7 +333,9 @@ int fold_agent_step(struct fold_agent *agent, int64_t clock_ms, int *goodbyes)
     bool drained = round == 0;
     for (int s = 0; s < pipeline->setup.shards; s++)
         drained &= !agent->arrived[s];
-    return done + fold_agent_state(agent) + fold_step(agent->fold, clock_ms) + take_names(agent, drained);
+    done += fold_agent_state(agent) + fold_step(agent->fold, clock_ms) + take_names(agent, drained);
+    shard_clocks_stand(&pipeline->clocks, agent->index, agent->config->serial, fold_now_ms(agent->fold));
+    return done;
 }
 
 /* ---- in one thread ---- */

@@ -15,10 +15,10 @@ allowed() {
         engine/control/*) echo "$base calendar" ;;                              # checks that a zone can be read
         engine/decode/*) echo "$base mapping" ;;
         engine/ledger/*) echo "$base fact derive ledger book visit shift" ;;
-        engine/combine/*) echo "$base key batch combine derive" ;;              # takes what derive yields
-        engine/window/*) echo "$base calendar pane window batch key row metric goal recall" ;;  # makes rows
+        engine/combine/*) echo "$base key grain batch combine derive" ;;              # takes what derive yields
+        engine/window/*) echo "$base calendar grain pane window batch key row metric goal recall" ;;  # makes rows
         engine/metric/*) echo "$base formula goal metric row" ;;
-        engine/shard/*) echo "$base source mapping fact derive ledger book visit shift key batch combine shard" ;; # joins source to combine
+        engine/shard/*) echo "$base source mapping fact derive ledger book visit shift key grain batch combine shard" ;; # joins source to combine
         engine/source/replay.c) echo any ;;                                      # a command
         engine/source/*) echo "$base source file kafka replay" ;;
         engine/state/*) echo "$base manifest checkpoint" ;;                      # bytes alone: what they mean is known to who wrote them
@@ -46,7 +46,7 @@ done
 [ $failed = 0 ] && echo "ok - every stage includes base, event.h and its own headers alone"
 
 # Headers: nothing of a stage may depend on a later one. Order of the stages, a header may include those of its line or above.
-order="err clock disk timing memory measure now slab slice slots track ring log intern roster event tally span config manifest checkpoint:fact source mapping file:derive calendar key:ledger book batch pane metric recall:visit shift:combine row:shard window sink:kafka publisher redis:pipeline"
+order="err clock disk timing memory measure now slab slice slots track ring log intern roster event tally span config manifest checkpoint:fact source mapping file:derive calendar key grain:ledger book batch pane metric recall:visit shift:combine row:shard window sink:kafka publisher redis:pipeline"
 rank() { local n=0 line; IFS=: read -ra lines <<<"$order"; for line in "${lines[@]}"; do n=$((n + 1)); case " $line " in *" $1 "*) echo $n; return ;; esac; done; echo 99; }
 failed=0
 for file in include/esteem/*.h; do

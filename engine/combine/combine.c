@@ -47,6 +47,7 @@ struct cell {
 struct combine {
     int shard, folds;
     int64_t pane_ms, pane_from_ms;
+    struct grain grain;
     const struct intern *strings;
     struct key_registry *registry;
     struct {
@@ -341,11 +342,16 @@ static void add_to(struct combine *combine, uint32_t key, int64_t pane, bool spa
     cell->spans |= spans;
 }
 
+void combine_coarsen(struct combine *combine, const struct grain *grain)
+{
+    combine->grain = *grain;
+}
+
 void combine_add(struct combine *combine, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, bool spans,
                  const uint8_t *runs, uint32_t length)
 {
     const struct tuple *tuple = tuple_of(combine, tenant, scopes, dims);
-    int64_t from_ms = anchor_ms - combine->pane_from_ms;
+    int64_t from_ms = grain_told_ms(&combine->grain, anchor_ms) - combine->pane_from_ms;
     int64_t pane = from_ms / combine->pane_ms - (from_ms % combine->pane_ms < 0);
     for (int s = 0; s < combine->list[scopes].count; s++)
         slots_prefetch(&combine->cell_slots, cell_hash(tuple->key[s], pane, false));

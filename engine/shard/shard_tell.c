@@ -37,6 +37,22 @@ void shard_roster(struct shard *shard, struct batch *batch)
     tell_roster(shard, &batch, 1);
 }
 
+/* Of what has left the shorter windows in every fold, seconds matter no longer: contacts that lasted for minutes have panes in common again. */
+static void coarsen(struct shard *shard)
+{
+    const struct shard_clocks *clocks = shard->setup.clocks;
+    int64_t least_ms = INT64_MAX;
+    for (int f = 0; f < shard->setup.folds; f++) {
+        /* acquire: a fold that stands there has said first under which windows */
+        int64_t stands_ms = atomic_load_explicit(&clocks->stands_ms[f], memory_order_acquire);
+        if (atomic_load_explicit(&clocks->stands_serial[f], memory_order_relaxed) != shard->config->serial)
+            stands_ms = INT64_MIN;
+        least_ms = stands_ms < least_ms ? stands_ms : least_ms;
+    }
+    struct grain grain = grain_at(shard->config->rolling, shard->config->rolling_count, least_ms);
+    combine_coarsen(shard->combine, &grain);
+}
+
 void shard_post_batches(struct shard *shard, bool drained, uint64_t barrier)
 {
     struct batch *batch[SHARD_MAX];
@@ -44,6 +60,7 @@ void shard_post_batches(struct shard *shard, bool drained, uint64_t barrier)
         batch[f] = batch_new(shard->setup.index);
     tell_roster(shard, batch, shard->setup.folds);
     combine_flush(shard->combine, batch);
+    coarsen(shard);
     bool idle = atomic_load_explicit(&shard->setup.clocks->idle[shard->setup.index], memory_order_relaxed);
     for (int f = 0; f < shard->setup.folds; f++) {
         batch[f]->watermark_ms = shard->watermark_ms;

@@ -7,12 +7,8 @@
 #include <string.h>
 
 #include "esteem/err.h"
+#include "esteem/grain.h"
 #include "esteem/span.h"
-
-static int64_t gcd(int64_t a, int64_t b)
-{
-    return b ? gcd(b, a % b) : a;
-}
 
 struct pane_ladder *pane_ladder_new(const struct config_rolling *rolling, int count, bool panes)
 {
@@ -21,10 +17,10 @@ struct pane_ladder *pane_ladder_new(const struct config_rolling *rolling, int co
     ladder->count = count;
     ladder->panes = panes;
     memcpy(ladder->rolling, rolling, (size_t)count * sizeof *rolling);
-    int64_t width_ms = 0;
-    for (int k = count - 1; k >= 0; k--) {
-        width_ms = gcd(gcd(rolling[k].slide_ms, rolling[k].length_ms), width_ms);
-        ladder->level[k].width_ms = width_ms;
+    int64_t width_ms[CONFIG_ROLLING_MAX];
+    grain_widths(rolling, count, width_ms);
+    for (int k = 0; k < count; k++) {
+        ladder->level[k].width_ms = width_ms[k];
         ladder->edges[k] = (struct pane_edges){INT64_MAX, INT64_MAX};
     }
     slab_init(&ladder->slab);
@@ -54,11 +50,6 @@ void pane_ladder_free(struct pane_ladder *ladder)
 const struct pane_edges *pane_edges(const struct pane_ladder *ladder, int window)
 {
     return &ladder->edges[window];
-}
-
-static int64_t floor_to(int64_t value, int64_t width)
-{
-    return (value / width - (value % width < 0)) * width;
 }
 
 /* ---- look-up of panes ---- */
@@ -207,10 +198,10 @@ static void keep_open_spans(struct pane_ladder *ladder, uint32_t key, const uint
 static int level_of(const struct pane_ladder *ladder, int64_t at_ms, int64_t *start_ms)
 {
     int level = 0;
-    *start_ms = floor_to(at_ms, ladder->level[0].width_ms);
+    *start_ms = grain_floor(at_ms, ladder->level[0].width_ms);
     while (ladder->placed && level < ladder->count && has_left(ladder, level, *start_ms))
         if (++level < ladder->count)
-            *start_ms = floor_to(at_ms, ladder->level[level].width_ms);
+            *start_ms = grain_floor(at_ms, ladder->level[level].width_ms);
     return level;
 }
 
@@ -265,7 +256,7 @@ static void promote(struct pane_ladder *ladder, int k)
         for (uint32_t p = level->bucket[gone].first, next; p != NONE; p = next) {
             next = ladder->pane[p].next;
             if (k + 1 < ladder->count) {
-                int64_t start_ms = floor_to(ladder->pane[p].start_ms, ladder->level[k + 1].width_ms);
+                int64_t start_ms = grain_floor(ladder->pane[p].start_ms, ladder->level[k + 1].width_ms);
                 uint32_t older = pane_at(ladder, ladder->pane[p].key, k + 1, start_ms);
                 pane_keep_for_checkpoint(ladder, older);
                 tally_merge(&ladder->pane[older].tally, &ladder->slab, &ladder->dense, &ladder->pane[p].tally, 1);
@@ -292,7 +283,7 @@ void pane_ladder_fix(struct pane_ladder *ladder, int64_t at_ms)
 
 static struct pane_edges edges_at(const struct config_rolling *rolling, int64_t now_ms)
 {
-    int64_t right_ms = floor_to(now_ms, rolling->slide_ms) + rolling->slide_ms;
+    int64_t right_ms = grain_right_ms(rolling, now_ms);
     return (struct pane_edges){right_ms - rolling->length_ms, right_ms};
 }
 
@@ -338,7 +329,7 @@ void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *cros
 
 int64_t pane_exact_from(const struct pane_ladder *ladder, const struct config_rolling *rolling, int64_t now_ms)
 {
-    int64_t step_ms = gcd(rolling->slide_ms, rolling->length_ms);
+    int64_t step_ms = grain_common(rolling->slide_ms, rolling->length_ms);
     int k = 0;
     if (ladder->count == 0)
         return INT64_MAX;

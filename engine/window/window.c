@@ -432,6 +432,11 @@ int fold_step(struct fold *fold, int64_t clock_ms)
     return moved + (int)alerts_step(fold, NULL);
 }
 
+int64_t fold_now_ms(const struct fold *fold)
+{
+    return fold->now_ms;
+}
+
 void fold_finish(struct fold *fold)
 {
     fold->finished = true;

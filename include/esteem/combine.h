@@ -10,6 +10,7 @@
 #include "esteem/batch.h"
 #include "esteem/config.h"
 #include "esteem/derive.h"
+#include "esteem/grain.h"
 #include "esteem/intern.h"
 
 struct combine;
@@ -26,6 +27,9 @@ uint32_t combine_scopes(struct combine *combine, const struct config *config);
 uint32_t combine_scopes_of(struct combine *combine, const uint32_t *masks, int count);
 int combine_scopes_read(const struct combine *combine, uint32_t scopes, uint32_t *masks);
 uint32_t combine_lists(const struct combine *combine); /* how many there are: 256 at most */
+
+/* From now on contributions are told as this allows. Panes then begin at 0. */
+void combine_coarsen(struct combine *combine, const struct grain *grain);
 
 /* Adds runs to each scope whose dimensions they have. `spans`: spans begin or end in the runs (span.h). */
 void combine_add(struct combine *combine, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, bool spans,

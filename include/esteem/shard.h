@@ -31,7 +31,17 @@ struct shard_clocks {
     _Atomic bool paused;                 /* nothing is read for now, because somebody asked for it */
     _Atomic int memory;                  /* enum memory_state: what is not begun any more because limits.memory is near */
     _Atomic uint64_t settled[SHARD_MAX]; /* parcels of this shard whose effect has reached the folds' rings */
+    /* Where each fold's rolling windows stand, INT64_MIN: nowhere yet; and the serial of the configuration that it works under, stored before. */
+    _Atomic int64_t stands_ms[SHARD_MAX];
+    _Atomic uint64_t stands_serial[SHARD_MAX];
 };
+
+static inline void shard_clocks_stand(struct shard_clocks *clocks, int fold, uint64_t serial, int64_t now_ms)
+{
+    atomic_store_explicit(&clocks->stands_serial[fold], serial, memory_order_relaxed);
+    /* release: who sees where it stands sees under which windows; partner of shard_tell.c's acquire */
+    atomic_store_explicit(&clocks->stands_ms[fold], now_ms, memory_order_release);
+}
 
 /* A refused event, on its way to the dead-letter topic. */
 struct refused {

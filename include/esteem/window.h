@@ -57,6 +57,9 @@ void fold_hear(struct fold *fold, bool all);
 /* Moves time (clock_ms is the wall clock) and publishes what is due. Returns rows handed out and windows moved. */
 int fold_step(struct fold *fold, int64_t clock_ms);
 
+/* Where the rolling windows stand; it falls only when the clock is set back by more than a minute. INT64_MIN: nowhere yet. */
+int64_t fold_now_ms(const struct fold *fold);
+
 /* Everything that is not out yet, regardless of pace; with `all`, every row again, so that all rolling rows end at one instant.
  * Returns rows that found no room: call again until 0. */
 uint64_t fold_flush(struct fold *fold, bool all);

@@ -170,6 +170,28 @@ Test(combine, a_contribution_goes_to_each_scope_whose_dimensions_it_has)
     cr_expect_eq(combine_cells(combine), 0);
 }
 
+Test(combine, what_has_left_the_shorter_windows_has_wider_panes)
+{
+    static const int64_t now_ms = INT64_C(1795356000000);
+    int cells;
+    begin(1, "scopes: [[queue]]\nwindows: {rolling: [1m, 5m, 1h]}", NULL);
+    struct grain grain = grain_at(config->rolling, config->rolling_count, now_ms), none = grain_at(config->rolling, config->rolling_count, INT64_MIN);
+    cr_expect_eq(none.count, 0);
+    combine_coarsen(combine, &grain);
+    add("q", NULL, now_ms - 1000, 1); /* in every window */
+    add("q", NULL, now_ms - 2000, 1);
+    for (int i = 1; i <= 4; i++)
+        add("q", NULL, now_ms - 90000 + i * 1000, 1); /* has left 1m: of five seconds */
+    for (int i = 1; i <= 59; i++)
+        add("q", NULL, now_ms - 600000 + i * 1000, 1); /* 5m, too: of a minute */
+    flush();
+    cr_expect_eq(cell("acme/q", now_ms / 1000 - 1, &cells), 1);
+    cr_expect_eq(cell("acme/q", now_ms / 1000 - 2, &cells), 1);
+    cr_expect_eq(cell("acme/q", now_ms / 1000 - 90, &cells), 4);
+    cr_expect_eq(cell("acme/q", now_ms / 1000 - 600, &cells), 59);
+    cr_expect_eq(cells, 4);
+}
+
 Test(combine, panes_are_cut_downwards_also_before_1970)
 {
     int cells;

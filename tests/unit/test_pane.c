@@ -2,7 +2,9 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "esteem/grain.h"
 #include "esteem/pane.h"
 #include "support/figures.h"
 #include "support/settings.h"
@@ -16,6 +18,7 @@ static struct put {
 } kept[MOST];
 static int put_count;
 static int64_t sums[KEYS][CONFIG_ROLLING_MAX]; /* what the ladder says */
+static struct grain grain; /* an instant is put as of what this allows; the model keeps it as it is */
 static const int64_t start = INT64_C(1795356000000);
 
 static void begin(const char *rolling)
@@ -24,6 +27,8 @@ static void begin(const char *rolling)
     (void)snprintf(yaml, sizeof yaml, "windows: {rolling: [%s]}", rolling);
     config = config_of(yaml);
     ladder = pane_ladder_new(config->rolling, config->rolling_count, true);
+    grain.count = put_count = 0;
+    memset(sums, 0, sizeof sums);
 }
 
 static void end(void)
@@ -56,7 +61,7 @@ static void fill(void *context, uint32_t key, uint32_t windows, uint32_t before,
 static uint32_t put(uint32_t key, int64_t at_ms, int64_t value)
 {
     const struct tally_run *run = run_of(1, value);
-    uint32_t before, in = pane_put(ladder, key, at_ms, false, run->bytes, run->length, &before);
+    uint32_t before, in = pane_put(ladder, key, grain_told_ms(&grain, at_ms), false, run->bytes, run->length, &before);
     for (int w = 0; w < config->rolling_count; w++)
         sums[key][w] += in >> w & 1 ? value : 0;
     kept[put_count++] = (struct put){key, at_ms, value};
@@ -171,7 +176,8 @@ Test(pane, an_unmoving_ladder_says_who_holds_an_instant)
     cr_expect_eq(put(0, start - 3600001, 1), 0);
 }
 
-static void random_walk(const char *rolling, uint64_t seed)
+/* With `late` contributions are told as they may be where the windows stood some steps ago. */
+static void random_walk(const char *rolling, uint64_t seed, bool late)
 {
     begin(rolling);
     struct chance chance = {seed};
@@ -185,6 +191,8 @@ static void random_walk(const char *rolling, uint64_t seed)
         int64_t jump = chance_below(&chance, 100);
         now_ms += jump < 50 ? chance_below(&chance, 3000) : jump < 90 ? chance_below(&chance, 60000) : jump < 98 ? chance_below(&chance, 3600000)
                                                                                                       : chance_below(&chance, longest_ms * 2);
+        if (late && chance_below(&chance, 3) == 0)
+            grain = grain_at(config->rolling, config->rolling_count, now_ms);
         advance(now_ms);
         if (step % 7 == 0)
             expect_equal_to_the_model(now_ms);
@@ -192,28 +200,31 @@ static void random_walk(const char *rolling, uint64_t seed)
     expect_equal_to_the_model(now_ms);
 }
 
+static void both(const char *rolling, uint64_t seed)
+{
+    random_walk(rolling, seed, false);
+    end();
+    random_walk(rolling, seed, true);
+}
+
 Test(pane, equals_the_model_for_the_default_windows)
 {
-    random_walk("1m, 5m, 15m, 1h, 1d, 7d, 30d", 1);
+    both("1m, 5m, 15m, 1h, 1d, 7d, 30d", 1);
 }
 
 Test(pane, equals_the_model_for_awkward_windows)
 {
-    random_walk("90s, 100s, 1000s", 2);
+    both("90s, 100s, 1000s", 2);
 }
 
 Test(pane, equals_the_model_for_windows_whose_slides_hardly_divide)
 {
-    random_walk("61m, 7m, 1s, 25h", 3);
+    both("61m, 7m, 1s, 25h", 3);
 }
 
 Test(pane, equals_the_model_for_one_window_and_for_many)
 {
-    random_walk("1h", 4);
+    both("1h", 4);
     end();
-    put_count = 0;
-    for (int k = 0; k < KEYS; k++)
-        for (int w = 0; w < CONFIG_ROLLING_MAX; w++)
-            sums[k][w] = 0;
-    random_walk("1s, 2s, 7s, 59s, 61s, 11m, 13m, 29m, 31m, 59m, 61m, 5h, 7h, 36h, 11d, 365d", 5);
+    both("1s, 2s, 7s, 59s, 61s, 11m, 13m, 29m, 31m, 59m, 61m, 5h, 7h, 36h, 11d, 365d", 5);
 }
