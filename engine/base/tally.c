@@ -201,6 +201,16 @@ void tally_merge(struct tally *tally, struct slab *slab, struct tally_dense *den
     tally_pack(tally, slab, dense);
 }
 
+void tally_set(struct tally *tally, struct slab *slab, const struct tally_run *run)
+{
+    uint32_t length = tally_run_empty(run) ? 0 : run->length;
+    if (tally->length > TALLY_INSIDE)
+        tally_free(tally, slab);
+    tally->length = 0;
+    memcpy(lengthen(tally, slab, length), run->bytes, length);
+    tally->settled = length;
+}
+
 int tally_is_zero(struct tally *tally, struct slab *slab, struct tally_dense *dense)
 {
     tally_settle(tally, slab, dense);

@@ -12,7 +12,7 @@ static const struct {
     [DISTINCT_active] = {MEASURE_uses, MEASURE_active_agents},
     [DISTINCT_handling] = {MEASURE_handled, MEASURE_handling_agents},
 };
-_Static_assert(MEASURE_active_agents < MEASURE_handling_agents, "a run has ascending ids");
+_Static_assert(MEASURE_active_agents < MEASURE_handling_agents && MEASURE_handled < MEASURE_uses, "a run has ascending ids");
 
 /* What runs have of the measures, added to `value`. */
 static void read(const uint8_t *at, uint32_t length, int sign, int64_t value[DISTINCT_COUNT])
@@ -79,22 +79,33 @@ static void tell_within(struct fold *fold, struct cell cell, const struct tally_
         cell_add(fold, c, run->bytes, run->length);
 }
 
-void agents_calendar(struct fold *fold, uint32_t k, int64_t at_ms, const struct tally *sum)
+/* What a cell of an agent holds now, in place of what it held. */
+static void hold(struct fold *fold, uint32_t c, const int64_t held[DISTINCT_COUNT])
 {
-    struct calendar *zone = fold->zone[fold->key[k]->zone].calendar;
+    struct tally_run run;
+    tally_run_begin(&run);
+    tally_run_put(&run, MEASURE_handled, held[DISTINCT_handling]);
+    tally_run_put(&run, MEASURE_uses, held[DISTINCT_active]);
+    tally_run_end(&run);
+    cell_keep_for_checkpoint(fold, c);
+    tally_set(&fold->cell[c].tally, &fold->slab, &run);
+}
+
+void agents_calendar(struct fold *fold, const struct group *group, const struct tally *sum)
+{
     int64_t more[DISTINCT_COUNT] = {0};
     read(tally_bytes(sum), sum->length, 1, more);
+    const uint32_t *cell = cells_holding(fold, group);
     for (uint32_t left = fold->config->calendar; left; left &= left - 1) {
-        int64_t start_ms, end_ms, held[DISTINCT_COUNT] = {0};
+        int64_t held[DISTINCT_COUNT] = {0};
         struct tally_run run;
-        int window = __builtin_ctz(left);
-        calendar_bounds(zone, (enum calendar_window)window, at_ms, &start_ms, &end_ms);
-        uint32_t c = cells_keep(fold, window, start_ms) ? cells_find(fold, k, window, start_ms, end_ms) : NONE;
+        uint32_t c = cell[__builtin_ctz(left)];
         if (c == NONE)
             continue;
         read(tally_bytes(&fold->cell[c].tally), fold->cell[c].tally.length, 1, held);
-        cell_add(fold, c, tally_bytes(sum), sum->length);
-        if (turns(held, more, &run))
+        bool turned = turns(held, more, &run);
+        hold(fold, c, held);
+        if (turned)
             tell_within(fold, fold->cell[c], &run);
     }
 }

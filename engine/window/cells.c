@@ -92,12 +92,19 @@ uint32_t cell_new(struct fold *fold, uint32_t key, int window, int64_t start_ms,
     return c;
 }
 
+static void forget_recent(struct key *key, const struct cell *cell)
+{
+    if (cell_is_calendar(cell))
+        key->recent.end_ms = key->recent.start_ms;
+}
+
 static void cell_drop(struct fold *fold, uint32_t c)
 {
     struct cell *cell = &fold->cell[c];
     struct key *key = fold->key[cell->key];
     cell_keep_for_checkpoint(fold, c);
     cell_note_gone(fold, c);
+    forget_recent(key, cell);
     if (cell_is_calendar(cell) && key->last[cell->window] == c)
         key->last[cell->window] = NONE;
     slots_remove(&fold->cell_slots, cell_hash(cell->key, cell->window, cell->start_ms), c);
@@ -132,6 +139,30 @@ uint32_t cells_find(struct fold *fold, uint32_t k, int window, int64_t start_ms,
         end_ms + fold->config->retention_correction_ms < fold->watermark_ms)
         return NONE;
     return cell_new(fold, k, window, start_ms, end_ms);
+}
+
+const uint32_t *cells_holding(struct fold *fold, const struct group *group)
+{
+    struct key *key = fold->key[group->key];
+    struct calendar *calendar = fold->zone[key->zone].calendar;
+    struct recent *recent = &key->recent;
+    bool all = true;
+    if (cells_are_recent(fold, key, group->at_ms))
+        return recent->cell;
+    for (uint32_t left = fold->config->calendar; left; left &= left - 1) {
+        int64_t start_ms, end_ms;
+        int window = __builtin_ctz(left);
+        calendar_bounds(calendar, (enum calendar_window)window, group->at_ms, &start_ms, &end_ms);
+        bool keep = cells_keep(fold, window, start_ms);
+        uint32_t c = recent->cell[window] = keep ? cells_find(fold, group->key, window, start_ms, end_ms) : NONE;
+        all &= c != NONE;
+        if (keep && c == NONE && !key_is_agent(key))
+            fold->counts.beyond_correction += group->cells;
+    }
+    recent->serial = fold->config->serial;
+    recent->start_ms = group->start_ms;
+    recent->end_ms = all ? group->end_ms : group->start_ms;
+    return recent->cell;
 }
 
 void cell_changed(struct fold *fold, uint32_t c)
@@ -202,6 +233,7 @@ static bool cell_shrink(struct fold *fold, uint32_t c)
     if (closed == 0 || (cell->window != CALENDAR_HOUR && cell->window != CALENDAR_DAY && cell->window != CALENDAR_WEEK))
         return false;
     cell_keep_for_checkpoint(fold, c);
+    forget_recent(key, cell);
     if (key->last[cell->window] == c)
         key->last[cell->window] = NONE;
     tally_run_begin(&run);

@@ -34,6 +34,13 @@ enum { QUEUE_NOW = CONFIG_ROLLING_MAX + CALENDAR_COUNT, QUEUE_URGENT, QUEUES };
 /* What distinct agents are counted by: agents.c has the measures. */
 enum distinct { DISTINCT_active, DISTINCT_handling, DISTINCT_COUNT };
 
+/* The calendar windows that held a key's last contribution, so that the next one need not look them up. */
+struct recent {
+    uint64_t serial; /* of the configuration that they are of */
+    int64_t start_ms, end_ms; /* what all of them hold; empty: they are not known */
+    uint32_t cell[CALENDAR_COUNT];
+};
+
 struct key {
     uint64_t hash;
     char *text; /* one block: tenant, scope text, values */
@@ -41,6 +48,7 @@ struct key {
     const char *value[DIMENSION_MAX];
     uint32_t mask;
     uint32_t last[CALENDAR_COUNT]; /* the newest cell that has ended */
+    struct recent recent;
     uint8_t count, dimension[DIMENSION_MAX];
     uint8_t zone;
     uint16_t moving;                       /* bit: window whose row is another with each slide, because a span is open */
@@ -312,8 +320,8 @@ void keys_close(struct fold *fold);
 
 /* What comes into (sign 1), or leaves, the rolling windows of an agent's key that `windows` has a bit for: tells the key that it lies within. */
 void agents_rolling(struct fold *fold, uint32_t k, uint32_t windows, const struct tally *sum, int sign);
-/* Adds to the calendar windows of an agent's key that hold the instant: the same. */
-void agents_calendar(struct fold *fold, uint32_t k, int64_t at_ms, const struct tally *sum);
+/* Adds to the calendar windows of an agent's key that hold the group: the same. */
+void agents_calendar(struct fold *fold, const struct group *group, const struct tally *sum);
 
 /* ---- headcount.c: eligible agents ---- */
 
@@ -329,6 +337,12 @@ void headcount_step(struct fold *fold);
 
 /* ---- cells.c: calendar windows ---- */
 
+static inline bool cells_are_recent(const struct fold *fold, const struct key *key, int64_t at_ms)
+{
+    return at_ms >= key->recent.start_ms && at_ms < key->recent.end_ms && key->recent.serial == fold->config->serial;
+}
+/* The cell of each calendar window that holds the group, made when it is new; NONE where a window is not kept so far back, or is beyond correction. */
+const uint32_t *cells_holding(struct fold *fold, const struct group *group);
 /* The cell of a window that begins at start_ms, made when it is new; NONE when it is beyond correction. */
 uint32_t cells_find(struct fold *fold, uint32_t key, int window, int64_t start_ms, int64_t end_ms);
 /* The cell, or NONE; takes one out. */

@@ -167,19 +167,10 @@ static void add_rolling(struct fold *fold, uint32_t k, int64_t at_ms, bool spans
 
 static void add_to_calendar(struct fold *fold, const struct group *group, const struct tally *sum)
 {
-    struct calendar *calendar = fold->zone[fold->key[group->key]->zone].calendar;
-    for (uint32_t left = fold->config->calendar; left; left &= left - 1) {
-        int64_t start_ms, end_ms;
-        int window = __builtin_ctz(left);
-        calendar_bounds(calendar, (enum calendar_window)window, group->at_ms, &start_ms, &end_ms);
-        if (!cells_keep(fold, window, start_ms))
-            continue;
-        uint32_t c = cells_find(fold, group->key, window, start_ms, end_ms);
-        if (c == NONE)
-            fold->counts.beyond_correction += group->cells;
-        else
-            cell_add(fold, c, tally_bytes(sum), sum->length);
-    }
+    const uint32_t *cell = cells_holding(fold, group);
+    for (uint32_t left = fold->config->calendar; left; left &= left - 1)
+        if (cell[__builtin_ctz(left)] != NONE)
+            cell_add(fold, cell[__builtin_ctz(left)], tally_bytes(sum), sum->length);
     baseline_add(fold, group->key, group->at_ms, sum);
 }
 
@@ -192,7 +183,7 @@ static void flush_calendar(struct fold *fold)
     if (sum.length == 0)
         return;
     if (key_is_agent(fold->key[group->key]))
-        agents_calendar(fold, group->key, group->at_ms, &sum);
+        agents_calendar(fold, group, &sum);
     else
         add_to_calendar(fold, group, &sum);
     tally_free(&sum, &fold->slab);
@@ -201,7 +192,13 @@ static void flush_calendar(struct fold *fold)
 /* Where one window of each kind holds all: hours nest in days nearly always, but a zone may do anything. */
 static void bound_group(struct fold *fold, struct group *group, int64_t at_ms)
 {
-    struct calendar *calendar = fold->zone[fold->key[group->key]->zone].calendar;
+    const struct key *key = fold->key[group->key];
+    struct calendar *calendar = fold->zone[key->zone].calendar;
+    if (cells_are_recent(fold, key, at_ms)) {
+        group->start_ms = key->recent.start_ms;
+        group->end_ms = key->recent.end_ms;
+        return;
+    }
     group->start_ms = INT64_MIN;
     group->end_ms = INT64_MAX;
     for (uint32_t left = fold->config->calendar; left; left &= left - 1) {
@@ -210,7 +207,7 @@ static void bound_group(struct fold *fold, struct group *group, int64_t at_ms)
         group->start_ms = start_ms > group->start_ms ? start_ms : group->start_ms;
         group->end_ms = end_ms < group->end_ms ? end_ms : group->end_ms;
     }
-    baseline_bound(&fold->zone[fold->key[group->key]->zone], at_ms, &group->start_ms, &group->end_ms);
+    baseline_bound(&fold->zone[key->zone], at_ms, &group->start_ms, &group->end_ms);
 }
 
 static void add_calendar(struct fold *fold, uint32_t k, int64_t at_ms, const uint8_t *runs, uint32_t length)

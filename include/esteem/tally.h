@@ -65,6 +65,8 @@ void tally_merge(struct tally *tally, struct slab *slab, struct tally_dense *den
 void tally_settle(struct tally *tally, struct slab *slab, struct tally_dense *dense);
 /* Packs a dense vector into the tally, in place of what it holds, and clears the vector. */
 void tally_pack(struct tally *tally, struct slab *slab, struct tally_dense *dense);
+/* Puts a run in place of what the tally holds. */
+void tally_set(struct tally *tally, struct slab *slab, const struct tally_run *run);
 /* Whether nothing but zeros is in it; settles. */
 int tally_is_zero(struct tally *tally, struct slab *slab, struct tally_dense *dense);
 void tally_free(struct tally *tally, struct slab *slab);
