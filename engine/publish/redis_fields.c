@@ -71,6 +71,13 @@ bool redis_fields_lost(const uint64_t *old, const uint64_t *next)
     return false;
 }
 
+/* What a metric has besides its value and `_n`; `_small` is remembered with each key. */
+static uint8_t ends_of(const struct metric_value *metric)
+{
+    return (uint8_t)(1u << FIELD_VALUE | 1u << FIELD_N | (metric->interval ? 1u << FIELD_LOW | 1u << FIELD_HIGH : 0) |
+                     (metric->margin ? 1u << FIELD_MOE : 0) | (metric->band ? 1u << FIELD_BAND : 0));
+}
+
 static int field_count(const struct row_view *view)
 {
     int fields = FIELDS_FIXED + view->row->inexact + (view->row->now ? FIELDS_NOW : 0);
@@ -154,7 +161,7 @@ static void put_extra(struct redis_link *link, const struct row_extra *extra)
 }
 
 struct redis_expected *redis_put_hset(struct redis_link *link, const char *key, size_t key_length, const struct row_view *view,
-                                      const char *json, size_t json_length)
+                                      const char *json, size_t json_length, uint8_t *ends)
 {
     const struct row *row = view->row;
     char time[TIME_TEXT_MAX];
@@ -179,13 +186,64 @@ struct redis_expected *redis_put_hset(struct redis_link *link, const char *key, 
             redis_link_integer(link, view->measure[i]);
         }
     for (int i = 0; i < METRIC_COUNT; i++)
-        if (view->metric[i].present)
+        if (view->metric[i].present) {
             put_metric(link, &view->metric[i], metric_fields[i]);
+            ends[i] |= ends_of(&view->metric[i]);
+        }
     for (int i = 0; i < view->extras; i++)
         if (view->extra[i].value.present)
             put_extra(link, &view->extra[i]);
     redis_link_text(link, "row");
     redis_link_bytes(link, json, json_length);
+    return expected;
+}
+
+/* ---- fields that a key has no longer ---- */
+
+static bool has(const uint64_t *word, unsigned bit)
+{
+    return word[bit / 64] >> bit % 64 & 1;
+}
+
+/* Of metric i's fields those that go. */
+static unsigned ends_lost(const uint64_t *lost, unsigned i, const uint8_t *ends)
+{
+    return (has(lost, i) ? ends[i] : 0u) | (has(lost, METRIC_COUNT + i) ? 1u << FIELD_SMALL : 0);
+}
+
+static void put_extra_names(struct redis_link *link, const struct row_extra *extra)
+{
+    char field[64];
+    redis_link_text(link, extra->name);
+    redis_link_text(link, with_end(field, sizeof field, extra->name, "_n"));
+    redis_link_text(link, with_end(field, sizeof field, extra->name, "_small"));
+    if (extra->about)
+        redis_link_text(link, with_end(field, sizeof field, extra->name, "_met"));
+}
+
+struct redis_expected *redis_put_hdel(struct redis_link *link, const char *key, size_t key_length, const struct row_view *view,
+                                      const uint64_t *old, const uint64_t *next, const uint8_t *ends)
+{
+    uint64_t lost[KEY_WORDS];
+    for (int i = 0; i < KEY_WORDS; i++)
+        lost[i] = old[i] & ~next[i];
+    int fields = has(lost, REDIS_FIELDS - 1);
+    for (unsigned i = 0; i < METRIC_COUNT; i++)
+        fields += __builtin_popcount(ends_lost(lost, i, ends));
+    for (unsigned i = 0; i < (unsigned)view->extras; i++)
+        fields += has(lost, REDIS_FIELD_EXTRA + i) ? 3 + view->extra[i].about : 0;
+    struct redis_expected *expected = redis_link_command(link, REDIS_HDEL, 1 + fields);
+    redis_link_bytes(link, key, key_length);
+    for (unsigned i = 0; i < METRIC_COUNT; i++)
+        for (unsigned left = ends_lost(lost, i, ends); left; left &= left - 1) {
+            char *at = redis_link_room(link, NAME_ROOM);
+            redis_link_wrote(link, (size_t)(add_name(at, &metric_fields[i][__builtin_ctz(left)]) - at));
+        }
+    for (unsigned i = 0; i < (unsigned)view->extras; i++)
+        if (has(lost, REDIS_FIELD_EXTRA + i))
+            put_extra_names(link, &view->extra[i]);
+    if (has(lost, REDIS_FIELDS - 1))
+        redis_link_text(link, "inexact");
     return expected;
 }
 

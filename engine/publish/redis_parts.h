@@ -17,7 +17,7 @@
 
 enum redis_command {
 #define REDIS_COMMANDS(X) \
-    X(AUTH) X(SELECT) X(WATCH) X(GET) X(SET) X(MULTI) X(DEL) X(HSET) X(PEXPIRE) X(ZADD) X(ZREM) X(EXEC) X(ZREMRANGEBYSCORE) X(PUBLISH) \
+    X(AUTH) X(SELECT) X(WATCH) X(GET) X(SET) X(MULTI) X(DEL) X(HSET) X(HDEL) X(PEXPIRE) X(ZADD) X(ZREM) X(EXEC) X(ZREMRANGEBYSCORE) X(PUBLISH) \
     X(SCAN) X(HGET)
 #define X(name) REDIS_##name,
     REDIS_COMMANDS(X)
@@ -167,8 +167,12 @@ void redis_fields_init(void);
 struct redis_fields redis_fields_of(const struct row_view *view);
 /* Whether `old` has a field that `next` has not; KEY_WORDS each. */
 bool redis_fields_lost(const uint64_t *old, const uint64_t *next);
+/* `ends`, METRIC_COUNT: which fields each metric has had, gathered from row to row. */
 struct redis_expected *redis_put_hset(struct redis_link *link, const char *key, size_t key_length, const struct row_view *view,
-                                      const char *json, size_t json_length);
+                                      const char *json, size_t json_length, uint8_t *ends);
+/* Takes out the fields that the key has of `old` and the row has not: some, as redis_fields_lost says. */
+struct redis_expected *redis_put_hdel(struct redis_link *link, const char *key, size_t key_length, const struct row_view *view,
+                                      const uint64_t *old, const uint64_t *next, const uint8_t *ends);
 void redis_put_catalogue(struct redis_link *link, const char *head);
 
 /* --- goals and leaderboards (redis_goals.c) --- */
@@ -194,6 +198,7 @@ struct redis_writer {
     struct key_memory keys, scopes;
     uint64_t serial; /* of the newest configuration that a row came with */
     struct redis_tenants tenants;
+    uint8_t ends[METRIC_COUNT]; /* redis_put_hset */
     char *json;
     size_t json_room;
     char key[REDIS_KEY_MAX];

@@ -1,11 +1,11 @@
 /* redis_writer: which commands a row needs, and what a batch tells at its end.
  *
- *     MULTI  HSET | DEL HSET PEXPIRE  ...  ZADD ...  EXEC      PUBLISH ...  ZREMRANGEBYSCORE ...
- *     └───────── the open batch's transaction ──────────┘      └──── told when it is committed ────┘
+ *     MULTI  HSET | HSET HDEL | DEL HSET PEXPIRE  ...  ZADD ...  EXEC      PUBLISH ...  ZREMRANGEBYSCORE ...
+ *     └─────────────── the open batch's transaction ────────────────┘      └──── told when it is committed ────┘
  *
  * A row is one HSET. Fields that the key has and the row has not (a metric without a denominator now, a `_small` no more) must
- * go: the writer remembers each key's fields as bits (key_memory.c), and only where the key is unknown or would keep such
- * a field it sends DEL HSET PEXPIRE. That is one command instead of three for nearly all rows, and readers never see a key half
+ * go: the writer remembers each key's fields as bits (key_memory.c) and takes them out with an HDEL; where the key is unknown it sends
+ * DEL HSET PEXPIRE. That is one command instead of three for nearly all rows, and readers never see a key half
  * written. Whatever casts doubt on the memory (a new connection, an error, a fence that Redis has lost) clears it. The same
  * memory knows when a key expires, so PEXPIRE is sent only when less than half of its time is left.
  *
@@ -119,7 +119,7 @@ void redis_writer_batch(struct redis_writer *writer, const struct redis_expected
 static struct redis_expected *put_hset(struct redis_writer *writer, size_t key_length, bool histograms)
 {
     size_t length = row_json(&writer->view, FAMILY_ALL, histograms, &writer->json, &writer->json_room);
-    return redis_put_hset(writer->link, writer->key, key_length, &writer->view, writer->json, length);
+    return redis_put_hset(writer->link, writer->key, key_length, &writer->view, writer->json, length, writer->ends);
 }
 
 static void put_expire(struct redis_writer *writer, size_t key_length, int64_t ttl)
@@ -158,7 +158,7 @@ static void put_key(struct redis_writer *writer, size_t key_length, int64_t now_
             key->expires_ms = now_ms;
         return;
     }
-    if (key == NULL || redis_fields_lost(key->word, fields.word)) {
+    if (key == NULL) {
         put_whole(writer, key_length, ttl, config->publish_histograms);
         if ((key = key_memory_put(&writer->keys, hash, now_ms)) != NULL)
             key_set(key, hash, now_ms + ttl, &fields);
@@ -168,6 +168,8 @@ static void put_key(struct redis_writer *writer, size_t key_length, int64_t now_
     expected->row = true;
     expected->key = hash;
     redis_writer_batch(writer, expected);
+    if (redis_fields_lost(key->word, fields.word))
+        redis_writer_batch(writer, redis_put_hdel(writer->link, writer->key, key_length, &writer->view, key->word, fields.word, writer->ends));
     memcpy(key->word, fields.word, sizeof key->word);
     if (key->expires_ms - now_ms < ttl / 2) {
         put_expire(writer, key_length, ttl);

@@ -791,7 +791,7 @@ static struct recalled *only_name(void)
 /* As the README lists them. */
 Test(redis_server, needs_no_more_rights_than_the_manual_lists)
 {
-    (void)ask("ACL SETUSER esteem on >secret ~esteem:* &esteem:* +auth +select +watch +get +set +multi +exec +hset +del +pexpire"
+    (void)ask("ACL SETUSER esteem on >secret ~esteem:* &esteem:* +auth +select +watch +get +set +multi +exec +hset +hdel +del +pexpire"
               " +zadd +zrem +zremrangebyscore +publish +scan +hget");
     sink_start(", user: esteem, password: secret");
     until_generation(1);
