@@ -110,6 +110,8 @@ char *reader_secret(struct reader *reader, const char *text, int line, const cha
         return NULL;
     }
     const char *value = getenv(text + 1);
+    if (value == NULL && reader->without_secrets)
+        value = "";
     if (value == NULL) {
         reader_fault(reader, line, key, "environment variable %s is not set; set it before the start", text + 1);
         return NULL;
