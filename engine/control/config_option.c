@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config_parts.h"
+#include "esteem/http.h"
 
 #define ZONES "/usr/share/zoneinfo/"
 
@@ -70,6 +71,11 @@ static const char *socket_fault(const char *path)
     return strlen(path) > 107 ? "is too long for a unix socket; use a path of at most 107 bytes" : NULL;
 }
 
+static const char *listen_fault(const char *address)
+{
+    return *address == '\0' || http_address(address) ? NULL : "is no address and port; write one such as 127.0.0.1:9464 or [::1]:9464";
+}
+
 static const struct {
     const char *key;
     const char *(*fault)(const char *text);
@@ -78,6 +84,7 @@ static const struct {
     {"kafka.brokers", something_fault},
     {"kafka.group", something_fault},
     {"mappings", something_fault},
+    {"http.listen", listen_fault},
     {"redis.host", something_fault},
     {"redis.socket", socket_fault},
     {"topics.prefix", prefix_fault},

@@ -500,6 +500,36 @@ Test(config, hands_properties_on_but_keeps_its_own)
     config_free(config);
     refuse("kafka: {properties: {group.id: x}}",
            "f:1: kafka.properties.group.id: is set by esteem itself; use kafka.group");
+    refuse("kafka: {properties: {isolation.level: read_committed}}",
+           "f:1: kafka.properties.isolation.level: is set by esteem itself; leave it out");
+    refuse("kafka: {properties: {enable.partition.eof: false}}",
+           "f:1: kafka.properties.enable.partition.eof: is set by esteem itself; leave it out");
+}
+
+/* As librdkafka has them; whether they go together is seen when a client is opened. */
+Test(config, refuses_properties_that_librdkafka_does_not_take)
+{
+    refuse("kafka: {properties: {linger.mss: 5}}", "f:1: kafka.properties.linger.mss: is no property of librdkafka; its CONFIGURATION.md lists them");
+    refuse("kafka: {properties: {security.protocol: tls}}",
+           "f:1: kafka.properties.security.protocol: is not what librdkafka takes: Invalid value \"tls\" for configuration property "
+           "\"security.protocol\"; its CONFIGURATION.md says what is");
+    setenv("ESTEEM_TEST_PROTOCOL", "hunter2", 1);
+    refuse("kafka: {properties: {security.protocol: $ESTEEM_TEST_PROTOCOL}}",
+           "f:1: kafka.properties.security.protocol: is not what librdkafka takes; its CONFIGURATION.md says what is");
+}
+
+Test(config, listens_at_an_address_and_a_port_or_nowhere)
+{
+    config_free(accept("http: {listen: \"\"}"));
+    config_free(accept("http: {listen: \"127.0.0.1:65535\"}"));
+    config_free(accept("http: {listen: \"[::1]:9464\"}"));
+    const char *const none[] = {"9464", "localhost:9464", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "::1:9464", "127.0.0.1:94a"};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        char text[64], fault[160];
+        snprintf(text, sizeof text, "http: {listen: \"%s\"}", none[i]);
+        snprintf(fault, sizeof fault, "f:1: http.listen: \"%s\" is no address and port; write one such as 127.0.0.1:9464 or [::1]:9464", none[i]);
+        refuse(text, fault);
+    }
 }
 
 /* --- identity and reload --- */
