@@ -222,6 +222,9 @@ Test(config, reads_sizes_in_bytes_and_units)
     config_free(config);
     refuse("limits: {message: 1023}", "f:1: limits.message: 1023 is out of range; take 1KiB to 128MiB");
     refuse("limits: {message: 129MiB}", "f:1: limits.message: 129MiB is out of range; take 1KiB to 128MiB");
+    config_free(accept("limits: {memory: 0}"));
+    config_free(accept("limits: {memory: 64MiB}"));
+    refuse("limits: {memory: 67108863}", "f:1: limits.memory: 67108863 is less than the threads and librdkafka take; write 64MiB or more, or 0 for no such bound");
     refuse("limits: {message: 1MB}", "f:1: limits.message: \"1MB\" is no size; write one such as 65536, 64KiB or 1MiB");
 }
 
