@@ -829,7 +829,7 @@ Test(config, refuses_goals_that_cannot_be)
     refuse(GOAL(", measure: uses"), "f:1: goals.direction: is missing, and uses itself has none; write up (at least the target) or down (at most)");
     refuse(GOAL(", measure: use, direction: up"), "f:1: goals.measure: \"use\" is not the name of a measure; did you mean uses?");
     refuse(GOAL(", metric: csat, per: day"), "f:1: goals.per: is `day`, with a measure; leave it out for a metric");
-    refuse(GOAL(", metric: csat, scope: [brand]"), "f:1: goals.scope: is none of the configured scopes; add it to scopes:, or take another");
+    refuse(GOAL(", metric: csat, scope: [brand]"), "f:1: goals.scope: [brand] of goal g is none of the configured scopes; add it to scopes:, or take another");
     refuse(GOAL(", metric: csat, match: {queue: q}"),
            "f:1: goals.match: queue is no dimension of the goal's scope; name it in scope, or take it out");
     refuse(GOAL(", metric: csat, clear: -1"), "f:1: goals.clear: \"-1\" is not a number of 0 or more, in the unit of the target");
@@ -852,6 +852,8 @@ Test(config, reads_leaderboards_and_refuses_what_is_none)
     config_free(config);
     refuse("leaderboards: [{metric: csat, scope: [queue], window: day}, {metric: csat, scope: [queue], window: day}]",
            "f:1: leaderboards: is there twice; take one out");
+    refuse("leaderboards: [{metric: csat, scope: [channel, brand], window: day}]",
+           "f:1: leaderboards.scope: [channel, brand] is none of the configured scopes; add it to scopes:, or take another");
     refuse("leaderboards: [{metric: csat, scope: [queue]}]", "f:1: leaderboards: needs all three; write {metric: usage_rate, scope: [team], window: day}");
 }
 
