@@ -226,5 +226,5 @@ int command_compute(int argc, char **argv)
         fclose(refused);
     compute_rows_free(&rows);
     config_free(config);
-    return result == 0 ? EXIT_DONE : EXIT_FAILED;
+    return command_code(result);
 }

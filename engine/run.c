@@ -510,5 +510,5 @@ int command_run(int argc, char **argv)
         result = result ? result : stopped;
     }
     config_free(config);
-    return result == 0 ? EXIT_DONE : result == ERR_FENCED ? EXIT_FENCED : EXIT_FAILED;
+    return command_code(result);
 }

@@ -203,7 +203,7 @@ static int code_of(int result)
 {
     if (result != 0)
         log_error("shadow.failed", "%s", err_text());
-    return result == 0 ? EXIT_DONE : result == ERR_FENCED ? EXIT_FENCED : EXIT_FAILED;
+    return command_code(result);
 }
 
 int command_shadow(int argc, char **argv)
