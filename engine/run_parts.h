@@ -67,6 +67,7 @@ struct run {
     struct checkpoint *checkpoint;
     int settle_tries;       /* state thread */
     enum memory_state memory;
+    int64_t memory_due_ms;  /* when it is looked at again; monotonic */
     struct control *control;
     struct control_client *forgets; /* waits for a customer to be erased */
     struct control_client *saves;   /* waits for a checkpoint */
