@@ -1,3 +1,5 @@
+/* run: the daemon. It opens the sinks, a source for each shard and the state, restores the newest checkpoint, starts the pipeline's threads and
+ * then looks around every LOOK_MS: signals, control socket, HTTP, reload, clock, memory, fence. It ends by draining, sources first. */
 #include "run_parts.h"
 
 #include <errno.h>
@@ -293,7 +295,7 @@ struct pipeline *run_pipeline(struct run *run)
     return run->pipeline;
 }
 
-/* Looks at the memory that the process holds, some times a second. */
+/* Looks at the memory that the process holds, ten times a second: what comes meanwhile is far less than the limit's last 45 %. */
 static void watch_memory(struct run *run)
 {
     const struct config *config = run_config(run);

@@ -1,4 +1,4 @@
-/* run_parts: what run.c, run_reload.c and run_control.c share, and nobody else. Runs on: main, but for what says otherwise. */
+/* run_parts: what run.c and the run_*.c files share, and nobody else. Runs on: main, but for what says otherwise. */
 #ifndef ESTEEM_RUN_PARTS_H
 #define ESTEEM_RUN_PARTS_H
 
