@@ -114,6 +114,7 @@ holds "its lock: the group's slash is none of the path's" 0 esteem.a_b.lock ls e
 holds "and compute" 2 "schemas/mappings/absent.jq: No such file" "$esteem" compute -c "$OLDPWD/$employees/config.yaml" --mapping absent mapped.yaml
 echo . >schemas/mappings/absent.jq
 echo . >schemas/mappings/broken.jq
+holds "a shadow's memory has a least as well" 2 "--memory 63MiB: is no size of 64MiB to 1024GiB" "$esteem" shadow next -c mapped.yaml --memory 63MiB
 echo 'no json' >'a "b\c.jsonl'
 : >empty.yaml
 refused() { "$esteem" compute -c empty.yaml --refused refused.jsonl 'a "b\c.jsonl' 2>summary && cat refused.jsonl summary; }

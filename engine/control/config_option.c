@@ -133,7 +133,7 @@ static bool is_quoted(const yaml_node_t *node)
     return node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
 }
 
-enum { SHOWN_MAX = 60 /* bytes of a wrong value that a message repeats */, LIMIT_MEMORY_LEAST = 64 << 20 };
+enum { SHOWN_MAX = 60 }; /* bytes of a wrong value that a message repeats */
 
 bool reader_duration(struct reader *reader, const yaml_node_t *node, int line, const char *key, int64_t low_ms,
                      int64_t high_ms, int64_t *ms)
@@ -185,9 +185,9 @@ static void size_read(struct reader *reader, const struct option *option, const 
     else if (parsed == PARSED_TOO_LARGE || value < option->low || value > option->high)
         reader_fault(reader, line, option->key, "%.*s is out of range; take %s to %s", SHOWN_MAX, text,
                      size_format(option->low, low), size_format(option->high, high));
-    else if (strcmp(option->key, "limits.memory") == 0 && value != 0 && value < LIMIT_MEMORY_LEAST)
+    else if (strcmp(option->key, "limits.memory") == 0 && value != 0 && value < CONFIG_MEMORY_LEAST)
         reader_fault(reader, line, option->key, "%.*s is less than the threads and librdkafka take; write %s or more, or 0 for no such bound", SHOWN_MAX,
-                     text, size_format(LIMIT_MEMORY_LEAST, low));
+                     text, size_format(CONFIG_MEMORY_LEAST, low));
     else
         *bytes = value;
 }

@@ -22,6 +22,7 @@ enum {
     CONFIG_BASELINE_MAX = 32,    /* metrics that are held against the baseline */
     CONFIG_GOAL_MAX = 64,
     CONFIG_BOARD_MAX = 32,       /* leaderboards */
+    CONFIG_MEMORY_LEAST = 64 << 20, /* limits.memory, where it is not 0 */
 };
 
 enum calendar_window { /* in ascending length; bit i of config.calendar */
