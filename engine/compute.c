@@ -1,3 +1,5 @@
+/* compute: whole files through the same pipeline, stepped in one thread: every calendar window is final at the end, and its rows are sorted and
+ * printed. */
 #include "esteem/compute.h"
 
 #include <errno.h>
@@ -59,13 +61,26 @@ struct refusals {
     const char *const *files;
 };
 
+static void put_text(const char *text, FILE *out)
+{
+    fputc('"', out);
+    for (const unsigned char *at = (const unsigned char *)text; *at; at++)
+        if (*at < 0x20)
+            fprintf(out, "\\u%04x", *at);
+        else
+            fprintf(out, *at == '"' || *at == '\\' ? "\\%c" : "%c", *at);
+    fputc('"', out);
+}
+
 static bool write_refused(void *context, const struct refused *refused)
 {
     struct refusals *refusals = context;
-    if (refusals->out)
-        fprintf(refusals->out, "{\"file\":\"%s\",\"line\":%lld,\"reason\":\"%s\",\"field\":\"%s\"}\n",
-                refusals->files[refused->message->input], (long long)refused->message->offset, refusal_names[refused->reason],
-                refused->field);
+    if (refusals->out == NULL)
+        return true;
+    fputs("{\"file\":", refusals->out);
+    put_text(refusals->files[refused->message->input], refusals->out);
+    fprintf(refusals->out, ",\"line\":%lld,\"reason\":\"%s\",\"field\":\"%s\"}\n", (long long)refused->message->offset, refusal_names[refused->reason],
+            refused->field);
     return true;
 }
 
@@ -159,7 +174,7 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
             break;
         case 'a':
             if (!event_time_parse(optarg, strlen(optarg), &arguments->at_ms))
-                return command_usage("compute", "--at %s: no time of the years 1973 to 2199; write 2026-11-22T14:00:00Z or epoch milliseconds", optarg);
+                return command_usage("compute", "--at %s: no time of the years 1970 to 2199; write 2026-11-22T14:00:00Z, or milliseconds since 1970 (from 1973-03-03 on: a smaller number may be seconds)", optarg);
             break;
         case 'm':
             arguments->mapping = optarg;
@@ -226,5 +241,5 @@ int command_compute(int argc, char **argv)
         fclose(refused);
     compute_rows_free(&rows);
     config_free(config);
-    return result == 0 ? EXIT_DONE : EXIT_FAILED;
+    return command_code(result);
 }

@@ -110,7 +110,7 @@ int command_ctl(int argc, char **argv)
     int code = read_arguments(argc, argv, &arguments);
     if (code != 0)
         return code < 0 ? EXIT_DONE : code;
-    if (arguments.config && config_load(arguments.config, stderr, &config) != 0)
+    if (arguments.config && config_load_without_secrets(arguments.config, stderr, &config) != 0)
         return EXIT_USAGE;
     if (arguments.socket)
         snprintf(path, sizeof path, "%s", arguments.socket);

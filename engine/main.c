@@ -1,4 +1,4 @@
-/* esteem: the commands. Each is a file of its own: run.c, compute.c, explain.c, source/replay.c, demo.c; what they share is pipeline.c. */
+/* esteem: the commands, each in a file of its own name. What those share that make figures is pipeline.c. */
 #include <hiredis/hiredis.h>
 #include <librdkafka/rdkafka.h>
 #include <stdarg.h>
@@ -9,6 +9,8 @@
 
 #include "esteem/command.h"
 #include "esteem/config.h"
+#include "esteem/err.h"
+#include "esteem/mapping.h"
 #include "esteem/plan.h"
 #include "esteem/replay.h"
 #include "esteem/schema.h"
@@ -29,11 +31,22 @@ static const struct command {
     {"schema", "what events, rows, settings, metrics and Redis keys look like", command_schema},
     {"explain", "where a figure comes from: its formula with its integers, in words", command_explain},
     {"state", "what lies in a folder of checkpoints: inspect, verify, export", command_state},
-    {"ctl", "ask a running engine: forget a customer", command_ctl},
+    {"ctl", "ask a running engine: status, reload, dump, log-level, checkpoint, pause, resume, forget", command_ctl},
     {"shadow", "last month through a new configuration, beside the live engine: compare, swap", command_shadow},
     {"demo", "all of it on this machine, with a made-up feed", command_demo},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
+
+int command_code(int result)
+{
+    switch (result) {
+    case ERR_NONE: return EXIT_DONE;
+    case ERR_CONFIG:
+    case ERR_MAPPING: return EXIT_USAGE;
+    case ERR_FENCED: return EXIT_FENCED;
+    default: return EXIT_FAILED;
+    }
+}
 
 int command_usage(const char *command, const char *format, ...)
 {
@@ -76,6 +89,23 @@ static int check_against(struct config *config, const char *old_path)
     return EXIT_DONE;
 }
 
+/* What only the mappings themselves can tell. */
+static int check_mappings(const struct config *config)
+{
+    int code = EXIT_DONE;
+    for (int t = 0; t < config->topic_count; t++) {
+        const struct config_topic *topic = &config->topic[t];
+        struct mapping *mapping = topic->mapping ? mapping_new(config->mappings, topic->mapping) : NULL;
+        if (topic->mapping && mapping == NULL) {
+            fprintf(stderr, "%s:%d: kafka.topics.mapping: %s; write or mend it, or name its folder, as seen from the working directory, under mappings\n", config->path,
+                    topic->line, err_text());
+            code = EXIT_USAGE;
+        }
+        mapping_free(mapping);
+    }
+    return code;
+}
+
 int command_check(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
@@ -84,17 +114,18 @@ int command_check(int argc, char **argv)
         return EXIT_DONE;
     }
     bool against = argc == 4 && strcmp(argv[2], "--against") == 0;
-    if (argc != 2 && !against)
-        return command_usage("check", "name one configuration file, and with --against one to hold it against");
+    if ((argc != 2 && !against) || *argv[1] == '-')
+        return command_usage("check", "name one configuration file: FILE, or FILE --against OLD");
     struct config *config;
     if (config_load(argv[1], stderr, &config) != 0)
         return EXIT_USAGE;
-    printf("%s: good (config %s)\n", argv[1], config->id);
-    int code = against ? check_against(config, argv[3]) : EXIT_DONE;
+    int code = check_mappings(config);
+    if (code == EXIT_DONE)
+        printf("%s: good (config %s)\n", argv[1], config->id);
+    if (code == EXIT_DONE && against)
+        code = check_against(config, argv[3]);
     config_free(config);
-    if (code != EXIT_DONE)
-        return code;
-    return EXIT_DONE;
+    return code;
 }
 
 int main(int argc, char **argv)

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "esteem/err.h"
-#include "esteem/log.h"
 #include "esteem/mapping.h"
 
 enum { ROUNDS_MOST = 64 /* batches a fold takes before it looks at the clock: a round more at most */,
@@ -338,8 +337,6 @@ int fold_agent_step(struct fold_agent *agent, int64_t clock_ms, int *goodbyes)
     return done;
 }
 
-/* ---- in one thread ---- */
-
 int publisher_agent_step(struct publisher_agent *agent, int64_t now_ms)
 {
     const struct config *config = atomic_load_explicit(&agent->pipeline->config, memory_order_acquire);
@@ -353,6 +350,8 @@ int publisher_agent_step(struct publisher_agent *agent, int64_t now_ms)
     }
     return publisher_step(&agent->publisher, now_ms);
 }
+
+/* ---- in one thread ---- */
 
 int pipeline_step(struct pipeline *pipeline)
 {

@@ -136,6 +136,13 @@ struct pipeline_counts pipeline_counts(struct pipeline *pipeline)
     return sum;
 }
 
+/* Pools grow by pieces: of fewer than a thousand the quotient is a piece's size. */
+static void put_each(uint64_t count, uint64_t bytes, FILE *out)
+{
+    if (count >= 1000)
+        fprintf(out, ", %llu bytes each", (unsigned long long)(bytes / count));
+}
+
 void pipeline_summary(const struct pipeline_counts *counts, const struct config *config, FILE *out)
 {
     int topics = config->topic_count;
@@ -169,10 +176,10 @@ void pipeline_summary(const struct pipeline_counts *counts, const struct config 
         if (bounds[i].count)
             fprintf(out, "%llu %s\n", (unsigned long long)bounds[i].count, bounds[i].what);
     uint64_t records = shards->ledger.records, keys = counts->folds.keys;
-    fprintf(out, "%llu interactions kept, %llu bytes each; %llu scope keys, %llu bytes each, %llu agents in them; %llu panes, %llu calendar windows\n",
-            (unsigned long long)records,
-            (unsigned long long)(records ? (shards->ledger.fact_bytes + shards->ledger.index_bytes) / records : 0),
-            (unsigned long long)keys, (unsigned long long)(keys ? counts->folds.bytes / keys : 0),
-            (unsigned long long)counts->folds.agent_keys,
+    fprintf(out, "%llu interactions kept", (unsigned long long)records);
+    put_each(records, shards->ledger.fact_bytes + shards->ledger.index_bytes, out);
+    fprintf(out, "; %llu scope keys", (unsigned long long)keys);
+    put_each(keys, counts->folds.bytes, out);
+    fprintf(out, ", %llu agent keys; %llu panes, %llu calendar windows\n", (unsigned long long)counts->folds.agent_keys,
             (unsigned long long)counts->folds.panes, (unsigned long long)counts->folds.calendar_windows);
 }

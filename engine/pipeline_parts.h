@@ -1,4 +1,4 @@
-/* pipeline_parts: what pipeline.c, pipeline_state.c and pipeline_counts.c share, and nobody else. */
+/* pipeline_parts: what pipeline.c and the pipeline_*.c files share, and nobody else. */
 #ifndef ESTEEM_PIPELINE_PARTS_H
 #define ESTEEM_PIPELINE_PARTS_H
 

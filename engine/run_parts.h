@@ -1,4 +1,4 @@
-/* run_parts: what run.c, run_reload.c and run_control.c share, and nobody else. Runs on: main, but for what says otherwise. */
+/* run_parts: what run.c and the run_*.c files share, and nobody else. Runs on: main, but for what says otherwise. */
 #ifndef ESTEEM_RUN_PARTS_H
 #define ESTEEM_RUN_PARTS_H
 
@@ -67,6 +67,7 @@ struct run {
     struct checkpoint *checkpoint;
     int settle_tries;       /* state thread */
     enum memory_state memory;
+    int64_t memory_due_ms;  /* when it is looked at again; monotonic */
     struct control *control;
     struct control_client *forgets; /* waits for a customer to be erased */
     struct control_client *saves;   /* waits for a checkpoint */

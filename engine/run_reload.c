@@ -196,10 +196,6 @@ static bool mappings_read(struct run *run, const struct config *next, struct pla
 
 static bool may_begin(struct run *run, const struct config *next, struct report *report, bool dry)
 {
-    if (run->reloading.under_way && !dry) {
-        fputs("the reload before is still being taken over; ask again in a moment\n", report->out);
-        return false;
-    }
     if (dry || scopes_see(&run->reloading, next))
         return true;
     fprintf(report->out, "%s: scopes: this would be the %dth different list of scopes since the start, and what was counted under each is still known; "
@@ -212,8 +208,11 @@ void run_reload(struct run *run, struct control_client *client, bool dry)
     struct report report;
     struct config *next;
     struct plan plan;
-    if (client == NULL && run->reloading.under_way) {
-        run->reloading.again = true;
+    if (run->reloading.under_way && !dry) {
+        if (client)
+            control_answer(client, false, "the reload before is still being taken over; ask again in a moment");
+        else
+            run->reloading.again = true;
         return;
     }
     report_open(&report);

@@ -34,7 +34,7 @@ static const char help[] =
     "                   otherwise); windows that began before lack what was before. Without it: from the topics' beginning\n"
     "  --to TIME        end before the messages that Kafka has had since. Without it: the end that the topics have at the start\n"
     "  --follow         then go on with what comes, as `run` does, until SIGTERM or SIGINT\n"
-    "  --memory SIZE    resident memory at most, 2GiB, in place of limits.memory\n"
+    "  --memory SIZE    resident memory at most, 2GiB, in place of limits.memory; at least 64MiB\n"
     "  --rows N         rows a second into Redis at most, in place of publish.rows_per_second\n"
     "  --json           compare: one JSON object a line\n"
     "\n"
@@ -139,7 +139,7 @@ static bool size_of(const char *text, int64_t *bytes)
     for (int u = 0; u < 4; u++)
         if (end != text && strcmp(end, units[u]) == 0 && count > 0 && count <= (INT64_C(1) << 40) >> 10 * u) {
             *bytes = (int64_t)count << 10 * u;
-            return true;
+            return *bytes >= CONFIG_MEMORY_LEAST;
         }
     return false;
 }
@@ -153,7 +153,7 @@ static int read_option(struct shadow *shadow, int option, const char *text)
     case 't': return time_of(text, &shadow->to_ms) ? 0 : command_usage("shadow", "--to %s: is no instant; take 2026-11-24 or 2026-11-24T06:00:00Z", text);
     case 'F': shadow->follow = true; return 0;
     case 'j': shadow->json = true; return 0;
-    case 'm': return size_of(text, &shadow->memory) ? 0 : command_usage("shadow", "--memory %s: is no size up to 1024GiB; take 512MiB or 2GiB", text);
+    case 'm': return size_of(text, &shadow->memory) ? 0 : command_usage("shadow", "--memory %s: is no size of 64MiB to 1024GiB; take 512MiB or 2GiB", text);
     case 'r':
         shadow->rows = strtoll(text, &end, 10);
         return *end == '\0' && shadow->rows >= 1 && shadow->rows <= 10000000 ? 0 : command_usage("shadow", "--rows %s: is not 1 to 10000000", text);
@@ -203,7 +203,7 @@ static int code_of(int result)
 {
     if (result != 0)
         log_error("shadow.failed", "%s", err_text());
-    return result == 0 ? EXIT_DONE : result == ERR_FENCED ? EXIT_FENCED : EXIT_FAILED;
+    return command_code(result);
 }
 
 int command_shadow(int argc, char **argv)

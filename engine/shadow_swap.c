@@ -77,7 +77,7 @@ static int read_checkpoint(const struct shadow *shadow, struct manifest *manifes
     if (result != 0)
         return err_note("the shadow's checkpoint is damaged; esteem shadow drop %s, and begin it again", shadow->name);
     if (strcmp(manifest->config, shadow->live->id) != 0)
-        return err_set(ERR_CONFIG, "the shadow's checkpoint is of configuration %s, %s is %s; name the file that the shadow ran with", manifest->config,
+        return err_set(ERR_DATA, "the shadow's checkpoint is of configuration %s, %s is %s; name the file that the shadow ran with", manifest->config,
                        shadow->path, shadow->live->id);
     if (access(finished, F_OK) != 0)
         return err_set(ERR_DATA, "shadow %s has not read to its end; run it again, it goes on where it was", shadow->name);

@@ -11,7 +11,7 @@ allowed() {
         engine/control/schema*) echo "$base schema formula metric observe row redis" ;; # pages made of everybody's tables
         engine/control/config_goals.c|engine/control/config_id.c|engine/control/plan.c) echo "$base metric plan" ;; # goals and the baseline name metrics
         engine/control/control.c) echo "$base control" ;;                       # the socket
-        engine/control/http.c) echo "$base http" ;;                             # the listener
+        engine/control/http.c|engine/control/config_option.c) echo "$base http" ;; # the listener; what it can listen at
         engine/control/*) echo "$base calendar" ;;                              # checks that a zone can be read
         engine/decode/*) echo "$base mapping" ;;
         engine/ledger/*) echo "$base fact derive ledger book visit shift" ;;

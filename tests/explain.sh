@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# tests/explain.sh ESTEEM: what would change if the threshold were 30 s, and where a figure comes from, over golden feeds. Speaks TAP.
+# tests/explain.sh ESTEEM: what would change if the threshold were 30 s, and where a figure comes from, over golden feeds; then what the commands say
+# of a wrong command line or configuration. Speaks TAP.
 set -u
 esteem=$(realpath "${1:?the binary}")
 cd "$(dirname "$0")/golden" || exit 1
@@ -99,3 +100,32 @@ now+=',"final":false,"partial":false,"config":"5f1c9a02","measures":{"waiting":3
 holds "what is now, at its instant" 0 "at 2026-11-22T14:00:00Z; gauges of the present" \
     "$esteem" explain 'esteem:v1:{acme}:all:now' waiting --row - <<<"$now"
 holds "nobody at that socket" 1 "Redis at $work/none" "$esteem" explain 'esteem:v1:{acme}:all:day' csat --socket "$work/none"
+
+cd "$work" || exit 1
+mkdir -p schemas/mappings esteem.d
+echo '{' >schemas/mappings/broken.jq
+printf 'kafka:\n  brokers: 127.0.0.1:1\n  group: a/b\n  topics:\n    - {name: calls, mapping: absent}\n    - {name: chats, mapping: broken}\nredis: {enabled: false}\n' >mapped.yaml
+holds "check: a mapping that is not there" 2 "mapped.yaml:5: kafka.topics.mapping: schemas/mappings/absent.jq: No such file or directory; write or mend it" \
+    "$esteem" check mapped.yaml
+holds "check: one that does not compile" 2 "mapped.yaml:6: kafka.topics.mapping: schemas/mappings/broken.jq: jq: error: syntax error" "$esteem" check mapped.yaml
+holds "run exits 2 for it, as systemd has to know" 2 "topic calls: schemas/mappings/absent.jq: No such file" \
+    env XDG_RUNTIME_DIR="$work/esteem.d" timeout 60 "$esteem" run -c mapped.yaml
+holds "its lock: the group's slash is none of the path's" 0 esteem.a_b.lock ls esteem.d
+holds "and compute" 2 "schemas/mappings/absent.jq: No such file" "$esteem" compute -c "$OLDPWD/$employees/config.yaml" --mapping absent mapped.yaml
+echo . >schemas/mappings/absent.jq
+echo . >schemas/mappings/broken.jq
+holds "a shadow's memory has a least as well" 2 "--memory 63MiB: is no size of 64MiB to 1024GiB" "$esteem" shadow next -c mapped.yaml --memory 63MiB
+echo 'no json' >'a "b\c.jsonl'
+: >empty.yaml
+refused() { "$esteem" compute -c empty.yaml --refused refused.jsonl 'a "b\c.jsonl' 2>summary && cat refused.jsonl summary; }
+holds "a refused line names its file, whatever that is called" 0 '{"file":"a \"b\\c.jsonl","line":1,"reason":"not_json","field":""}' refused
+holds "of few keys no pool is divided" 0 "0 interactions kept; 0 scope keys, 0 agent keys;" refused
+holds "--at names the years that it takes" 2 "1970 to 2199" "$esteem" compute -c empty.yaml --at 1960-01-01T00:00:00Z empty.yaml
+holds "replay takes brokers and properties of a configuration" 2 "bad.yaml:1: kafka.properties.nosuch: is no property" \
+    sh -c "echo 'kafka: {properties: {nosuch: 1}}' >bad.yaml; '$esteem' replay -c bad.yaml --topic t empty.yaml"
+holds "check: both are there" 0 "mapped.yaml: good" "$esteem" check mapped.yaml
+holds "check takes no option for a file" 2 "FILE, or FILE --against OLD" "$esteem" check --bad
+holds "check says in which order the files stand" 2 "FILE, or FILE --against OLD" "$esteem" check --against mapped.yaml mapped.yaml
+printf 'state: {folder: state}\nredis: {password: $ESTEEM_NOT_SET}\nkafka: {properties: {security.protocol: $ESTEEM_NOT_SET}}\n' >secret.yaml
+holds "ctl needs no secret, and says from where the path is seen" 1 "state/control.sock: no esteem listens there, as seen from the working directory $work;" "$esteem" ctl -c secret.yaml status
+holds "check needs them" 2 "secret.yaml:2: redis.password: environment variable ESTEEM_NOT_SET is not set" "$esteem" check secret.yaml

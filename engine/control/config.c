@@ -164,9 +164,9 @@ static int read_roster_file(struct config *config, FILE *faults)
     return reader.fault_count > 0 ? faults_tell(&reader, faults) : 0;
 }
 
-int config_parse(const char *name, const char *text, size_t length, FILE *faults, struct config **config)
+static int parse(const char *name, const char *text, size_t length, bool without_secrets, FILE *faults, struct config **config)
 {
-    struct reader reader = {.file = name, .config = config_new(name)};
+    struct reader reader = {.file = name, .config = config_new(name), .without_secrets = without_secrets};
     *config = NULL;
     if (length > CONFIG_BYTES_MAX)
         reader_fault(&reader, 1, "file", "is longer than %d KiB; a configuration is shorter", CONFIG_BYTES_MAX / 1024);
@@ -188,6 +188,11 @@ int config_parse(const char *name, const char *text, size_t length, FILE *faults
     return 0;
 }
 
+int config_parse(const char *name, const char *text, size_t length, FILE *faults, struct config **config)
+{
+    return parse(name, text, length, false, faults, config);
+}
+
 static int fault_file(const char *path, int code, FILE *faults)
 {
     struct reader reader = {.file = path};
@@ -195,7 +200,7 @@ static int fault_file(const char *path, int code, FILE *faults)
     return faults_tell(&reader, faults);
 }
 
-int config_load(const char *path, FILE *faults, struct config **config)
+static int load(const char *path, bool without_secrets, FILE *faults, struct config **config)
 {
     *config = NULL;
     FILE *file = fopen(path, "re");
@@ -207,9 +212,19 @@ int config_load(const char *path, FILE *faults, struct config **config)
     size_t length = fread(text, 1, CONFIG_BYTES_MAX + 1, file);
     int code = ferror(file) ? errno : 0;
     fclose(file);
-    int result = code != 0 ? fault_file(path, code, faults) : config_parse(path, text, length, faults, config);
+    int result = code != 0 ? fault_file(path, code, faults) : parse(path, text, length, without_secrets, faults, config);
     free(text);
     return result;
+}
+
+int config_load(const char *path, FILE *faults, struct config **config)
+{
+    return load(path, false, faults, config);
+}
+
+int config_load_without_secrets(const char *path, FILE *faults, struct config **config)
+{
+    return load(path, true, faults, config);
 }
 
 /* --- questions --- */

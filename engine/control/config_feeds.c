@@ -1,5 +1,6 @@
 /* config_feeds: the lists that say who the figures belong to and where events come from: tenants, topics, and librdkafka's
  * own properties. */
+#include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,7 +131,7 @@ void read_topics(struct reader *reader, yaml_node_t *node, int line, const char 
 
 /* --- librdkafka's properties --- */
 
-/* What the engine decides itself, and where to say it instead. Exactness rests on the last three. */
+/* What the engine decides itself, and where to say it instead. Exactness rests on the last four. */
 static const struct {
     const char *property, *instead;
 } owned_properties[] = {
@@ -140,6 +141,7 @@ static const struct {
     {"auto.offset.reset", "use kafka.start"},
     {"enable.auto.commit", "leave it out"},
     {"enable.auto.offset.store", "leave it out"},
+    {"enable.partition.eof", "leave it out"},
     {"isolation.level", "leave it out"},
 };
 
@@ -149,6 +151,21 @@ static const char *property_owned(const char *name)
         if (strcmp(owned_properties[i].property, name) == 0)
             return owned_properties[i].instead;
     return NULL;
+}
+
+/* Whether librdkafka knows it and takes that value. Its text quotes the value, so a secret's is left out. */
+static bool property_try(struct reader *reader, int line, const char *path, const char *name, const char *value, bool secret)
+{
+    char why[256] = "";
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_res_t result = rd_kafka_conf_set(conf, name, value, why, sizeof why);
+    rd_kafka_conf_destroy(conf);
+    why[strcspn(why, "\n")] = '\0';
+    if (result == RD_KAFKA_CONF_UNKNOWN)
+        reader_fault(reader, line, path, "is no property of librdkafka; its CONFIGURATION.md lists them");
+    else if (result == RD_KAFKA_CONF_INVALID)
+        reader_fault(reader, line, path, "is not what librdkafka takes%s%s; its CONFIGURATION.md says what is", secret ? "" : ": ", secret ? "" : why);
+    return result == RD_KAFKA_CONF_OK;
 }
 
 static void property_item(struct reader *reader, const struct pair *pair, const char *key)
@@ -162,9 +179,13 @@ static void property_item(struct reader *reader, const struct pair *pair, const 
         return;
     }
     char *value = text == NULL ? NULL : reader_secret(reader, text, pair->line, path);
-    if (value != NULL)
+    if (value == NULL)
+        return;
+    if ((*value == '\0' && reader->without_secrets) || property_try(reader, pair->line, path, pair->name, value, *text == '$'))
         config->kafka_property[config->kafka_property_count++] =
             (struct config_property){.key = text_copy(pair->name), .value = value};
+    else
+        free(value);
 }
 
 static int property_compare(const void *a, const void *b)

@@ -126,15 +126,22 @@ void read_baseline(struct reader *reader, yaml_node_t *node, int line, const cha
 
 /* --- where: a scope and a window --- */
 
-static bool scope_find(struct reader *reader, const yaml_node_t *node, const char *key, uint32_t *dimensions)
+/* The scope that a node names, the whole tenant where there is none; `of` is what it is told of, "" or " of goal NAME". */
+static bool scope_find(struct reader *reader, const yaml_node_t *node, int line, const char *key, const char *of, uint32_t *dimensions)
 {
+    char names[256] = "";
     *dimensions = 0;
     if (node != NULL && !scope_read(reader, node, key, dimensions))
         return false;
     for (int s = 0; s < reader->config->scope_count; s++)
         if (reader->config->scope[s].dimensions == *dimensions)
             return true;
-    reader_fault(reader, node ? node_line(node) : 0, key, "is none of the configured scopes; add it to scopes:, or take another");
+    for (int d = 0; d < DIMENSION_MAX; d++)
+        if (*dimensions >> d & 1) {
+            size_t used = strlen(names);
+            snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", config_dimension_name(reader->config, d));
+        }
+    reader_fault(reader, node ? node_line(node) : line, key, "[%s]%s is none of the configured scopes; add it to scopes:, or take another", names, of);
     return false;
 }
 
@@ -312,7 +319,9 @@ static bool goal_item(struct reader *reader, yaml_node_t *item, struct config_go
             goal_direction(reader, member[GOAL_DIRECTION].value, goal) && right;
     right = window_find(reader, member[GOAL_WINDOW].value, "goals.window", &goal->place) && right;
     right = goal_numbers(reader, member, goal) && right;
-    right = scope_find(reader, member[GOAL_SCOPE].value, "goals.scope", &goal->place.scope) && right;
+    char of[64];
+    snprintf(of, sizeof of, goal->name ? " of goal %s" : "%s", goal->name ? goal->name : "");
+    right = scope_find(reader, member[GOAL_SCOPE].value, goal->line, "goals.scope", of, &goal->place.scope) && right;
     return right && goal_match(reader, member[GOAL_MATCH].value, goal);
 }
 
@@ -345,7 +354,7 @@ static bool board_item(struct reader *reader, yaml_node_t *item, struct config_b
     }
     board->metric = metric_find(reader, member[0].value, "leaderboards.metric");
     bool right = window_find(reader, member[2].value, "leaderboards.window", &board->place);
-    return scope_find(reader, member[1].value, "leaderboards.scope", &board->place.scope) && right && board->metric >= 0;
+    return scope_find(reader, member[1].value, node_line(item), "leaderboards.scope", "", &board->place.scope) && right && board->metric >= 0;
 }
 
 static void board_name(const struct config *config, struct config_board *board)

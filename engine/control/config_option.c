@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config_parts.h"
+#include "esteem/http.h"
 
 #define ZONES "/usr/share/zoneinfo/"
 
@@ -70,6 +71,11 @@ static const char *socket_fault(const char *path)
     return strlen(path) > 107 ? "is too long for a unix socket; use a path of at most 107 bytes" : NULL;
 }
 
+static const char *listen_fault(const char *address)
+{
+    return *address == '\0' || http_address(address) ? NULL : "is no address and port; write one such as 127.0.0.1:9464 or [::1]:9464";
+}
+
 static const struct {
     const char *key;
     const char *(*fault)(const char *text);
@@ -78,6 +84,7 @@ static const struct {
     {"kafka.brokers", something_fault},
     {"kafka.group", something_fault},
     {"mappings", something_fault},
+    {"http.listen", listen_fault},
     {"redis.host", something_fault},
     {"redis.socket", socket_fault},
     {"topics.prefix", prefix_fault},
@@ -110,6 +117,8 @@ char *reader_secret(struct reader *reader, const char *text, int line, const cha
         return NULL;
     }
     const char *value = getenv(text + 1);
+    if (value == NULL && reader->without_secrets)
+        value = "";
     if (value == NULL) {
         reader_fault(reader, line, key, "environment variable %s is not set; set it before the start", text + 1);
         return NULL;
@@ -176,6 +185,9 @@ static void size_read(struct reader *reader, const struct option *option, const 
     else if (parsed == PARSED_TOO_LARGE || value < option->low || value > option->high)
         reader_fault(reader, line, option->key, "%.*s is out of range; take %s to %s", SHOWN_MAX, text,
                      size_format(option->low, low), size_format(option->high, high));
+    else if (strcmp(option->key, "limits.memory") == 0 && value != 0 && value < CONFIG_MEMORY_LEAST)
+        reader_fault(reader, line, option->key, "%.*s is less than the threads and librdkafka take; write %s or more, or 0 for no such bound", SHOWN_MAX,
+                     text, size_format(CONFIG_MEMORY_LEAST, low));
     else
         *bytes = value;
 }

@@ -100,6 +100,7 @@ struct reader {
     const char *file;
     yaml_document_t *document; /* being read: the file, or a default */
     struct config *config;     /* being filled */
+    bool without_secrets;      /* an environment variable that is not set is an empty text */
     int fault_count;           /* at most FAULT_MAX */
     struct fault fault[FAULT_MAX];
 };

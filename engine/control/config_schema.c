@@ -274,9 +274,9 @@ void config_manual(FILE *out)
           "Made from `options.def` and `lists.def`; do not edit.\n\n"
           "The file is YAML; the dots of a key are nested sections (`redis.port` is `redis: {port: 6379}`). Everything\n"
           "has a default, so an empty file is a configuration. Durations name their unit: `500ms`, `10s`, `5m`, `4h`,\n"
-          "`7d`; sizes are bytes or `64KiB`, `1MiB`, `1GiB`. *live*: a reload changes it; *restart*: a reload that\n"
-          "changes it is refused. `$NAME` as `redis.password` or in `kafka.properties` is taken from the environment,\n"
-          "`$$` is a dollar sign.\n\n"
+          "`7d`; sizes are bytes or `64KiB`, `1MiB`, `1GiB`. *live*: a reload changes it; *restart*: it keeps\n"
+          "its old value until a restart, and `esteem ctl status` names it. `$NAME` as `redis.password`, `secrets.customer_key`\n"
+          "or in `kafka.properties` is taken from the environment, `$$` is a dollar sign.\n\n"
           "## Values\n\n", out);
     manual_options(out);
     fputs("\n## Lists\n\n", out);

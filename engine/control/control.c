@@ -1,6 +1,7 @@
 #include "esteem/control.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -223,6 +224,16 @@ static int refused(const char *path, const char *why)
     return EXIT_FAILED;
 }
 
+/* Nobody listens: a relative path may be meant from elsewhere. */
+static int not_there(const char *path)
+{
+    char folder[PATH_MAX], why[PATH_MAX + 160];
+    if (*path == '/' || getcwd(folder, sizeof folder) == NULL)
+        return refused(path, "no esteem listens there; start it, or name its control.socket");
+    snprintf(why, sizeof why, "no esteem listens there, as seen from the working directory %s; start it, ask from its working directory, or name its control.socket", folder);
+    return refused(path, why);
+}
+
 static int read_answer(int socket, const char *path, int64_t within_ms)
 {
     size_t length = 0, room = CONTROL_ANSWER + CONTROL_LINE;
@@ -275,7 +286,7 @@ int control_ask(const char *path, int words, char **word, int64_t within_ms)
         return refused(path, err_text());
     int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (client < 0 || connect(client, (const struct sockaddr *)&address, sizeof address) != 0) {
-        int code = refused(path, errno == ENOENT || errno == ECONNREFUSED ? "no esteem listens there; start it, or name its control.socket" : strerror(errno));
+        int code = errno == ENOENT || errno == ECONNREFUSED ? not_there(path) : refused(path, strerror(errno));
         if (client >= 0)
             close(client);
         return code;

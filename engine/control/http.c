@@ -4,6 +4,7 @@
 #include <microhttpd.h>
 #include <netdb.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -32,16 +33,31 @@ static int split(const char *address, char *host, const char **port)
     memcpy(host, address + bracketed, length);
     host[length] = 0;
     *port = colon + 1;
-    return strspn(*port, "0123456789") == strlen(*port) && **port ? 0 : -1;
+    length = strlen(*port);
+    return length >= 1 && length <= 5 && strspn(*port, "0123456789") == length && atoi(*port) <= UINT16_MAX ? 0 : -1;
+}
+
+static struct addrinfo *resolve(const char *address)
+{
+    char host[ADDRESS_MAX];
+    const char *port;
+    struct addrinfo *found, hints = {.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
+    return split(address, host, &port) == 0 && getaddrinfo(host, port, &hints, &found) == 0 ? found : NULL;
+}
+
+bool http_address(const char *address)
+{
+    struct addrinfo *found = resolve(address);
+    if (found)
+        freeaddrinfo(found);
+    return found != NULL;
 }
 
 /* A socket that listens; we open it ourselves, for the library does not say why it cannot. */
 static int listen_at(const char *address, int *out)
 {
-    char host[ADDRESS_MAX];
-    const char *port;
-    struct addrinfo *found, hints = {.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
-    if (split(address, host, &port) != 0 || getaddrinfo(host, port, &hints, &found) != 0)
+    struct addrinfo *found = resolve(address);
+    if (found == NULL)
         return err_set(ERR_CONFIG, "http.listen %s: not an address and a port such as 127.0.0.1:9464 or [::1]:9464", address);
     int one = 1, file = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int result = file < 0 || setsockopt(file, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 || bind(file, found->ai_addr, found->ai_addrlen) != 0 ||

@@ -174,7 +174,9 @@ static void redis_keys(FILE *out)
             "window, start, end, metric (or measure), value, target, n, `since` when, `at` which time it was told, config |\n"
             "| `esteem:v1:{TENANT}:alerts` | pub/sub channel | the same, one a message |\n"
             "| `esteem:v1:catalogue` | hash | metric -> its unit, formula, direction, meaning and family, as JSON |\n"
-            "| `esteem:v1:fence` | number | the newest instance; an older one that sees it stops |\n\n",
+            "| `esteem:v1:fence` | number | the newest instance; an older one that sees it stops |\n"
+            "| `esteem:v1:shadow.NAME:...` | | the same keys of `esteem shadow NAME`: `esteem:v1:shadow.next:{acme}:all:5m`; `esteem shadow drop` and "
+            "`swap` delete them |\n\n",
             REDIS_CHANGED_MAX);
     fputs("Goals and leaderboards tell of rolling windows and of the calendar window that runs; employees' figures, and counts that have\n"
           "to be reached, of the last one closed. A key that has no figure at all in a window has no row, and is in none of them.\n\n", out);
@@ -216,7 +218,8 @@ static void redis_fields(FILE *out)
           "and scores in points, others in per cent of the baseline's value; `_small` `true` or `false` |\n"
           "| `goal.`NAME, `goal.`NAME`_n`, `goal.`NAME`_small`, `goal.`NAME`_met` | where the goal is about the row: 100 * value / target; `_met`, "
           "`true` or `false`, by the direction |\n"
-          "| `row` | the whole row as JSON, with all measures (row.schema.json) |\n\n", out);
+          "| `row` | the whole row as JSON, with all measures (row.schema.json); here alone are `since` and `configs`, of windows that a reload or a "
+          "restart met while they ran |\n\n", out);
 }
 
 static void topics_families(const struct config *config, FILE *out)
@@ -246,6 +249,10 @@ void schema_redis(FILE *out)
                  "is `TENANT|SCOPE|WINDOW|START` for calendar windows and `TENANT|SCOPE|WINDOW` for rolling ones. A family that\n"
                  "has nothing any more under a key is sent once more, empty; so is, after a restart, what only an earlier life had told.\n"
                  "The names begin with `topics.prefix` (`%s`).\n\n"
+                 "A topic that is not there is created, with one partition and `cleanup.policy=compact,delete`, and the brokers' number of replicas and\n"
+                 "retention. With ACLs esteem's user needs Create (where they are not there), Write and Read of these topics, Read for what they hold from\n"
+                 "before a start, and IdempotentWrite of the cluster; of the dead-letter topic (one partition, `delete`) Create and Write; of the source\n"
+                 "topics and the group `kafka.group` Read. Describe goes with Read and Write.\n\n"
                  "| topic | metrics |\n| --- | --- |\n", config->topics_prefix);
     topics_families(config, out);
     fprintf(out, "\n`%salerts` has what the channel `alerts` of Redis tells, goals missed and met again, under `TENANT|GOAL|SCOPE`. An alert comes once; after a\n"

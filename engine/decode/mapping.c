@@ -62,7 +62,7 @@ static char *program_read(const char *path)
 {
     FILE *file = fopen(path, "re");
     if (!file) {
-        err_set(ERR_IO, "%s: %s", path, strerror(errno));
+        err_set(ERR_MAPPING, "%s: %s", path, strerror(errno));
         return NULL;
     }
     char *text = malloc(PROGRAM_BYTES_MAX + 1);

@@ -94,35 +94,6 @@ static int property_set(rd_kafka_conf_t *conf, const char *key, const char *valu
     return 0;
 }
 
-/* The user's own properties. Some belong to other keys of the configuration, some to the source itself. */
-static int properties_add(rd_kafka_conf_t *conf, const struct config *config)
-{
-    static const struct {
-        const char *key, *instead;
-    } ours[] = {
-        {"bootstrap.servers", "set kafka.brokers"},
-        {"metadata.broker.list", "set kafka.brokers"},
-        {"group.id", "set kafka.group"},
-        {"auto.offset.reset", "set kafka.start"},
-        {"enable.auto.commit", "offsets are committed with the state; leave it out"},
-        {"enable.auto.offset.store", "offsets are committed with the state; leave it out"},
-        {"enable.partition.eof", "the end of a partition must be seen; leave it out"},
-    };
-    for (int i = 0; i < config->kafka_property_count; i++) {
-        const struct config_property *property = &config->kafka_property[i];
-        for (size_t k = 0; k < sizeof ours / sizeof ours[0]; k++) {
-            if (strcmp(property->key, ours[k].key) == 0) {
-                return err_set(ERR_CONFIG, "kafka.properties: %s: %s", property->key, ours[k].instead);
-            }
-        }
-        int error = property_set(conf, property->key, property->value);
-        if (error) {
-            return error;
-        }
-    }
-    return 0;
-}
-
 /* A shard's share; of limits.memory a 32nd for all shards: with what librdkafka adds for each message, and answers on
  * their way, it takes some four times that. */
 static int queue_kb_of(const struct config *config, int shards)
@@ -173,7 +144,13 @@ static int settings_make(rd_kafka_conf_t *conf, struct kafka_source *source)
     }
     char why[256];
     (void)rd_kafka_conf_set(conf, "fetch.queue.backoff.ms", "5", why, sizeof why); /* librdkafka 2.2 and later know it */
-    return properties_add(conf, config);
+    for (int i = 0; i < config->kafka_property_count; i++) { /* none of ours: config_feeds.c */
+        int error = property_set(conf, config->kafka_property[i].key, config->kafka_property[i].value);
+        if (error) {
+            return error;
+        }
+    }
+    return 0;
 }
 
 int client_open(struct kafka_source *source)

@@ -18,6 +18,7 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include "esteem/config.h"
 #include "esteem/err.h"
 #include "esteem/event.h"
 #include "esteem/file.h"
@@ -33,7 +34,8 @@ enum {
 };
 
 struct options {
-    const char *topic, *brokers, *mapping, *mappings;
+    const char *topic, *path, *brokers, *mapping, *mappings;
+    const struct config *config;
     double rate;    /* events a second; 0: as fast as they go */
     int partitions; /* > 0: create the topic */
 };
@@ -235,6 +237,10 @@ static int producer_open(struct replay *replay)
     for (size_t i = 0; good && i < sizeof rows / sizeof rows[0]; i++) {
         good = rd_kafka_conf_set(conf, rows[i][0], rows[i][1], why, sizeof why) == RD_KAFKA_CONF_OK;
     }
+    const struct config *config = replay->options->config;
+    for (int i = 0; good && i < config->kafka_property_count; i++) {
+        good = rd_kafka_conf_set(conf, config->kafka_property[i].key, config->kafka_property[i].value, why, sizeof why) == RD_KAFKA_CONF_OK;
+    }
     rd_kafka_conf_set_opaque(conf, replay);
     rd_kafka_conf_set_dr_msg_cb(conf, delivered);
     replay->rk = good ? rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why) : NULL;
@@ -252,7 +258,7 @@ static int broker_ask(struct replay *replay)
     const struct rd_kafka_metadata *metadata;
     rd_kafka_resp_err_t error = rd_kafka_metadata(replay->rk, 0, replay->topic, &metadata, ANSWER_MS);
     if (error) {
-        return err_set(ERR_KAFKA, "no broker answers at %s (%s); start one, or name it with --brokers", replay->options->brokers,
+        return err_set(ERR_KAFKA, "no broker answers at %s (%s); start one, or name it with --brokers or --config", replay->options->brokers,
                        rd_kafka_err2str(error));
     }
     rd_kafka_metadata_destroy(metadata);
@@ -308,6 +314,7 @@ static void help(FILE *out)
           "partition.\n"
           "\n"
           "  --topic TOPIC        where to\n"
+          "  -c, --config FILE    kafka.brokers, kafka.properties (SASL, TLS) and mappings of a configuration\n"
           "  --brokers LIST       host:port, comma separated (127.0.0.1:9092)\n"
           "  --rate R             events a second; 0, the default, is as fast as they go\n"
           "  --mapping NAME       run FOLDER/NAME.jq on each line or row\n"
@@ -340,16 +347,20 @@ static int options_read(int argc, char **argv, struct options *options)
         {"topic", required_argument, NULL, 't'},    {"brokers", required_argument, NULL, 'b'},
         {"rate", required_argument, NULL, 'r'},     {"mapping", required_argument, NULL, 'm'},
         {"mappings", required_argument, NULL, 'f'}, {"partitions", required_argument, NULL, 'p'},
-        {"help", no_argument, NULL, 'h'},           {0},
+        {"config", required_argument, NULL, 'c'},   {"help", no_argument, NULL, 'h'},
+        {0},
     };
     double number;
     optind = 0; /* glibc: start anew */
     opterr = 0;
-    for (int option; (option = getopt_long(argc, argv, ":h", rows, NULL)) != -1;) {
+    for (int option; (option = getopt_long(argc, argv, ":c:h", rows, NULL)) != -1;) {
         char what[160];
         switch (option) {
         case 't':
             options->topic = optarg;
+            break;
+        case 'c':
+            options->path = optarg;
             break;
         case 'b':
             options->brokers = optarg;
@@ -453,12 +464,29 @@ static void replay_close(struct replay *replay)
     decoder_free(replay->decoder);
 }
 
+/* What the command line does not say is the configuration's, or the default. */
+static int options_fill(struct options *options, struct config **config)
+{
+    int error = options->path ? config_load(options->path, stderr, config) : config_parse("defaults", "", 0, NULL, config);
+    if (error) {
+        return error;
+    }
+    options->config = *config;
+    options->brokers = options->brokers ? options->brokers : (*config)->kafka_brokers;
+    options->mappings = options->mappings ? options->mappings : (*config)->mappings;
+    return 0;
+}
+
 int replay_main(int argc, char **argv)
 {
-    struct options options = {.brokers = "127.0.0.1:9092", .mappings = "schemas/mappings"};
+    struct options options = {0};
+    struct config *config;
     int status = options_read(argc, argv, &options);
     if (status >= 0) {
         return status;
+    }
+    if (options_fill(&options, &config) != 0) {
+        return 2;
     }
     struct replay replay = {.options = &options, .terminal = isatty(STDERR_FILENO)};
     struct sigaction stop = {.sa_handler = stop_ask}, old_int, old_term;
@@ -479,5 +507,6 @@ int replay_main(int argc, char **argv)
     }
     sigaction(SIGINT, &old_int, NULL);
     sigaction(SIGTERM, &old_term, NULL);
+    config_free(config);
     return error || failed || stop_asked ? 1 : 0;
 }

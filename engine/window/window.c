@@ -373,7 +373,7 @@ static void rewind_rolling(struct fold *fold, int64_t now_ms)
     fold_advance(fold);
 }
 
-/* The watermark is the least over the shards that have one and are not idle. With all of them idle the clock stands in, when the
+/* The watermark is the least over the shards that are not idle: one that has none yet holds it back. With all of them idle the clock stands in, when the
  * feed is live: a quiet night closes its hours too. */
 static void read_clocks(struct fold *fold, int64_t clock_ms)
 {

@@ -14,6 +14,8 @@ int command_explain(int argc, char **argv);
 int command_shadow(int argc, char **argv);
 int command_demo(int argc, char **argv);
 
+/* The exit code of a result, 0 or an ERR_*. */
+int command_code(int result);
 /* Says what is wrong and how to get help; returns EXIT_USAGE. */
 int command_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

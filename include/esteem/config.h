@@ -22,6 +22,7 @@ enum {
     CONFIG_BASELINE_MAX = 32,    /* metrics that are held against the baseline */
     CONFIG_GOAL_MAX = 64,
     CONFIG_BOARD_MAX = 32,       /* leaderboards */
+    CONFIG_MEMORY_LEAST = 64 << 20, /* limits.memory, where it is not 0 */
 };
 
 enum calendar_window { /* in ascending length; bit i of config.calendar */
@@ -164,7 +165,9 @@ struct config {
 /* Reads `path`. On any fault returns ERR_CONFIG after writing every fault to `faults` (may be NULL), one a line:
  * "FILE:LINE: KEY: what is wrong; the fix". Returns a new config in `*config`, to be freed with config_free. */
 int config_load(const char *path, FILE *faults, struct config **config);
-/* The same from text in memory; `name` stands for the file in messages. */
+/* The same for who needs none of the secrets: a $NAME that is not set in the environment is an empty text. */
+int config_load_without_secrets(const char *path, FILE *faults, struct config **config);
+/* config_load from text in memory; `name` stands for the file in messages. */
 int config_parse(const char *name, const char *text, size_t length, FILE *faults, struct config **config);
 void config_free(struct config *config);
 

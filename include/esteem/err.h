@@ -9,7 +9,7 @@ enum err {
     ERR_IO = -2,     /* a file or a socket */
     ERR_KAFKA = -3,
     ERR_REDIS = -4,
-    ERR_MAPPING = -5, /* a jq program does not compile or fails */
+    ERR_MAPPING = -5, /* a jq program is not there, does not compile or fails */
     ERR_MEMORY = -6,
     ERR_USAGE = -7,  /* the command line */
     ERR_FENCED = -8, /* a newer instance has taken over */

@@ -95,10 +95,10 @@ int64_t pipeline_told_since(const struct pipeline *pipeline);
 /* Makes a checkpoint of all that was read before the call, and waits for it, at most `within_ms`. False: it was given up, or takes longer. */
 bool pipeline_checkpoint(struct pipeline *pipeline, int64_t within_ms);
 
-/* Sums over the agents; exact once they have stopped, a moment old while they run. */
 /* Entries that the rings between shards, and from a shard to a fold, hold. */
 enum { PIPELINE_SHARD_RING = 4096, PIPELINE_FOLD_RING = 256 };
 enum pipeline_agent { PIPELINE_SHARD, PIPELINE_FOLD, PIPELINE_PUBLISHER, PIPELINE_AGENTS };
+/* Sums over the agents; exact once they have stopped, a moment old while they run. */
 struct pipeline_counts {
     struct shard_counts shards;
     struct fold_counts folds;

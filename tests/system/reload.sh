@@ -132,6 +132,10 @@ wait $feed_pid || true
 feed_pid=
 check "all that were faulty were refused, and told why, and no other" sh -c "[ $refused -eq $(((reloads + 3) / 6)) ] && ! grep -q 'fault was not told' $dir/check.log"
 check "each is counted" test "$(figure reloads_refused)" -eq "$refused"
+config ', [channel]'
+for n in 1 2 3 4 5 6; do ctl reload >/dev/null 2>&1 & waits="${waits:-} $!"; done
+wait $waits || true
+check "one that comes while another is under way is none that was refused" test "$(figure reloads_refused)" -eq "$refused"
 check "every event is read, once" within 120 applied "$events"
 check "and none twice" test "$(figure applied)" -eq "$events"
 config ''

@@ -70,7 +70,7 @@ for i in range(100):
     print(f'{{"id":"a{i}","type":"interaction.answered","time":{t + 10000},"tenant":"acme","interaction":"c{i}","agent":"x"}}')
     print(f'{{"id":"e{i}","type":"interaction.ended","time":{t + 60000},"tenant":"acme","interaction":"c{i}"}}')
 PY
-"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/events.jsonl" 2>>"$dir/replay.log"
+"$esteem" replay -c "$dir/esteem.yaml" --topic contacts "$dir/events.jsonl" 2>>"$dir/replay.log"
 printf '{"id":"x1","type":"survey.answered","time":1790000000000,"tenant":"acme","csat":9}\n{"id":"x2", truncated\n' |
     kcat -P -b "127.0.0.1:$port" -t contacts
 

@@ -222,6 +222,9 @@ Test(config, reads_sizes_in_bytes_and_units)
     config_free(config);
     refuse("limits: {message: 1023}", "f:1: limits.message: 1023 is out of range; take 1KiB to 128MiB");
     refuse("limits: {message: 129MiB}", "f:1: limits.message: 129MiB is out of range; take 1KiB to 128MiB");
+    config_free(accept("limits: {memory: 0}"));
+    config_free(accept("limits: {memory: 64MiB}"));
+    refuse("limits: {memory: 67108863}", "f:1: limits.memory: 67108863 is less than the threads and librdkafka take; write 64MiB or more, or 0 for no such bound");
     refuse("limits: {message: 1MB}", "f:1: limits.message: \"1MB\" is no size; write one such as 65536, 64KiB or 1MiB");
 }
 
@@ -500,6 +503,36 @@ Test(config, hands_properties_on_but_keeps_its_own)
     config_free(config);
     refuse("kafka: {properties: {group.id: x}}",
            "f:1: kafka.properties.group.id: is set by esteem itself; use kafka.group");
+    refuse("kafka: {properties: {isolation.level: read_committed}}",
+           "f:1: kafka.properties.isolation.level: is set by esteem itself; leave it out");
+    refuse("kafka: {properties: {enable.partition.eof: false}}",
+           "f:1: kafka.properties.enable.partition.eof: is set by esteem itself; leave it out");
+}
+
+/* As librdkafka has them; whether they go together is seen when a client is opened. */
+Test(config, refuses_properties_that_librdkafka_does_not_take)
+{
+    refuse("kafka: {properties: {linger.mss: 5}}", "f:1: kafka.properties.linger.mss: is no property of librdkafka; its CONFIGURATION.md lists them");
+    refuse("kafka: {properties: {security.protocol: tls}}",
+           "f:1: kafka.properties.security.protocol: is not what librdkafka takes: Invalid value \"tls\" for configuration property "
+           "\"security.protocol\"; its CONFIGURATION.md says what is");
+    setenv("ESTEEM_TEST_PROTOCOL", "hunter2", 1);
+    refuse("kafka: {properties: {security.protocol: $ESTEEM_TEST_PROTOCOL}}",
+           "f:1: kafka.properties.security.protocol: is not what librdkafka takes; its CONFIGURATION.md says what is");
+}
+
+Test(config, listens_at_an_address_and_a_port_or_nowhere)
+{
+    config_free(accept("http: {listen: \"\"}"));
+    config_free(accept("http: {listen: \"127.0.0.1:65535\"}"));
+    config_free(accept("http: {listen: \"[::1]:9464\"}"));
+    const char *const none[] = {"9464", "localhost:9464", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "::1:9464", "127.0.0.1:94a"};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        char text[64], fault[160];
+        snprintf(text, sizeof text, "http: {listen: \"%s\"}", none[i]);
+        snprintf(fault, sizeof fault, "f:1: http.listen: \"%s\" is no address and port; write one such as 127.0.0.1:9464 or [::1]:9464", none[i]);
+        refuse(text, fault);
+    }
 }
 
 /* --- identity and reload --- */
@@ -796,7 +829,7 @@ Test(config, refuses_goals_that_cannot_be)
     refuse(GOAL(", measure: uses"), "f:1: goals.direction: is missing, and uses itself has none; write up (at least the target) or down (at most)");
     refuse(GOAL(", measure: use, direction: up"), "f:1: goals.measure: \"use\" is not the name of a measure; did you mean uses?");
     refuse(GOAL(", metric: csat, per: day"), "f:1: goals.per: is `day`, with a measure; leave it out for a metric");
-    refuse(GOAL(", metric: csat, scope: [brand]"), "f:1: goals.scope: is none of the configured scopes; add it to scopes:, or take another");
+    refuse(GOAL(", metric: csat, scope: [brand]"), "f:1: goals.scope: [brand] of goal g is none of the configured scopes; add it to scopes:, or take another");
     refuse(GOAL(", metric: csat, match: {queue: q}"),
            "f:1: goals.match: queue is no dimension of the goal's scope; name it in scope, or take it out");
     refuse(GOAL(", metric: csat, clear: -1"), "f:1: goals.clear: \"-1\" is not a number of 0 or more, in the unit of the target");
@@ -819,6 +852,8 @@ Test(config, reads_leaderboards_and_refuses_what_is_none)
     config_free(config);
     refuse("leaderboards: [{metric: csat, scope: [queue], window: day}, {metric: csat, scope: [queue], window: day}]",
            "f:1: leaderboards: is there twice; take one out");
+    refuse("leaderboards: [{metric: csat, scope: [channel, brand], window: day}]",
+           "f:1: leaderboards.scope: [channel, brand] is none of the configured scopes; add it to scopes:, or take another");
     refuse("leaderboards: [{metric: csat, scope: [queue]}]", "f:1: leaderboards: needs all three; write {metric: usage_rate, scope: [team], window: day}");
 }
 

@@ -170,6 +170,6 @@ Test(mapping, refuses_a_name_that_leaves_the_folder_and_a_file_that_is_not_there
     cr_expect_null(mapping_new(folder, "../etc/x"));
     cr_expect_null(mapping_new(folder, ""));
     cr_expect_null(mapping_new(folder, "absent"));
-    cr_expect_eq(err_code(), ERR_IO);
+    cr_expect_eq(err_code(), ERR_MAPPING);
     cr_expect(strstr(err_text(), "/absent.jq: No such file") != NULL, "%s", err_text());
 }
