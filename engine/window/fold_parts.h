@@ -6,7 +6,7 @@
  *              the watermark visit only the windows whose state they change: future -> running -> ended -> final -> kept -> gone
  *   now        of a key: blocks of gauges of the present (now.h), in cells like those of calendar windows, in no bucket (now.c)
  *   kin        a key without a channel, and those of its channels: what is compared across rows (across.c)
- *   queues     an outlet and window: what has changed, oldest first */
+ *   queues     an outlet and window: what has changed, oldest first; keys of scopes that have few have a line of their own (outlets.c) */
 #ifndef ESTEEM_FOLD_PARTS_H
 #define ESTEEM_FOLD_PARTS_H
 
@@ -51,6 +51,7 @@ struct key {
     struct recent recent;
     uint8_t count, dimension[DIMENSION_MAX];
     uint8_t zone;
+    uint32_t scope_index; /* into fold.scope_keys */
     uint16_t moving;                       /* bit: window whose row is another with each slide, because a span is open */
     struct tally before;                   /* spans open at each window's left edge: id window * SPAN_COUNT + span */
     uint32_t within;                       /* an agent's key: the key that it lies within; NONE: it is none */
@@ -128,10 +129,20 @@ struct bucket {
     enum phase phase;
 };
 
-struct queue {
+struct line {
     uint32_t *item; /* a ring: key for a rolling window, cell for a calendar one */
     uint32_t first, count, room;
-    int64_t due_ms; /* by the clock */
+};
+
+struct queue {
+    struct line few, many; /* by how many keys the scope has */
+    uint32_t turn;         /* the next is of `many`, where it is the last of TURNS */
+    uint32_t owed;         /* that waited when the queue was due, and have not been told since */
+    int64_t due_ms;        /* by the clock */
+};
+
+struct scope_keys {
+    uint32_t mask, keys;
 };
 
 /* What a shard says of its time, as in struct batch. */
@@ -237,6 +248,9 @@ struct fold {
     struct alert *alert;
     uint32_t alerts, alert_room, alert_free;
     struct queue queue[OUTLETS_ALL][QUEUES];
+    int next_queue[OUTLETS_ALL]; /* that the outlet is served from first */
+    struct scope_keys *scope_keys; /* of every scope that has a key */
+    uint32_t scopes;
     uint64_t generation[OUTLET_MAX];
     int64_t budget_ms; /* when the row budgets were last filled */
     int64_t budget[OUTLETS_ALL];
@@ -450,6 +464,8 @@ void outlets_rolling_changed(struct fold *fold, uint32_t key, int window);
 void outlets_rolling_mark(struct fold *fold, uint32_t key, int window); /* the same, without the rows that take something from it */
 void outlets_calendar_changed(struct fold *fold, uint32_t cell, bool urgent);
 void outlets_now_changed(struct fold *fold, uint32_t key);
+/* Nothing of this rolling window waits. */
+void outlets_forget_rolling(struct fold *fold, int window);
 /* No queue holds any cell of this calendar window. */
 void outlets_forget_window(struct fold *fold, int window);
 /* The cell goes; no queue may hold it then. */

@@ -78,6 +78,20 @@ static struct key *key_new(struct fold *fold, const struct scope_key *text, uint
     return key;
 }
 
+/* A key more of its scope; few scopes ever are. */
+static uint32_t scope_count(struct fold *fold, uint32_t mask)
+{
+    uint32_t i = 0;
+    while (i < fold->scopes && fold->scope_keys[i].mask != mask)
+        i++;
+    if (i == fold->scopes) {
+        fold->scope_keys = fold_must(realloc(fold->scope_keys, (i + 1) * sizeof *fold->scope_keys));
+        fold->scope_keys[fold->scopes++] = (struct scope_keys){.mask = mask};
+    }
+    fold->scope_keys[i].keys++;
+    return i;
+}
+
 static void key_slots_grow(struct fold *fold)
 {
     free(fold->key_slot);
@@ -128,6 +142,7 @@ uint32_t fold_key(struct fold *fold, const struct scope_key *text)
     }
     fold->key[fold->keys] = key_new(fold, text, within);
     fold->key[fold->keys]->hash = hash;
+    fold->key[fold->keys]->scope_index = scope_count(fold, text->scope);
     fold->key[fold->keys]->hidden = !fold_scope_configured(fold->config, key_within(text).scope); /* folds know of a reload before shards */
     if (fold->restored) /* rows of the time before the restart may still stand there: an empty one replaces them */
         key_may_be_told(fold->key[fold->keys]);
@@ -162,5 +177,6 @@ void keys_close(struct fold *fold)
         free(fold->zone[z].name);
     }
     free(fold->key);
+    free(fold->scope_keys);
     free(fold->key_slot);
 }

@@ -1,35 +1,56 @@
 /* What has changed waits in a queue an outlet and window, each item once, oldest first. A row is made when it goes out, so it is always
- * the newest; where an outlet has no room, items stay where they are. */
+ * the newest; where an outlet has no room, items stay where they are.
+ *
+ * A sink may be slower than what changes. Then the windows take turns, some rows each; and within a window rows of scopes that have few keys go before
+ * those of scopes that have many, three for one: a queue's service level does not wait behind thousands of agents, and they are told too. */
 #include "fold_parts.h"
 
 #include <xxhash.h>
 
 enum { PACE_LEAST_MS = 1000, PACE_MOST_MS = 60000, PACE_SHARE = 300, PACE_LONGEST_MS = 3600000 /* topics.every at most */,
-       TICK_WINDOW_MS = 300000 /* windows up to this are published each tick */ };
+       TICK_WINDOW_MS = 300000 /* windows up to this are published each tick */, FEW = 1000 /* keys of a scope */, TURNS = 4,
+       ROWS_A_TURN = 64 };
 
 /* ---- queues ---- */
 
-static void queue_put(struct queue *queue, uint32_t item)
+static void line_put(struct line *line, uint32_t item)
 {
-    if (queue->count == queue->room) {
-        uint32_t room = queue->room ? queue->room * 2 : 64;
+    if (line->count == line->room) {
+        uint32_t room = line->room ? line->room * 2 : 64;
         uint32_t *ring = fold_must(malloc(room * sizeof *ring));
-        for (uint32_t i = 0; i < queue->count; i++)
-            ring[i] = queue->item[(queue->first + i) & (queue->room - 1)];
-        free(queue->item);
-        queue->item = ring;
-        queue->room = room;
-        queue->first = 0;
+        for (uint32_t i = 0; i < line->count; i++)
+            ring[i] = line->item[(line->first + i) & (line->room - 1)];
+        free(line->item);
+        line->item = ring;
+        line->first = 0;
+        line->room = room;
     }
-    queue->item[(queue->first + queue->count++) & (queue->room - 1)] = item;
+    line->item[(line->first + line->count++) & (line->room - 1)] = item;
 }
 
-static uint32_t queue_take(struct queue *queue)
+static void queue_put(const struct fold *fold, struct queue *queue, const struct key *key, uint32_t item)
 {
-    uint32_t item = queue->item[queue->first];
-    queue->first = (queue->first + 1) & (queue->room - 1);
-    queue->count--;
-    return item;
+    line_put(fold->scope_keys[key->scope_index].keys > FEW ? &queue->many : &queue->few, item);
+}
+
+static uint32_t queue_count(const struct queue *queue)
+{
+    return queue->few.count + queue->many.count;
+}
+
+/* The line of the next item; of a queue that is not empty. */
+static struct line *queue_line(struct queue *queue)
+{
+    bool many = queue->few.count == 0 || (queue->many.count && queue->turn == TURNS - 1);
+    return many ? &queue->many : &queue->few;
+}
+
+static void queue_took(struct queue *queue, struct line *line)
+{
+    line->first = (line->first + 1) & (line->room - 1);
+    line->count--;
+    queue->turn = (queue->turn + 1) % TURNS;
+    queue->owed -= queue->owed > 0;
 }
 
 /* The one that judges goals takes only what some goal with an alert is about. */
@@ -44,7 +65,7 @@ void outlets_rolling_mark(struct fold *fold, uint32_t k, int window)
     for (int o = 0; o < fold->outlets && !key_is_agent(key); o++)
         if (!(key->waits[window] >> o & 1) && wanted(fold, o, key, true, window)) {
             key->waits[window] |= (uint8_t)(1u << o);
-            queue_put(&fold->queue[o][window], k);
+            queue_put(fold, &fold->queue[o][window], key, k);
         }
 }
 
@@ -60,7 +81,7 @@ void outlets_now_changed(struct fold *fold, uint32_t k)
     for (int o = 0; o < fold->setup.outlets; o++)
         if (fold->setup.outlet[o].now && !key->hidden && !(key->now_waits >> o & 1)) {
             key->now_waits |= (uint8_t)(1u << o);
-            queue_put(&fold->queue[o][QUEUE_NOW], k);
+            queue_put(fold, &fold->queue[o][QUEUE_NOW], key, k);
         }
 }
 
@@ -72,7 +93,7 @@ void outlets_calendar_changed(struct fold *fold, uint32_t c, bool urgent)
         if (*waits >> o & 1 || !wanted(fold, o, fold->key[cell->key], false, cell->window))
             continue;
         *waits |= (uint8_t)(1u << o);
-        queue_put(&fold->queue[o][urgent ? QUEUE_URGENT : CONFIG_ROLLING_MAX + cell->window], c);
+        queue_put(fold, &fold->queue[o][urgent ? QUEUE_URGENT : CONFIG_ROLLING_MAX + cell->window], fold->key[cell->key], c);
     }
 }
 
@@ -252,6 +273,8 @@ static bool publish_now(struct fold *fold, int outlet, uint32_t k)
 static bool publish(struct fold *fold, int outlet, int queue, uint32_t item)
 {
     bool cell = queue >= CONFIG_ROLLING_MAX && queue != QUEUE_NOW;
+    if (cell && queue != QUEUE_URGENT && !(fold->cell[item].waits >> outlet & 1)) /* the urgent one told all there was */
+        return true;
     if (fold->key[cell ? fold->cell[item].key : item]->hidden) /* its scope went while it waited */
         return true;
     return queue < CONFIG_ROLLING_MAX ? publish_rolling(fold, outlet, queue, item)
@@ -273,23 +296,22 @@ static void let_go(struct fold *fold, int queue, int outlet, uint32_t item)
     struct cell *cell = &fold->cell[item];
     if (queue == QUEUE_URGENT)
         cell->urgent &= keep;
-    else
-        cell->waits &= keep;
+    cell->waits &= keep;
 }
 
-/* Publishes a queue's items, oldest first, while there is room and budget. */
-static uint64_t drain(struct fold *fold, int outlet, int which, int64_t *budget)
+/* Publishes `most` of a queue's items while there is room and budget. */
+static uint32_t drain(struct fold *fold, int outlet, int which, uint32_t most, int64_t *budget)
 {
     struct queue *queue = &fold->queue[outlet][which];
-    uint64_t done = 0;
-    for (uint32_t left = queue->count; left > 0 && *budget > 0; left--) {
-        uint32_t item = queue->item[queue->first];
+    uint32_t done = 0;
+    for (; done < most && *budget > 0 && queue_count(queue); done++) {
+        struct line *line = queue_line(queue);
+        uint32_t item = line->item[line->first];
         if (!publish(fold, outlet, which, item))
             break;
-        queue_take(queue);
+        queue_took(queue, line);
         let_go(fold, which, outlet, item);
         --*budget;
-        done++;
     }
     return done;
 }
@@ -324,15 +346,34 @@ static void fill_budgets(struct fold *fold, int64_t clock_ms)
     fold->budget_ms = clock_ms;
 }
 
-static uint64_t drain_by_pace(struct fold *fold, int o, int q, int64_t clock_ms)
+/* How many rows of the queue are to be told now. */
+static uint32_t queue_owed(struct queue *queue, int64_t clock_ms)
 {
-    struct queue *queue = &fold->queue[o][q];
     bool early = clock_ms < queue->due_ms && queue->due_ms - clock_ms <= PACE_LONGEST_MS; /* else the clock was set back */
-    if (queue->count == 0 || early)
-        return 0;
-    uint64_t done = drain(fold, o, q, &fold->budget[o]);
-    if (queue->count == 0 || fold->budget[o] > 0)
-        queue->due_ms = clock_ms + pace_ms(fold, o, q);
+    uint32_t count = queue_count(queue);
+    if (queue->owed > count || (queue->owed == 0 && !early))
+        queue->owed = count;
+    return queue->owed;
+}
+
+/* What is owed of the queues whose bit is set. */
+static uint64_t publish_owed(struct fold *fold, int o, uint32_t queues, int64_t clock_ms)
+{
+    uint64_t done = 0;
+    while (queues && fold->budget[o] > 0) {
+        uint32_t later = queues & ~UINT32_C(0) << fold->next_queue[o];
+        int q = __builtin_ctz(later ? later : queues);
+        struct queue *queue = &fold->queue[o][q];
+        uint32_t most = queue->owed < ROWS_A_TURN ? queue->owed : ROWS_A_TURN, rows = drain(fold, o, q, most, &fold->budget[o]);
+        done += rows;
+        if (queue->owed == 0) {
+            queue->due_ms = clock_ms + pace_ms(fold, o, q);
+            queues &= ~(UINT32_C(1) << q);
+        }
+        fold->next_queue[o] = rows ? (q + 1) % QUEUE_URGENT : q;
+        if (rows < most)
+            break; /* no room */
+    }
     return done;
 }
 
@@ -342,10 +383,12 @@ uint64_t outlets_publish(struct fold *fold, int64_t clock_ms)
     int64_t unbounded = INT64_MAX;
     fill_budgets(fold, clock_ms);
     for (int o = 0; o < fold->outlets; o++) {
-        done += drain(fold, o, QUEUE_URGENT, &unbounded);
-        done += drain_by_pace(fold, o, QUEUE_NOW, clock_ms); /* first: later, it is not what is now */
-        for (int q = 0; q < QUEUE_NOW; q++)
-            done += drain_by_pace(fold, o, q, clock_ms);
+        uint32_t owed = 0;
+        done += drain(fold, o, QUEUE_URGENT, UINT32_MAX, &unbounded);
+        for (int q = 0; q <= QUEUE_NOW; q++)
+            owed |= (uint32_t)(queue_owed(&fold->queue[o][q], clock_ms) > 0) << q;
+        done += publish_owed(fold, o, owed & UINT32_C(1) << QUEUE_NOW, clock_ms); /* first: later, it is not what is now */
+        done += publish_owed(fold, o, owed & ~(UINT32_C(1) << QUEUE_NOW), clock_ms);
     }
     return done;
 }
@@ -360,7 +403,7 @@ void outlets_again(struct fold *fold, int outlet)
             if (key->waits[w] & bit || !wanted(fold, outlet, key, true, w))
                 continue;
             key->waits[w] |= bit;
-            queue_put(&fold->queue[outlet][w], k);
+            queue_put(fold, &fold->queue[outlet][w], key, k);
         }
     for (uint32_t k = 0; k < fold->keys; k++) {
         struct key *key = fold->key[k];
@@ -374,19 +417,25 @@ void outlets_again(struct fold *fold, int outlet)
         if (!cell_has_row(fold, cell) || cell->waits & bit || !wanted(fold, outlet, fold->key[cell->key], false, cell->window))
             continue;
         cell->waits |= bit;
-        queue_put(&fold->queue[outlet][CONFIG_ROLLING_MAX + cell->window], c);
+        queue_put(fold, &fold->queue[outlet][CONFIG_ROLLING_MAX + cell->window], fold->key[cell->key], c);
     }
+}
+
+static void line_remove(struct line *line, uint32_t item)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < line->count; i++) {
+        uint32_t other = line->item[(line->first + i) & (line->room - 1)];
+        if (other != item)
+            line->item[(line->first + kept++) & (line->room - 1)] = other;
+    }
+    line->count = kept;
 }
 
 static void queue_remove(struct queue *queue, uint32_t item)
 {
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < queue->count; i++) {
-        uint32_t other = queue->item[(queue->first + i) & (queue->room - 1)];
-        if (other != item)
-            queue->item[(queue->first + kept++) & (queue->room - 1)] = other;
-    }
-    queue->count = kept;
+    line_remove(&queue->few, item);
+    line_remove(&queue->many, item);
 }
 
 void outlets_forget_cell(struct fold *fold, uint32_t c)
@@ -401,16 +450,34 @@ void outlets_forget_cell(struct fold *fold, uint32_t c)
     cell->waits = cell->urgent = 0;
 }
 
+static void queue_empty(struct queue *queue)
+{
+    queue->few.count = queue->many.count = 0;
+}
+
+void outlets_forget_rolling(struct fold *fold, int window)
+{
+    for (int o = 0; o < fold->outlets; o++)
+        queue_empty(&fold->queue[o][window]);
+}
+
+static void forget_urgent(const struct fold *fold, struct line *urgent, int window)
+{
+    for (uint32_t left = urgent->count; left > 0; left--) {
+        uint32_t c = urgent->item[urgent->first];
+        urgent->first = (urgent->first + 1) & (urgent->room - 1);
+        urgent->count--;
+        if (fold->cell[c].window != window)
+            line_put(urgent, c);
+    }
+}
+
 void outlets_forget_window(struct fold *fold, int window)
 {
     for (int o = 0; o < fold->outlets; o++) {
-        struct queue *urgent = &fold->queue[o][QUEUE_URGENT];
-        fold->queue[o][CONFIG_ROLLING_MAX + window].count = 0;
-        for (uint32_t left = urgent->count; left > 0; left--) {
-            uint32_t c = queue_take(urgent);
-            if (fold->cell[c].window != window)
-                queue_put(urgent, c);
-        }
+        queue_empty(&fold->queue[o][CONFIG_ROLLING_MAX + window]);
+        forget_urgent(fold, &fold->queue[o][QUEUE_URGENT].few, window);
+        forget_urgent(fold, &fold->queue[o][QUEUE_URGENT].many, window);
     }
 }
 
@@ -423,8 +490,8 @@ uint64_t fold_flush(struct fold *fold, bool all)
         if (all)
             outlets_again(fold, o);
         for (int q = 0; q < QUEUES; q++) {
-            drain(fold, o, q, &unbounded);
-            left += fold->queue[o][q].count;
+            drain(fold, o, q, UINT32_MAX, &unbounded);
+            left += queue_count(&fold->queue[o][q]);
         }
     }
     (void)alerts_step(fold, &left);
@@ -434,6 +501,8 @@ uint64_t fold_flush(struct fold *fold, bool all)
 void outlets_close(struct fold *fold)
 {
     for (int o = 0; o < OUTLETS_ALL; o++)
-        for (int q = 0; q < QUEUES; q++)
-            free(fold->queue[o][q].item);
+        for (int q = 0; q < QUEUES; q++) {
+            free(fold->queue[o][q].few.item);
+            free(fold->queue[o][q].many.item);
+        }
 }

@@ -57,8 +57,7 @@ static void begin_rolling(struct fold *fold, const struct config *old)
     memcpy(fold->changes.rolling_since_ms, since_ms, (size_t)next->rolling_count * sizeof *since_ms);
     for (int w = 0; w < CONFIG_ROLLING_MAX; w++) {
         fold->moving[w].count = 0;
-        for (int o = 0; o < fold->outlets; o++)
-            fold->queue[o][w].count = 0;
+        outlets_forget_rolling(fold, w);
     }
     work->were = fold->rolling_count;
     work->from = fold->ladder;

@@ -11,8 +11,9 @@
 static bool take(void *context, struct row *row)
 {
     struct folding *folding = context;
-    if (folding->full)
+    if (folding->full || (folding->rows_a_tick && folding->left == 0))
         return false;
+    folding->left -= folding->rows_a_tick > 0;
     if (row->alert.state) {
         cr_assert_lt(folding->alerts, (int)(sizeof folding->alert / sizeof *folding->alert));
         struct told *told = &folding->alert[folding->alerts++];
@@ -155,6 +156,7 @@ void folding_tick(struct folding *folding, int64_t clock_ms)
 {
     struct batch *batch = folding->batch;
     folding->clock_ms = clock_ms;
+    folding->left = folding->rows_a_tick;
     batch->watermark_ms = batch->newest_ms = folding->watermark_ms;
     batch->idle = folding->idle;
     fold_apply(folding->fold, batch);

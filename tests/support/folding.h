@@ -30,10 +30,11 @@ struct folding {
     int64_t clock_ms, watermark_ms; /* the hands */
     bool idle;
     bool full;           /* the outlet takes nothing */
+    uint64_t rows_a_tick, left; /* it takes no more; 0: any number */
     uint64_t generation, rows;
     struct shown shown[4096];
     int count;
-    uint64_t key[512]; /* hashes of the keys that the fold was told */
+    uint64_t key[2048]; /* hashes of the keys that the fold was told */
     uint32_t keys;
     struct told alert[64]; /* in the order in which they were told */
     int alerts;

@@ -266,6 +266,69 @@ Test(fold, a_row_that_finds_no_room_is_shown_later_with_the_newest_figures)
     cr_expect_eq(f->rows, 3); /* 1m, 5m, hour: each once */
 }
 
+Test(fold, what_begins_with_a_window_is_shown_once)
+{
+    begin(plain);
+    folding_feed(f, NULL, t0, 3);
+    folding_tick(f, t0 + 500);
+    cr_expect_eq(folding_row(f, "hour", "all", t0)->times, 1);
+    folding_feed(f, NULL, t0, 4);
+    folding_settle(f);
+    cr_expect_eq(folding_row(f, "hour", "all", t0)->offered, 7);
+    cr_expect_eq(folding_row(f, "hour", "all", t0)->times, 2);
+}
+
+/* Times that rows of a window, or of a scope that begins like this, were shown. */
+static uint64_t times_shown(const char *window, const char *scope)
+{
+    uint64_t times = 0;
+    for (int i = 0; i < f->count; i++)
+        if (strcmp(f->shown[i].window, window) == 0 && strncmp(f->shown[i].scope, scope, strlen(scope)) == 0)
+            times += f->shown[i].times;
+    return times;
+}
+
+static void feed_queues(int count, int64_t at_ms)
+{
+    for (int q = 0; q < count; q++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "q%d", q);
+        folding_feed(f, name, at_ms, 1);
+    }
+}
+
+Test(fold, windows_take_turns_where_the_outlet_has_little_room)
+{
+    begin(plain);
+    f->rows_a_tick = 20; /* of 80 that change: all queues in 1m and in 5m */
+    for (int i = 0; i < 100; i++) {
+        feed_queues(40, t0 + i * 100);
+        folding_tick(f, t0 + 100 + i * 100);
+    }
+    cr_expect_gt(times_shown("1m", "queue="), 700);
+    cr_expect_gt(times_shown("5m", "queue="), 700);
+    for (int i = 0; i < f->count; i++)
+        if (f->shown[i].rolling && strncmp(f->shown[i].scope, "queue=", 6) == 0)
+            cr_expect_gt(f->shown[i].times, 10, "%s %s", f->shown[i].window, f->shown[i].scope);
+}
+
+Test(fold, rows_of_a_scope_of_few_keys_go_first_and_the_others_are_told_too)
+{
+    begin("windows: {rolling: [1m], calendar: []}\nscopes: [[queue], [agent]]\n");
+    f->rows_a_tick = 20;
+    for (int i = 0; i < 100; i++) {
+        for (int a = 0; a < 1200; a++) {
+            char name[16];
+            (void)snprintf(name, sizeof name, "a%d", a);
+            folding_feed_place(f, NULL, name, t0 + i * 100, 1);
+        }
+        feed_queues(10, t0 + i * 100);
+        folding_tick(f, t0 + 100 + i * 100);
+    }
+    cr_expect_gt(times_shown("1m", "queue="), 900, "each queue in each tick, nearly");
+    cr_expect_gt(times_shown("1m", "agent="), 450, "and agents with what room is left");
+}
+
 Test(fold, a_new_generation_of_the_outlet_gets_everything_again)
 {
     a_final_hour();
@@ -798,11 +861,11 @@ Test(fold, last_weeks_hour_stays_until_this_weeks_row_has_been_told)
         f->watermark_ms = t0 + day * DAY;
         folding_tick(f, t0 + day * DAY);
     }
+    uint64_t before = fold_counts(f->fold).calendar_windows; /* two hours, two days and two weeks */
     f->full = false;
     folding_settle(f);
     cr_expect_eq(week_earlier("hour", t0 + 7 * DAY), 10);
     cr_expect_eq(week_earlier("day", t0 / DAY * DAY + 7 * DAY), 10);
-    uint64_t before = fold_counts(f->fold).calendar_windows; /* two hours, two days and two weeks */
     f->watermark_ms += 20 * DAY;
     folding_tick(f, f->clock_ms + 20 * DAY);
     folding_settle(f);
