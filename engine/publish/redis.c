@@ -43,6 +43,7 @@ struct redis {
     int64_t now_ms;      /* of the last call that brought a time */
     int64_t retry_ms, delay_ms;
     int64_t progress_ms; /* when something came, or began to be waited for */
+    int64_t committed_ms; /* when the batch that was sent was */
     int64_t checked_ms;  /* when the fence was last seen to be ours */
     int64_t rewrite_ms;  /* after an error: when a claim is tried, and then everything is written again; 0: no error */
     int64_t rewritten_ms, pause_ms; /* the last time of that; how long the next error waits */
@@ -302,6 +303,7 @@ static void batch_settled(struct redis *redis, const redisReply *reply)
 {
     struct redis_batch *batch = &redis->writer.sent;
     bool whole = reply->type == REDIS_REPLY_ARRAY && reply->elements == batch->commands;
+    redis_writer_pace(&redis->writer, redis->now_ms - redis->committed_ms);
     redis->refused = redis->refused || (reply->type == REDIS_REPLY_ARRAY && !whole); /* no Redis: what would it have executed? */
     for (uint32_t i = 0; i < batch->commands && whole; i++) {
         if (batch->command[i].command == REDIS_HSET)
@@ -356,6 +358,7 @@ static void commit(struct redis *redis)
 {
     if (!redis->lease || redis->writer.open.rows == 0)
         return;
+    redis->committed_ms = redis->now_ms;
     redis_writer_commit(&redis->writer);
     ask_fence(redis);
 }

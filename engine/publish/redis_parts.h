@@ -194,6 +194,7 @@ struct redis_batch {
 struct redis_writer {
     struct redis_link *link;
     struct redis_batch open, sent; /* being filled; waiting for EXEC's answer */
+    uint32_t rows_most; /* of a batch: REDIS_ROWS_LEAST to REDIS_ROWS_MAX */
     int64_t ttl_most_ms; /* of the longest window */
     struct key_memory keys, scopes;
     uint64_t serial; /* of the newest configuration that a row came with */
@@ -215,6 +216,8 @@ bool redis_writer_full(const struct redis_writer *writer);
 void redis_writer_batch(struct redis_writer *writer, const struct redis_expected *expected);
 /* Into the open batch. */
 void redis_writer_put(struct redis_writer *writer, const struct row *row, int64_t now_ms);
+/* Redis has taken so long for the batch that was sent: the next ones are larger or smaller. */
+void redis_writer_pace(struct redis_writer *writer, int64_t took_ms);
 /* Ends the open batch's transaction and tells its changed keys. None is on its way then. */
 void redis_writer_commit(struct redis_writer *writer);
 /* Forgets both batches: the connection is gone. */

@@ -58,6 +58,7 @@ void redis_writer_init(struct redis_writer *writer, struct redis_link *link, con
     redis_fields_init();
     writer->link = link;
     writer->ttl_most_ms = ttl_most(config);
+    writer->rows_most = REDIS_ROWS_MAX;
     batch_init(&writer->open);
     batch_init(&writer->sent);
     key_memory_init(&writer->keys, REDIS_KEYS_MAX);
@@ -212,9 +213,18 @@ static void put_alert(struct redis_writer *writer, struct redis_tenant *tenant, 
     redis_tenant_alert(&writer->tenants, tenant, writer->json, length);
 }
 
+void redis_writer_pace(struct redis_writer *writer, int64_t took_ms)
+{
+    uint32_t rows = writer->sent.rows, half = writer->rows_most / 2, twice = writer->rows_most * 2;
+    if (took_ms > 2 * REDIS_BUSY_MS)
+        writer->rows_most = half > REDIS_ROWS_LEAST ? half : REDIS_ROWS_LEAST;
+    else if (took_ms < REDIS_BUSY_MS && rows >= writer->rows_most)
+        writer->rows_most = twice < REDIS_ROWS_MAX ? twice : REDIS_ROWS_MAX;
+}
+
 bool redis_writer_full(const struct redis_writer *writer)
 {
-    return writer->open.rows >= REDIS_ROWS_MAX || writer->open.commands + REDIS_ROW_COMMANDS_MOST > REDIS_ROWS_MAX * REDIS_ROW_COMMANDS ||
+    return writer->open.rows >= writer->rows_most || writer->open.commands + REDIS_ROW_COMMANDS_MOST > REDIS_ROWS_MAX * REDIS_ROW_COMMANDS ||
            redis_link_waiting(writer->link) >= REDIS_BYTES_MAX ||
            writer->tenants.count >= REDIS_TENANTS_MAX;
 }

@@ -27,7 +27,7 @@
  * deleted by itself is written with the next change of its row; that shows that Redis drops keys, and REDIS_HEAL_MS later
  * everything is written again, with the other keys' time to live.
  *
- * Bounds. Two transactions, one on its way and one being filled, of REDIS_ROWS_MAX rows or REDIS_BYTES_MAX bytes, then
+ * Bounds. Two transactions, one on its way and one being filled, of REDIS_ROWS_MAX rows (fewer while Redis is slow) or REDIS_BYTES_MAX bytes, then
  * SINK_FULL, and newer values replace those that wait; REDIS_KEYS_MAX keys whose fields are remembered, beyond which a key is
  * written whole. A connection that is broken, or silent for redis.timeout, is built up again after 100 ms, doubling to 5 s. A
  * step sends what the socket takes, reads 4 MB at most and waits for nothing; a host name is looked up in a thread of its own,
@@ -42,7 +42,9 @@
 #include "esteem/sink.h"
 
 enum {
-    REDIS_ROWS_MAX = 1280, /* a transaction keeps Redis busy for as long: some 20 ms */
+    REDIS_ROWS_MAX = 1280, /* of a transaction; fewer where Redis needs longer than REDIS_BUSY_MS for them */
+    REDIS_ROWS_LEAST = 160,
+    REDIS_BUSY_MS = 20,    /* so long a transaction keeps others waiting, and the newest rows */
     REDIS_BYTES_MAX = 16 << 20,
     REDIS_KEYS_MAX = 3 << 20, /* 48 to 64 bytes each */
     REDIS_CHANGED_MAX = 1000,

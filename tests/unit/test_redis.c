@@ -1035,6 +1035,34 @@ Test(redis_fake, believes_no_row_written_whose_answer_was_cut)
     }
 }
 
+static uint64_t rows_until_full(void)
+{
+    uint64_t taken = 0;
+    while (taken <= REDIS_ROWS_MAX && put(row_of("acme", "billing", 1, 40)) == SINK_TAKEN)
+        taken++;
+    return taken;
+}
+
+Test(redis_fake, a_transaction_has_fewer_rows_while_redis_is_slow)
+{
+    until_generation(1);
+    settle();
+    for (uint64_t most = REDIS_ROWS_MAX; most > REDIS_ROWS_LEAST; most /= 2) {
+        fake.stalled = true;
+        cr_expect_eq(rows_until_full(), most);
+        sink.batch_end(sink.state, now_ms);
+        now_ms += 3 * REDIS_BUSY_MS;
+        fake.stalled = false;
+        settle();
+    }
+    for (uint64_t most = REDIS_ROWS_LEAST; most < REDIS_ROWS_MAX; most *= 2) {
+        cr_expect_eq(rows_until_full(), most);
+        sink.batch_end(sink.state, now_ms);
+        settle();
+    }
+    cr_expect_eq(rows_until_full(), REDIS_ROWS_MAX);
+}
+
 Test(redis_fake, sends_the_newest_when_a_slow_redis_answers_at_last)
 {
     until_generation(1);
