@@ -28,7 +28,7 @@ struct publisher {
     _Atomic uint64_t rows;       /* rows taken from the rings and settled */
 };
 
-enum { PUBLISHER_RING = 1024 }; /* rows that are made wait for those before them: few, so that a slow sink gets new ones */
+enum { PUBLISHER_RING = 256 }; /* rows that are made wait for those before them: few, so that a slow sink gets new ones */
 
 void publisher_init(struct publisher *publisher, const struct sink *sink, int folds);
 void publisher_close(struct publisher *publisher);

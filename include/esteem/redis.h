@@ -43,8 +43,8 @@
 
 enum {
     REDIS_ROWS_MAX = 1280, /* of a transaction; fewer where Redis needs longer than REDIS_BUSY_MS for them */
-    REDIS_ROWS_LEAST = 160,
-    REDIS_BUSY_MS = 20,    /* so long a transaction keeps others waiting, and the newest rows */
+    REDIS_ROWS_LEAST = 80,
+    REDIS_BUSY_MS = 10,    /* so long a transaction keeps others waiting, and the newest rows */
     REDIS_BYTES_MAX = 16 << 20,
     REDIS_KEYS_MAX = 3 << 20, /* 48 to 64 bytes each */
     REDIS_CHANGED_MAX = 1000,
