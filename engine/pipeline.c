@@ -14,7 +14,8 @@
 #include "esteem/err.h"
 #include "esteem/mapping.h"
 
-enum { ROUNDS_MOST = 64 /* batches a fold takes before it looks at the clock: a round more at most */,
+enum { FOLD_STEP_MS = 50 /* between the steps of a fold that takes batches without end */,
+       ROUNDS_MOST = 64 /* batches a fold takes before it looks at the clock: a round more at most */,
        NAMES_MOST = 1024 /* of recall, a step */ };
 
 /* ---- the shards' arrows ---- */
@@ -269,8 +270,8 @@ static int take_names(struct fold_agent *agent, bool drained)
     return done;
 }
 
-/* What lies in the rings as the round begins; behind a barrier nothing is taken. */
-static int fold_agent_round(struct fold_agent *agent, int *goodbyes)
+/* What lies in the rings as the round begins; behind a barrier nothing is taken. That may be a second's work, and rows do not wait for it. */
+static int fold_agent_round(struct fold_agent *agent, int64_t stepped_ms, int *goodbyes)
 {
     struct pipeline *pipeline = agent->pipeline;
     int round = 0;
@@ -284,6 +285,11 @@ static int fold_agent_round(struct fold_agent *agent, int *goodbyes)
             atomic_fetch_sub_explicit(&pipeline->clocks.in_flight[s], batch_bytes(batch), memory_order_relaxed);
             batch_free(batch);
             (void)fold_agent_state(agent); /* a checkpoint gets on while batches come without end */
+            int64_t clock_ms = clock_wall_ms(&pipeline->setup.clock);
+            if (pipeline->setup.batch || clock_ms - stepped_ms < FOLD_STEP_MS)
+                continue;
+            stepped_ms = clock_ms;
+            round += fold_step(agent->fold, clock_ms);
         }
     }
     return round;
@@ -323,7 +329,7 @@ int fold_agent_step(struct fold_agent *agent, int64_t clock_ms, int *goodbyes)
     fold_agent_dump(agent);
     int done = 0, round;
     do {
-        round = fold_agent_round(agent, goodbyes);
+        round = fold_agent_round(agent, clock_ms, goodbyes);
         fold_hear(agent->fold, round == 0);
         done += round;
     } while (round && done < ROUNDS_MOST);
