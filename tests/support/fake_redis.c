@@ -107,11 +107,15 @@ static void answer(struct fake_redis *redis, struct client *client, const char *
     }
 }
 
-static void take(struct fake_redis *redis, struct client *client)
+static void take(struct client *client)
 {
     ssize_t n = recv(client->fd, client->bytes + client->length, BYTES_MAX - client->length, 0);
     client->open = n > 0;
     client->length += n > 0 ? (size_t)n : 0;
+}
+
+static void answer_all(struct fake_redis *redis, struct client *client)
+{
     char name[16], value[32];
     for (size_t end; client->open && !atomic_load(&redis->stalled) && (end = command_end(client, name, value)) > 0;) {
         answer(redis, client, name, value);
@@ -128,7 +132,8 @@ static void serve(struct fake_redis *redis, int fd)
     while (client.open && !atomic_load(&redis->stop)) {
         struct pollfd waiting = {.fd = fd, .events = POLLIN};
         if (poll(&waiting, 1, LOOK_MS) > 0)
-            take(redis, &client);
+            take(&client);
+        answer_all(redis, &client); /* also what came while it was stalled */
     }
     close(fd);
     free(client.bytes);
