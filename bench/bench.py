@@ -8,7 +8,7 @@
     scaling    the same with two shards against one
     stages     each stage without the wire (bench/stages): processor time, and instructions by callgrind
     flat       instructions an event with a window of 365 days more, against one of a minute more
-    publish    rows a second into Redis against redis-benchmark with the same hash, pipelined, same Redis
+    publish    rows a second into Redis against redis-benchmark with a hash as large as the mean row, pipelined, same Redis
     memory     keys and interactions (bench/memory)
     checkpoint steps while a checkpoint is written, and a restart (bench/checkpoint)
     latency    from Kafka to Redis (bench/latency.py)
