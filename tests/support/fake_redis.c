@@ -22,10 +22,10 @@ struct client {
     bool open;
 };
 
-/* Where the first whole command ends, its name and second argument; 0: not whole yet. */
-static size_t command_end(const struct client *client, char name[16], char value[32])
+/* The length of the command at `from`, its name and second argument; 0: not whole yet. */
+static size_t command_length(const struct client *client, size_t from, char name[16], char value[32])
 {
-    const char *at = client->bytes, *end = client->bytes + client->length;
+    const char *at = client->bytes + from, *end = client->bytes + client->length;
     const char *line = memchr(at, '\n', (size_t)(end - at));
     if (line == NULL)
         return 0;
@@ -46,7 +46,7 @@ static size_t command_end(const struct client *client, char name[16], char value
             snprintf(value, 32, "%.*s", length < 31 ? (int)length : 31, at);
         at += length + 2;
     }
-    return (size_t)(at - client->bytes);
+    return (size_t)(at - client->bytes) - from;
 }
 
 static void say(struct fake_redis *redis, struct client *client, const char *text)
@@ -117,11 +117,11 @@ static void take(struct client *client)
 static void answer_all(struct fake_redis *redis, struct client *client)
 {
     char name[16], value[32];
-    for (size_t end; client->open && !atomic_load(&redis->stalled) && (end = command_end(client, name, value)) > 0;) {
+    size_t done = 0;
+    for (size_t length; client->open && !atomic_load(&redis->stalled) && (length = command_length(client, done, name, value)) > 0; done += length)
         answer(redis, client, name, value);
-        memmove(client->bytes, client->bytes + end, client->length - end);
-        client->length -= end;
-    }
+    memmove(client->bytes, client->bytes + done, client->length - done);
+    client->length -= done;
 }
 
 static void serve(struct fake_redis *redis, int fd)
