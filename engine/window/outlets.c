@@ -299,12 +299,12 @@ static void let_go(struct fold *fold, int queue, int outlet, uint32_t item)
     cell->waits &= keep;
 }
 
-/* Publishes `most` of a queue's items while there is room and budget. */
+/* Publishes `most` of the items that the queue holds now, while there is room and budget. */
 static uint32_t drain(struct fold *fold, int outlet, int which, uint32_t most, int64_t *budget)
 {
     struct queue *queue = &fold->queue[outlet][which];
-    uint32_t done = 0;
-    for (; done < most && *budget > 0 && queue_count(queue); done++) {
+    uint32_t done = 0, count = queue_count(queue);
+    for (; done < most && done < count && *budget > 0; done++) {
         struct line *line = queue_line(queue);
         uint32_t item = line->item[line->first];
         if (!publish(fold, outlet, which, item))
