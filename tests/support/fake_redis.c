@@ -22,6 +22,15 @@ struct client {
     bool open;
 };
 
+/* The number between a sign and the end of its line. strtol would do, but ASan's strict_string_checks looks at all that follows. */
+static long number_at(const char *at)
+{
+    long number = 0;
+    for (at++; *at >= '0' && *at <= '9'; at++)
+        number = number * 10 + (*at - '0');
+    return number;
+}
+
 /* The length of the command at `from`, its name and second argument; 0: not whole yet. */
 static size_t command_length(const struct client *client, size_t from, char name[16], char value[32])
 {
@@ -29,14 +38,14 @@ static size_t command_length(const struct client *client, size_t from, char name
     const char *line = memchr(at, '\n', (size_t)(end - at));
     if (line == NULL)
         return 0;
-    long count = strtol(at + 1, NULL, 10);
+    long count = number_at(at);
     at = line + 1;
     name[0] = value[0] = '\0';
     for (long i = 0; i < count; i++) {
         line = memchr(at, '\n', (size_t)(end - at));
         if (line == NULL)
             return 0;
-        long length = strtol(at + 1, NULL, 10);
+        long length = number_at(at);
         at = line + 1;
         if (end - at < length + 2)
             return 0;
