@@ -54,7 +54,7 @@ class Round:
         self.rng = random.Random(args.seed * 7919 + 1)
         self.kafka = Kafka(folder + "/kafka", args.port)
         self.redis = Redis(folder)
-        self.shards, self.tick, self.every, self.rows = 2, "300ms", "10s", 100000
+        self.shards, self.tick, self.every, self.rows = 2, "1s", "10s", 100000
         self.machine = self.logs = self.restarts = self.kills = 0
         self.esteem = self.producer = self.sender = None
         self.second = None  # another instance, while there is one
@@ -182,7 +182,7 @@ class Round:
 
     def fault_reload(self):
         self.esteem.started()
-        self.tick, self.every = self.rng.choice(("100ms", "300ms", "1s")), self.rng.choice(("5s", "10s", "20s"))
+        self.tick, self.every = self.rng.choice(("300ms", "1s", "3s")), self.rng.choice(("5s", "10s", "20s"))
         self.rows = self.rng.choice((20000, 50000, 100000)) + self.rng.randrange(1000)
         self.config()
         before = self.esteem.said("reload.done")

@@ -1,6 +1,7 @@
 """What torture.py and long_replay.py stand on: a broker, a Redis, esteem, a producer (librdkafka by ctypes: kcat ends when its broker
 does), and the comparison of what Redis and the topics hold with compute. Every wait has a bound."""
 
+import array
 import ctypes
 import json
 import os
@@ -14,6 +15,10 @@ import time
 from compare_live import CALENDAR, FAMILIES, compute, differs, name
 
 REPO = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+
+
+MESSAGE_WORDS = 9  # of 64 bits in a rd_kafka_message_t
+QUEUE_FULL = -184
 
 
 class Failure(Exception):
@@ -200,7 +205,7 @@ class Producer:
             getattr(lib, "rd_kafka_" + function).restype = ctypes.c_void_p
         why = ctypes.create_string_buffer(512)
         conf = ctypes.c_void_p(lib.rd_kafka_conf_new())
-        for key, value in {"bootstrap.servers": brokers, "acks": "-1", "message.timeout.ms": "600000", "linger.ms": "5",
+        for key, value in {"bootstrap.servers": brokers, "acks": "-1", "message.timeout.ms": "600000", "linger.ms": "50",
                            "message.max.bytes": "8000000", "delivery.report.only.error": "true", "log_level": "0",
                            "queue.buffering.max.messages": "100000", "reconnect.backoff.max.ms": "500"}.items():
             if lib.rd_kafka_conf_set(conf, key.encode(), value.encode(), why, 512):
@@ -217,14 +222,33 @@ class Producer:
     def not_delivered(self, *_):
         self.failed += 1
 
-    def send(self, topic, partition, payload):
+    def send(self, topic, partition, lines):
+        """Lines, a message each: one call for all, since a call from Python costs more than a message."""
         handle = self.topics.get(topic)
         if handle is None:
-            handle = self.topics[topic] = ctypes.c_void_p(self.lib.rd_kafka_topic_new(self.rk, topic.encode(), None))
-        while self.lib.rd_kafka_produce(handle, partition, 2, payload, ctypes.c_size_t(len(payload)), None, ctypes.c_size_t(0), None):
-            if self.lib.rd_kafka_last_error() != -184:  # queue full
-                raise Failure("rd_kafka_produce: error %d" % self.lib.rd_kafka_last_error())
+            handle = self.topics[topic] = self.lib.rd_kafka_topic_new(self.rk, topic.encode(), None)
+        kept, messages = array.array("B", lines), array.array("Q")
+        at = kept.buffer_info()[0]
+        for line in lines.split(b"\n"):
+            messages.extend((0, handle, partition, at, len(line), 0, 0, 0, 0))  # rd_kafka_message_t; the first word: its error
+            at += len(line) + 1
+        while messages:
+            data, count = messages.buffer_info()[0], len(messages) // MESSAGE_WORDS
+            if self.lib.rd_kafka_produce_batch(ctypes.c_void_p(handle), partition, 2, ctypes.c_void_p(data), count) == count:
+                return
+            messages = self.not_taken(messages)
             self.lib.rd_kafka_poll(self.rk, 20)
+
+    def not_taken(self, messages):
+        """Those that the queue had no room for."""
+        left = array.array("Q")
+        for i in range(0, len(messages), MESSAGE_WORDS):
+            error = ctypes.c_int32(messages[i] & 0xffffffff).value
+            if error not in (0, QUEUE_FULL):
+                raise Failure("rd_kafka_produce_batch: error %d" % error)
+            if error:
+                left.extend((0, *messages[i + 1:i + MESSAGE_WORDS]))
+        return left
 
     def flush(self, seconds=120):
         if self.lib.rd_kafka_flush(self.rk, int(seconds * 1000)) or self.failed:
@@ -263,8 +287,7 @@ class Sender(threading.Thread):
                 break
             for lane, (file, offset) in enumerate(zip(files, offsets)):
                 if offset > at[lane]:
-                    for payload in file.read(offset - at[lane])[:-1].split(b"\n"):
-                        self.producer.send(*self.lanes[lane], payload)
+                    self.producer.send(*self.lanes[lane], file.read(offset - at[lane])[:-1])
                     at[lane] = offset
             allowed -= lines - self.sent
             self.sent, self.newest_ms = lines, newest_ms
