@@ -64,7 +64,7 @@ def measure(args, folder):
         events = args.rate * (args.seconds + 8)
         feed = subprocess.Popen([REPO + "/build/release/bench/feed", "--feed", args.feed, "--live", "--talk", "2", "--per-second", str(args.rate), "--events", str(events),
                                  "--topic", "events", "--brokers", kafka.brokers], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        producer = Producer(kafka.brokers)
+        producer = Producer(kafka.brokers, linger_ms=5)
         time.sleep(6)
         with socket.socket(socket.AF_UNIX) as link:
             link.connect(redis.socket)

@@ -105,7 +105,7 @@ class Replay:
         self.kafka.do("topic", "scattered", FREE)
         self.redis.start()
         lanes = [("contacts", p) for p in range(KEYED)] + [("scattered", p) for p in range(FREE)]
-        self.producer = Producer(self.kafka.brokers)
+        self.producer = Producer(self.kafka.brokers, linger_ms=50)
         self.sender = Sender(self.feed, self.producer, lanes, self.args.rate)
         self.sender.limit = 0
         self.esteem = Esteem(self.args.esteem, self.config(), self.folder + "/esteem.log", self.folder)

@@ -270,7 +270,7 @@ class Round:
         self.kafka.do("topic", "contacts", KEYED)
         self.kafka.do("topic", "scattered", FREE)
         self.redis.start()
-        self.producer = Producer(self.kafka.brokers)
+        self.producer = Producer(self.kafka.brokers, linger_ms=50)
         lanes = [("contacts", p) for p in range(KEYED)] + [("scattered", p) for p in range(FREE)]
         self.sender = Sender(self.feed, self.producer, lanes, self.args.rate)
 

@@ -199,13 +199,13 @@ class Esteem:
 class Producer:
     """librdkafka, as far as sending goes. Not idempotent: a repeated message does no harm, a producer that gives up would."""
 
-    def __init__(self, brokers):
+    def __init__(self, brokers, linger_ms):
         self.lib = lib = ctypes.CDLL("librdkafka.so.1")
         for function in ("conf_new", "new", "topic_new"):
             getattr(lib, "rd_kafka_" + function).restype = ctypes.c_void_p
         why = ctypes.create_string_buffer(512)
         conf = ctypes.c_void_p(lib.rd_kafka_conf_new())
-        for key, value in {"bootstrap.servers": brokers, "acks": "-1", "message.timeout.ms": "600000", "linger.ms": "50",
+        for key, value in {"bootstrap.servers": brokers, "acks": "-1", "message.timeout.ms": "600000", "linger.ms": str(linger_ms),
                            "message.max.bytes": "8000000", "delivery.report.only.error": "true", "log_level": "0",
                            "queue.buffering.max.messages": "100000", "reconnect.backoff.max.ms": "500"}.items():
             if lib.rd_kafka_conf_set(conf, key.encode(), value.encode(), why, 512):
