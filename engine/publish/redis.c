@@ -3,14 +3,15 @@
  *     AWAY ──retry──> CONNECTING ──> GREETING (AUTH, SELECT, fence) ──> READY ──newer fence──> FENCED, for good
  *       └──────────────── broken, silent, refused or a replica ──────────┘
  *
- * Fence: each start takes a number above all before it. Rows travel in transactions that stand on it, one at a time:
+ * Fence: each start takes a number above all before it. Rows travel in transactions that stand on it:
  *
- *     WATCH fence, GET fence ──own──> MULTI rows EXEC, PUBLISH, WATCH fence, GET fence ──own──> ...
- *                            ──higher──> FENCED
- *                            ──lower or none──> claim
+ *     WATCH fence, GET fence, MULTI rows ... ──own──> EXEC, PUBLISH, WATCH fence, GET fence, MULTI rows ...
+ *                                            ──higher──> FENCED
+ *                                            ──lower or none──> EXEC, then claim
  *
  * Redis refuses EXEC when the fence was touched after WATCH: once a newer instance has put its number there, no row of an older
- * one is written any more. What is put while an answer is awaited gathers in the next transaction.
+ * one is written any more. Rows go out as they are put, and Redis reads them while it has not told the number yet; only EXEC waits
+ * for that. So Redis has always something to do: one transaction is executed while the next one's rows arrive.
  *
  * Claim: MULTI SET fence, DEL catalogue, HSET catalogue EXEC. It is the first write of a connection and the first after an error, and what
  * is written before rows are tried again: so a replica, a full or a loading Redis is asked for one small write at a time, and
@@ -30,7 +31,7 @@
 enum {
     RETRY_FIRST_MS = 100,
     RETRY_MAX_MS = 5000,
-    SEND_ROWS = 64,         /* the transaction on its way goes on while the next one is filled */
+    SEND_ROWS = 64,
     TOLD_MS = 60000,        /* the log says the same once a minute */
 };
 
@@ -53,7 +54,7 @@ struct redis {
     bool refused;        /* this connection will not do; the trail says why */
     bool claiming;       /* the next number that is read is followed by a claim */
     bool touched;        /* a transaction was refused because of the fence */
-    bool lease;          /* the fence is ours and watched: a transaction may go */
+    bool lease;          /* the fence is ours and watched: the open transaction may be executed */
     uint64_t candidate;  /* the number that a claim tries to set */
     uint64_t generation, connections;
     uint64_t rows_waiting, rows_lost; /* lost: not written, until everything is written again */
@@ -134,34 +135,17 @@ static void be_fenced(struct redis *redis, uint64_t newer)
               (unsigned long long)newer, (unsigned long long)own_fence(redis));
 }
 
-/* The open batch was never sent: it is taken back. */
-static void take_back(struct redis *redis)
-{
-    uint64_t rows = redis->writer.open.rows;
-    if (redis->lease || rows == 0)
-        return;
-    redis_link_rewind(&redis->link);
-    redis_link_hold(&redis->link);
-    redis->writer.open.rows = redis->writer.open.commands = 0;
-    redis_tenants_clear(&redis->writer.tenants);
-    redis_writer_forget(&redis->writer);
-    redis->rows_waiting -= rows;
-    redis->rows_lost += rows;
-}
-
 /* After an error: no rows for a while, then a claim; longer with each that comes soon after the last. */
 static void pause_rows(struct redis *redis)
 {
     if (redis->rewrite_ms)
         return;
-    take_back(redis);
     redis->rewrite_ms = redis->now_ms + redis->pause_ms;
     redis->pause_ms = redis->pause_ms * 2 < REDIS_PAUSE_MAX_MS ? redis->pause_ms * 2 : REDIS_PAUSE_MAX_MS;
 }
 
 /* ---- the fence ---- */
 
-/* Whatever is put behind this waits for its answer. */
 static void ask_fence(struct redis *redis)
 {
     redis->lease = false;
@@ -169,7 +153,6 @@ static void ask_fence(struct redis *redis)
     redis_link_text(&redis->link, redis->fence_key);
     redis_link_command(&redis->link, REDIS_GET, 1);
     redis_link_text(&redis->link, redis->fence_key);
-    redis_link_hold(&redis->link);
 }
 
 static void greet(struct redis *redis)
@@ -195,9 +178,9 @@ static void greet(struct redis *redis)
 static void claim(struct redis *redis, uint64_t number)
 {
     struct redis_link *link = &redis->link;
+    ensure(redis->writer.open.rows == 0, "rows that were put before are executed first");
     redis->claiming = true;
     redis->candidate = number;
-    redis_link_release(link);
     redis_link_command(link, REDIS_MULTI, 0);
     redis_link_command(link, REDIS_SET, 2);
     redis_link_text(link, redis->fence_key);
@@ -235,6 +218,23 @@ static uint64_t first_number(uint64_t seen)
     return wall_ms > 0 && (uint64_t)wall_ms > seen ? (uint64_t)wall_ms : seen + 1;
 }
 
+/* Rows that Redis has read already are executed whatever else is due: nobody newer is there. */
+static void own_seen(struct redis *redis, bool lost)
+{
+    bool rows = redis->writer.open.rows > 0;
+    if (lost && redis->rewrite_ms == 0) {
+        log_warn("redis.lost", "Redis has lost its data; everything is written again");
+        redis->claiming = true; /* after those rows, if there are any */
+        if (!rows)
+            claim(redis, own_fence(redis));
+    } else if (redis->touched) {
+        pause_rows(redis); /* somebody wrote our own number: the batch was refused all the same */
+    }
+    redis->lease = rows || !(redis->claiming || redis->rewrite_ms);
+    if (redis->lease)
+        redis->checked_ms = redis->now_ms;
+}
+
 static void fence_seen(struct redis *redis, const redisReply *reply)
 {
     uint64_t seen = reply->type == REDIS_REPLY_STRING ? strtoull(reply->str, NULL, 10) : 0, own = own_fence(redis);
@@ -244,18 +244,8 @@ static void fence_seen(struct redis *redis, const redisReply *reply)
         be_fenced(redis, seen);
     } else if (redis->claiming) {
         claim(redis, own);
-    } else if (redis->rewrite_ms) {
-        return; /* a claim follows after the pause */
-    } else if (seen < own) {
-        log_warn("redis.lost", "Redis has lost its data; everything is written again");
-        take_back(redis);
-        claim(redis, own);
-    } else if (redis->touched) {
-        pause_rows(redis); /* somebody wrote our own number: the batch was refused all the same */
     } else {
-        redis->lease = true;
-        redis->checked_ms = redis->now_ms;
-        redis_link_release(&redis->link);
+        own_seen(redis, seen < own);
     }
     redis->touched = false;
 }
@@ -335,6 +325,8 @@ static void answered(void *context, const struct redis_expected *expected, const
         return;
     if (reply->type == REDIS_REPLY_ERROR)
         failed(redis, expected, reply->str);
+    if (reply->type == REDIS_REPLY_ERROR && expected->command == REDIS_GET && redis->writer.open.rows)
+        redis->refused = true; /* nothing will say whether they may be executed */
     if (expected->command == REDIS_EXEC)
         executed(redis, expected, reply);
     else if (expected->command == REDIS_GET && reply->type != REDIS_REPLY_ERROR && !redis->refused)
@@ -439,7 +431,7 @@ static int64_t exchange(struct redis *redis)
     int64_t received = redis_link_receive(&redis->link, answered, redis);
     if (received < 0 || redis->refused)
         return ERR_REDIS;
-    redis->idle = redis->link.count == redis->link.held;
+    redis->idle = redis->link.count == 0;
     if (received > 0)
         redis->progress_ms = redis->now_ms;
     if (!redis->idle && silent(redis))
@@ -455,7 +447,7 @@ static void look_after(struct redis *redis)
         redis->pause_ms = REDIS_PAUSE_MS;
     if (redis->lease && redis->heal_ms && now_ms >= redis->heal_ms)
         everything_again(redis);
-    if (redis->link.count)
+    if (redis->link.count || redis->writer.open.rows)
         return;
     if (redis->rewrite_ms ? now_ms >= redis->rewrite_ms : now_ms - redis->checked_ms >= REDIS_FENCE_MS) {
         redis->claiming = redis->rewrite_ms != 0;

@@ -33,7 +33,7 @@ const char *const redis_command_names[REDIS_COMMAND_COUNT] = {
 
 void redis_link_init(struct redis_link *link)
 {
-    *link = (struct redis_link){.hold = REDIS_HOLD_NONE, .ring = malloc(REDIS_EXPECTED_MAX * sizeof *link->ring)};
+    *link = (struct redis_link){.ring = malloc(REDIS_EXPECTED_MAX * sizeof *link->ring)};
     ensure(link->ring != NULL, "the machine has memory left");
 }
 
@@ -105,38 +105,16 @@ void redis_link_drop(struct redis_link *link)
     link->context = NULL;
     link->lookup = NULL;
     link->head = link->length = 0;
-    link->first = link->count = link->held = 0;
-    link->hold = REDIS_HOLD_NONE;
+    link->first = link->count = 0;
 }
 
 /* --- commands --- */
-
-void redis_link_hold(struct redis_link *link)
-{
-    link->hold = link->length;
-    link->held = 0;
-}
-
-void redis_link_release(struct redis_link *link)
-{
-    link->hold = REDIS_HOLD_NONE;
-    link->held = 0;
-}
-
-void redis_link_rewind(struct redis_link *link)
-{
-    ensure(link->hold != REDIS_HOLD_NONE, "only what was held can be taken back");
-    link->length = link->hold;
-    link->count -= link->held;
-    redis_link_release(link);
-}
 
 __attribute__((noinline)) static void make_room(struct redis_link *link, size_t more)
 {
     if (link->head) {
         link->length -= link->head;
         memmove(link->bytes, link->bytes + link->head, link->length);
-        link->hold -= link->hold == REDIS_HOLD_NONE ? 0 : link->head;
         link->head = 0;
     }
     if (link->room - link->length < more) {
@@ -199,7 +177,6 @@ struct redis_expected *redis_link_command(struct redis_link *link, enum redis_co
     redis_link_text(link, redis_command_names[command]);
     struct redis_expected *expected = &link->ring[(link->first + link->count++) % REDIS_EXPECTED_MAX];
     *expected = (struct redis_expected){.command = (uint8_t)command};
-    link->held += link->hold != REDIS_HOLD_NONE;
     return expected;
 }
 
@@ -208,9 +185,8 @@ struct redis_expected *redis_link_command(struct redis_link *link, enum redis_co
 int64_t redis_link_send(struct redis_link *link)
 {
     int64_t sent = 0;
-    size_t end = link->hold < link->length ? link->hold : link->length;
-    while (link->head < end) {
-        ssize_t n = send(link->context->fd, link->bytes + link->head, end - link->head, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (link->head < link->length) {
+        ssize_t n = send(link->context->fd, link->bytes + link->head, redis_link_waiting(link), MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -220,8 +196,6 @@ int64_t redis_link_send(struct redis_link *link)
         link->head += (size_t)n;
         sent += n;
     }
-    if (end < link->length || link->hold != REDIS_HOLD_NONE)
-        return sent;
     link->head = link->length = 0;
     if (link->room > ROOM_KEPT) {
         free(link->bytes);
@@ -239,7 +213,7 @@ static int answer_all(struct redis_link *link, redis_answer *answer, void *conte
             return err_set(ERR_REDIS, "not a reply of Redis: %s", link->context->reader->errstr);
         if (reply == NULL)
             return 0;
-        if (link->count == link->held) {
+        if (link->count == 0) {
             freeReplyObject(reply);
             return err_set(ERR_REDIS, "a reply to no command");
         }

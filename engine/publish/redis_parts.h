@@ -49,13 +49,9 @@ struct redis_link {
     redisContext *context; /* NULL: none; hiredis connects and parses, sending and receiving are ours */
     char *bytes;           /* commands on their way out: [head, length) */
     size_t head, length, room;
-    size_t hold;           /* bytes from here on are not sent yet; REDIS_HOLD_NONE: all are */
     struct redis_expected *ring; /* REDIS_EXPECTED_MAX */
     uint32_t first, count;
-    uint32_t held;         /* of those, commands behind `hold` */
 };
-
-#define REDIS_HOLD_NONE SIZE_MAX
 
 void redis_link_init(struct redis_link *link);
 void redis_link_close(struct redis_link *link);
@@ -66,10 +62,6 @@ int redis_link_connect(struct redis_link *link, const struct config *config);
 int redis_link_ready(struct redis_link *link);
 /* Forgets the connection and all that waits for it. */
 void redis_link_drop(struct redis_link *link);
-/* What is put from now on is not sent before redis_link_release; redis_link_rewind takes it back instead. */
-void redis_link_hold(struct redis_link *link);
-void redis_link_release(struct redis_link *link);
-void redis_link_rewind(struct redis_link *link);
 
 /* A command: its name, then `arguments` calls of redis_link_text, _bytes or _integer. The return lives until the next command. */
 struct redis_expected *redis_link_command(struct redis_link *link, enum redis_command command, int arguments);
