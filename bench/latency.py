@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """bench/latency.py: from an event handed to Kafka until the queue's 5m hash in Redis has it, while RATE events a second come: a real Kafka, a real
-redis-server, six default scopes, all default windows, checkpoints every 10 s. A probe is an offered contact of a queue of its own, every 200 ms; its
+redis-server, six default scopes, all default windows, checkpoints every 10 s. A probe is an offered contact of a queue of its own, about every 200 ms; its
 time runs from before it is sent, so the producer's way to the broker is in it.
 
     latency.py [--rate 100000] [--seconds 30] [--feed R] [--shards 1] [--folds 1]"""
@@ -27,7 +27,7 @@ topics: {{enabled: false, deadletter: ""}}
 threads: {{shards: {shards}, folds: {folds}}}
 """
 KEY = "esteem:v1:{acme}:queue=probe:5m"
-GAP_S, LOST_S, EDGES_MS = 0.2, 10, (25, 50, 75, 100, 125, 150, 200, 250, 300, 400, 500, 1000, 2000, 5000, 10000, 100000)
+GAP_S, LOST_S, EDGES_MS = 0.15, 10, (25, 50, 75, 100, 125, 150, 200, 250, 300, 400, 500, 1000, 2000, 5000, 10000, 100000)
 
 
 def offered(redis, link, answers):
@@ -72,7 +72,7 @@ def measure(args, folder):
             sent, took, cpu, began = kafka.messages("events", 8), [], esteem.cpu_s(), time.monotonic()
             while time.monotonic() - began < args.seconds:
                 took.append(probe(redis, link, answers, producer, len(took) + 1))
-                time.sleep(GAP_S)
+                time.sleep(GAP_S + len(took) % 10 * 0.01)  # at any point of a tick
         seconds = time.monotonic() - began
         return took, (esteem.cpu_s() - cpu) / seconds, (kafka.messages("events", 8) - sent) / seconds
     finally:

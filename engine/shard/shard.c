@@ -474,6 +474,13 @@ static bool derive_before_tick(struct shard *shard)
     return !shard->deriving;
 }
 
+/* All shards tick at the same instants, so that a fold has the differences of all before it tells a row; after a late one not at once again. */
+static int64_t next_tick(const struct shard *shard, int64_t now_ms)
+{
+    int64_t tick_ms = shard->config->publish_tick_ms;
+    return ((now_ms + tick_ms / 2) / tick_ms + 1) * tick_ms;
+}
+
 int shard_step(struct shard *shard, int wait_ms, bool flush)
 {
     int done = send_outbox(shard);
@@ -500,7 +507,7 @@ int shard_step(struct shard *shard, int wait_ms, bool flush)
     int64_t sent_ms = clock_monotonic_ms(&shard->setup.clock);
     if (due && shard->tick_due_ms)
         timing_note(&shard->counts.tick, (sent_ms - shard->tick_due_ms) * 1000, sent_ms);
-    shard->tick_due_ms = now_ms + shard->config->publish_tick_ms;
+    shard->tick_due_ms = next_tick(shard, now_ms);
     return done;
 }
 

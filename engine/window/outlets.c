@@ -316,16 +316,17 @@ static uint32_t drain(struct fold *fold, int outlet, int which, uint32_t most, i
     return done;
 }
 
-/* How often a window is published: up to 5 minutes each tick, longer ones W/300 within 1 to 60 s. */
+/* How often a window is published: up to 5 minutes each tick, longer ones W/300 within 1 to 60 s. Shards tick by the same clock; half a tick is
+ * long enough to tell a row once a tick, and short enough that it never waits for the next one. */
 static int64_t pace_ms(const struct fold *fold, int outlet, int which)
 {
     static const int64_t calendar_ms[CALENDAR_COUNT] = {900000, 1800000, 3600000, 86400000, 604800000, 2592000000};
     if (which == QUEUE_URGENT || which == QUEUE_NOW)
-        return which == QUEUE_NOW ? fold->config->publish_tick_ms : 0;
+        return which == QUEUE_NOW ? fold->config->publish_tick_ms / 2 : 0;
     bool rolling = which < CONFIG_ROLLING_MAX;
     int64_t length_ms = rolling ? fold->config->rolling[which].length_ms : calendar_ms[which - CONFIG_ROLLING_MAX];
     int64_t pace = length_ms / PACE_SHARE;
-    pace = length_ms <= TICK_WINDOW_MS ? fold->config->publish_tick_ms : pace < PACE_LEAST_MS ? PACE_LEAST_MS : pace;
+    pace = length_ms <= TICK_WINDOW_MS ? fold->config->publish_tick_ms / 2 : pace < PACE_LEAST_MS ? PACE_LEAST_MS : pace;
     pace = pace > PACE_MOST_MS ? PACE_MOST_MS : pace;
     int64_t least = outlet < fold->setup.outlets && fold->setup.outlet[outlet].by_topics_every ? fold->config->topics_every_ms : 0;
     return rolling && pace < least ? least : pace;
