@@ -55,6 +55,8 @@ void agents_rolling(struct fold *fold, uint32_t k, uint32_t windows, const struc
     struct key *key = fold->key[k], *within = fold->key[key->within];
     int64_t more[DISTINCT_COUNT] = {0};
     struct tally_run run, back;
+    if (windows == 0)
+        return;
     read(tally_bytes(sum), sum->length, sign, more);
     for (; windows; windows &= windows - 1) {
         int w = __builtin_ctz(windows);

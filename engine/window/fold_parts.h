@@ -282,7 +282,7 @@ struct fold {
 int64_t fold_newest_ms(const struct fold *fold); /* the newest event time that a shard has told; INT64_MIN: none */
 void fold_advance(struct fold *fold); /* the rolling windows move to now_ms */
 
-void fold_fill(void *context, uint32_t key, uint32_t windows, uint32_t before, const struct tally *sum); /* pane_fill; context: the fold */
+void fold_crosses(void *context, const struct pane_cross *cross); /* pane_crosses; context: the fold */
 
 /* ---- rewindow.c ---- */
 

@@ -149,20 +149,19 @@ static bool has_left(const struct pane_ladder *ladder, int level, int64_t start_
     return true;
 }
 
-static uint32_t members(const struct pane_ladder *ladder, int64_t start_ms)
+static uint32_t members(const struct pane_edges *edges, int count, int64_t start_ms)
 {
     uint32_t bits = 0;
-    for (int w = 0; w < ladder->count; w++)
-        if (start_ms >= ladder->edges[w].left_ms && start_ms < ladder->edges[w].right_ms)
-            bits |= 1u << w;
+    for (int w = 0; w < count; w++)
+        bits |= (uint32_t)(start_ms >= edges[w].left_ms && start_ms < edges[w].right_ms) << w;
     return bits;
 }
 
-static uint32_t before_of(const struct pane_ladder *ladder, int64_t start_ms)
+static uint32_t lies_before(const struct pane_edges *edges, int count, int64_t start_ms)
 {
     uint32_t bits = 0;
-    for (int w = 0; w < ladder->count && ladder->placed; w++)
-        bits |= (uint32_t)(start_ms < ladder->edges[w].left_ms) << w;
+    for (int w = 0; w < count; w++)
+        bits |= (uint32_t)(start_ms < edges[w].left_ms) << w;
     return bits;
 }
 
@@ -216,9 +215,9 @@ void pane_prefetch(const struct pane_ladder *ladder, uint32_t key, int64_t at_ms
 
 uint32_t pane_put(struct pane_ladder *ladder, uint32_t key, int64_t at_ms, bool spans, const uint8_t *runs, uint32_t length, uint32_t *before)
 {
-    *before = before_of(ladder, at_ms);
+    *before = ladder->placed ? lies_before(ladder->edges, ladder->count, at_ms) : 0;
     if (!ladder->panes)
-        return members(ladder, at_ms);
+        return members(ladder->edges, ladder->count, at_ms);
     int64_t start_ms;
     int level = level_of(ladder, at_ms, &start_ms);
     if (level == ladder->count) {
@@ -230,34 +229,92 @@ uint32_t pane_put(struct pane_ladder *ladder, uint32_t key, int64_t at_ms, bool 
     pane_keep_for_checkpoint(ladder, p);
     tally_add(&ladder->pane[p].tally, &ladder->slab, &ladder->dense, runs, length);
     ladder->pane[p].spans |= spans;
-    return members(ladder, start_ms);
+    return members(ladder->edges, ladder->count, start_ms);
 }
 
 /* ---- moving ---- */
 
-static void cross_range(struct pane_ladder *ladder, int window, int64_t from_ms, int64_t to_ms, int sign, pane_crosses *crosses,
-                        void *context)
+/* Stretches of time that edges pass over, ascending, apart from one another. */
+struct passed {
+    struct pane_edges stretch[2 * CONFIG_ROLLING_MAX]; /* [left_ms, right_ms) */
+    int count;
+};
+
+static void pass(struct passed *passed, int64_t from_ms, int64_t to_ms)
+{
+    int at = passed->count;
+    if (from_ms >= to_ms)
+        return;
+    for (; at > 0 && passed->stretch[at - 1].left_ms > from_ms; at--)
+        passed->stretch[at] = passed->stretch[at - 1];
+    passed->stretch[at] = (struct pane_edges){from_ms, to_ms};
+    passed->count++;
+}
+
+static void join(struct passed *passed)
+{
+    int last = 0;
+    for (int i = 1; i < passed->count; i++) {
+        struct pane_edges *one = &passed->stretch[last], *next = &passed->stretch[i];
+        if (next->left_ms > one->right_ms)
+            passed->stretch[++last] = *next;
+        else if (next->right_ms > one->right_ms)
+            one->right_ms = next->right_ms;
+    }
+    passed->count = passed->count ? last + 1 : 0;
+}
+
+static void cross_bucket(struct pane_ladder *ladder, const struct pane_edges *old, const struct bucket *bucket, pane_crosses *crosses, void *context)
+{
+    uint32_t was = members(old, ladder->count, bucket->start_ms), in = members(ladder->edges, ladder->count, bucket->start_ms);
+    uint32_t before = lies_before(ladder->edges, ladder->count, bucket->start_ms) & ~lies_before(old, ladder->count, bucket->start_ms);
+    for (uint32_t p = bucket->first; p != NONE; p = ladder->pane[p].next)
+        if (was != in || (before && ladder->pane[p].spans))
+            crosses(context, &(struct pane_cross){&ladder->pane[p].tally, ladder->pane[p].key, was, in, ladder->pane[p].spans ? before : 0});
+}
+
+static void cross_stretch(struct pane_ladder *ladder, const struct pane_edges *old, const struct pane_edges *stretch, pane_crosses *crosses, void *context)
 {
     for (int k = 0; k < ladder->count; k++) {
-        struct level *level = &ladder->level[k];
-        for (int b = bucket_from(level, from_ms); b < level->count && level->bucket[b].start_ms < to_ms; b++)
-            for (uint32_t p = level->bucket[b].first; p != NONE; p = ladder->pane[p].next)
-                crosses(context, &(struct pane_cross){&ladder->pane[p].tally, ladder->pane[p].key, window, sign, ladder->pane[p].spans, sign <= 0});
+        const struct level *level = &ladder->level[k];
+        for (int b = bucket_from(level, stretch->left_ms); b < level->count && level->bucket[b].start_ms < stretch->right_ms; b++)
+            cross_bucket(ladder, old, &level->bucket[b], crosses, context);
     }
 }
 
-/* Panes that have left all windows of their level go on to the next one, into a pane as wide as that allows; out of the last
+/* Into another level, unless there is one of its name already. */
+static bool moves(struct pane_ladder *ladder, uint32_t p, int level, int64_t start_ms)
+{
+    struct pane *pane = &ladder->pane[p];
+    if (pane_find(ladder, pane->key, level, start_ms) != NONE)
+        return false;
+    pane_keep_for_checkpoint(ladder, p);
+    pane_note_gone(ladder, p);
+    slots_remove(&ladder->slots, hash(pane->key, pane->level, pane->start_ms), p);
+    struct bucket *bucket = bucket_of(&ladder->level[level], start_ms);
+    pane->level = (uint8_t)level;
+    pane->start_ms = start_ms;
+    pane->next = bucket->first;
+    bucket->first = p;
+    slots_put(&ladder->slots, hash(pane->key, level, start_ms), p);
+    return true;
+}
+
+/* Panes that have left all windows of their level go on, into a pane as wide as the windows allow that they have not left; out of the last
  * they are forgotten. */
 static void promote(struct pane_ladder *ladder, int k)
 {
     struct level *level = &ladder->level[k];
     int gone = 0;
     for (; gone < level->count && has_left(ladder, k, level->bucket[gone].start_ms); gone++) {
+        int64_t start_ms;
+        int to = level_of(ladder, level->bucket[gone].start_ms, &start_ms);
         for (uint32_t p = level->bucket[gone].first, next; p != NONE; p = next) {
             next = ladder->pane[p].next;
-            if (k + 1 < ladder->count) {
-                int64_t start_ms = grain_floor(ladder->pane[p].start_ms, ladder->level[k + 1].width_ms);
-                uint32_t older = pane_at(ladder, ladder->pane[p].key, k + 1, start_ms);
+            if (to < ladder->count && moves(ladder, p, to, start_ms))
+                continue;
+            if (to < ladder->count) {
+                uint32_t older = pane_find(ladder, ladder->pane[p].key, to, start_ms);
                 pane_keep_for_checkpoint(ladder, older);
                 tally_merge(&ladder->pane[older].tally, &ladder->slab, &ladder->dense, &ladder->pane[p].tally, 1);
                 ladder->pane[older].spans |= ladder->pane[p].spans;
@@ -287,43 +344,49 @@ static struct pane_edges edges_at(const struct config_rolling *rolling, int64_t 
     return (struct pane_edges){right_ms - rolling->length_ms, right_ms};
 }
 
-static void place(struct pane_ladder *ladder, int64_t now_ms, pane_fill *fill, void *context)
+static void place(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *crosses, void *context)
 {
     for (int w = 0; w < ladder->count; w++)
         ladder->edges[w] = edges_at(&ladder->rolling[w], now_ms);
     ladder->placed = true;
     for (int k = 0; k < ladder->count; k++)
         for (int b = 0; b < ladder->level[k].count; b++) {
-            uint32_t windows = members(ladder, ladder->level[k].bucket[b].start_ms), before = before_of(ladder, ladder->level[k].bucket[b].start_ms);
+            int64_t start_ms = ladder->level[k].bucket[b].start_ms;
+            uint32_t in = members(ladder->edges, ladder->count, start_ms), before = lies_before(ladder->edges, ladder->count, start_ms);
             for (uint32_t p = ladder->level[k].bucket[b].first; p != NONE; p = ladder->pane[p].next)
-                if (windows || ladder->pane[p].spans)
-                    fill(context, ladder->pane[p].key, windows, ladder->pane[p].spans ? before : 0, &ladder->pane[p].tally);
+                if (in || ladder->pane[p].spans)
+                    crosses(context, &(struct pane_cross){&ladder->pane[p].tally, ladder->pane[p].key, 0, in, ladder->pane[p].spans ? before : 0});
         }
     const struct level *older = &ladder->level[ladder->count];
     for (uint32_t p = older->count ? older->bucket[0].first : NONE; p != NONE; p = ladder->pane[p].next)
-        fill(context, ladder->pane[p].key, 0, (1u << ladder->count) - 1, &ladder->pane[p].tally);
+        crosses(context, &(struct pane_cross){&ladder->pane[p].tally, ladder->pane[p].key, 0, 0, (1u << ladder->count) - 1});
 }
 
-void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *crosses, pane_fill *fill, void *context)
+static void move(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *crosses, void *context)
 {
-    bool moved = !ladder->placed;
-    if (!ladder->placed)
-        place(ladder, now_ms, fill, context);
+    struct pane_edges old[CONFIG_ROLLING_MAX];
+    struct passed passed = {.count = 0};
+    memcpy(old, ladder->edges, sizeof old);
     for (int w = 0; w < ladder->count; w++) {
-        struct pane_edges *edges = &ladder->edges[w], next = edges_at(&ladder->rolling[w], now_ms);
-        if (next.right_ms <= edges->right_ms)
+        struct pane_edges next = edges_at(&ladder->rolling[w], now_ms);
+        if (next.right_ms <= old[w].right_ms)
             continue;
-        /* What the window passes over whole, in one jump, neither enters nor leaves. */
-        int64_t enter_ms = next.left_ms > edges->right_ms ? next.left_ms : edges->right_ms;
-        int64_t leave_ms = next.left_ms < edges->right_ms ? next.left_ms : edges->right_ms;
-        cross_range(ladder, w, enter_ms, next.right_ms, 1, crosses, context);
-        cross_range(ladder, w, edges->left_ms, leave_ms, -1, crosses, context);
-        if (enter_ms > edges->right_ms)
-            cross_range(ladder, w, edges->right_ms, enter_ms, 0, crosses, context);
-        *edges = next;
-        moved = true;
+        pass(&passed, old[w].left_ms, next.left_ms);
+        pass(&passed, old[w].right_ms, next.right_ms);
+        ladder->edges[w] = next;
     }
-    for (int k = 0; moved && k < ladder->count; k++)
+    join(&passed);
+    for (int i = 0; i < passed.count; i++)
+        cross_stretch(ladder, old, &passed.stretch[i], crosses, context);
+}
+
+void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *crosses, void *context)
+{
+    if (!ladder->placed)
+        place(ladder, now_ms, crosses, context);
+    else
+        move(ladder, now_ms, crosses, context);
+    for (int k = 0; k < ladder->count; k++)
         promote(ladder, k);
 }
 

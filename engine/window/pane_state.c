@@ -116,7 +116,7 @@ void pane_load(struct pane_ladder *ladder, const struct pane_saved *saved)
         tally_add(&pane->tally, &ladder->slab, &ladder->dense, saved->runs, saved->length);
 }
 
-bool pane_pour_some(struct pane_ladder *ladder, const struct pane_ladder *from, uint32_t *next, uint32_t most, pane_fill *fill, void *context)
+bool pane_pour_some(struct pane_ladder *ladder, const struct pane_ladder *from, uint32_t *next, uint32_t most, pane_crosses *crosses, void *context)
 {
     for (; *next < from->made && most; (*next)++, most--) {
         const struct pane *pane = &from->pane[*next];
@@ -125,7 +125,7 @@ bool pane_pour_some(struct pane_ladder *ladder, const struct pane_ladder *from, 
             continue;
         in = pane_put(ladder, pane->key, pane->start_ms, pane->spans, tally_bytes(&pane->tally), pane->tally.length, &before);
         if (ladder->placed && (in || pane->spans))
-            fill(context, pane->key, in, pane->spans ? before : 0, &pane->tally);
+            crosses(context, &(struct pane_cross){&pane->tally, pane->key, 0, in, pane->spans ? before : 0});
     }
     return *next < from->made;
 }

@@ -64,7 +64,7 @@ static void begin_rolling(struct fold *fold, const struct config *old)
     fold->rolling_count = next->rolling_count;
     fold->ladder = pane_ladder_new(next->rolling, next->rolling_count, true);
     if (fold->now_ms != INT64_MIN)
-        pane_advance(fold->ladder, fold->now_ms, NULL, NULL, NULL); /* it is empty: nothing crosses */
+        pane_advance(fold->ladder, fold->now_ms, NULL, NULL); /* it is empty: nothing crosses */
     work->phase = REWINDOW_KEYS;
 }
 
@@ -151,7 +151,7 @@ bool rewindow_step(struct fold *fold)
             next_phase(work, REWINDOW_PANES);
         return true;
     case REWINDOW_PANES:
-        if (pane_pour_some(fold->ladder, work->from, &work->next, WORK_MOST, fold_fill, fold))
+        if (pane_pour_some(fold->ladder, work->from, &work->next, WORK_MOST, fold_crosses, fold))
             return true;
         pane_ladder_free(work->from);
         work->from = NULL;

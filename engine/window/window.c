@@ -114,31 +114,33 @@ static struct tally group_take(struct fold *fold, struct group *group, bool cale
     return sum;
 }
 
-/* Adds to the windows that `windows` has a bit for: D[w] changes where one that has it follows one that has not, or the other way round. */
-static void add_to_windows(struct fold *fold, uint32_t k, uint32_t windows, const struct tally *sum)
+/* What windows with a bit in `was` hold goes into those with a bit in `in`: D[w] changes where a window's change is another than that of the one
+ * before. */
+static void change_windows(struct fold *fold, uint32_t k, uint32_t was, uint32_t in, const struct tally *sum)
 {
     int last = 0;
     if (key_is_agent(fold->key[k])) {
-        agents_rolling(fold, k, windows, sum, 1);
+        agents_rolling(fold, k, in & ~was, sum, 1);
+        agents_rolling(fold, k, was & ~in, sum, -1);
         return;
     }
     for (int w = 0; w < fold->rolling_count; w++) {
-        int now = windows >> w & 1;
-        if (now != last)
-            tally_merge(&fold->key[k]->difference[w], &fold->slab, &fold->dense, sum, now - last);
-        if (now)
+        int change = (int)(in >> w & 1) - (int)(was >> w & 1), sign = change < last ? -1 : 1;
+        for (int step = last; step != change; step += sign)
+            tally_merge(&fold->key[k]->difference[w], &fold->slab, &fold->dense, sum, sign);
+        if (change)
             outlets_rolling_changed(fold, k, w);
-        last = now;
+        last = change;
     }
 }
 
-void fold_fill(void *context, uint32_t k, uint32_t windows, uint32_t before, const struct tally *sum)
+void fold_crosses(void *context, const struct pane_cross *cross)
 {
     struct fold *fold = context;
-    if (windows)
-        add_to_windows(fold, k, windows, sum);
-    if (before)
-        spans_before(fold, k, before, tally_bytes(sum), sum->length);
+    if (cross->before)
+        spans_before(fold, cross->key, cross->before, tally_bytes(cross->tally), cross->tally->length);
+    if (cross->was != cross->in)
+        change_windows(fold, cross->key, cross->was, cross->in, cross->tally);
 }
 
 static void flush_rolling(struct fold *fold)
@@ -147,7 +149,7 @@ static void flush_rolling(struct fold *fold)
     if (group->length == 0)
         return;
     struct tally sum = group_take(fold, group, false);
-    add_to_windows(fold, group->key, group->windows, &sum);
+    change_windows(fold, group->key, 0, group->windows, &sum);
     tally_free(&sum, &fold->slab);
 }
 
@@ -327,30 +329,12 @@ int64_t fold_newest_ms(const struct fold *fold)
     return newest_ms;
 }
 
-static void crosses(void *context, const struct pane_cross *cross)
-{
-    struct fold *fold = context;
-    struct key *key = fold->key[cross->key];
-    if (cross->spans && cross->before)
-        spans_before(fold, cross->key, 1u << cross->window, tally_bytes(cross->tally), cross->tally->length);
-    if (cross->sign == 0)
-        return;
-    if (key_is_agent(key)) {
-        agents_rolling(fold, cross->key, 1u << cross->window, cross->tally, cross->sign);
-        return;
-    }
-    tally_merge(&key->difference[cross->window], &fold->slab, &fold->dense, cross->tally, cross->sign);
-    if (cross->window + 1 < fold->rolling_count)
-        tally_merge(&key->difference[cross->window + 1], &fold->slab, &fold->dense, cross->tally, -cross->sign);
-    outlets_rolling_changed(fold, cross->key, cross->window);
-}
-
 void fold_advance(struct fold *fold)
 {
     int64_t right_ms[CONFIG_ROLLING_MAX];
     for (int w = 0; w < fold->rolling_count; w++)
         right_ms[w] = pane_edges(fold->ladder, w)->right_ms;
-    pane_advance(fold->ladder, fold->now_ms, crosses, fold_fill, fold);
+    pane_advance(fold->ladder, fold->now_ms, fold_crosses, fold);
     for (int w = 0; w < fold->rolling_count; w++) {
         headcount_pass(fold, w, right_ms[w], pane_edges(fold->ladder, w)->right_ms);
         if (pane_edges(fold->ladder, w)->right_ms != right_ms[w])

@@ -24,13 +24,11 @@ struct pane_edges {
     int64_t left_ms, right_ms;
 };
 
-/* What crosses an edge: `tally` is to be added to window `window` of `key` (sign 1) or taken away (sign -1), or was passed over whole (0).
- * `before`: it now lies before the window; of interest where spans begin or end in it (span.h). */
+/* What has crossed edges: a bit for each window that held it, and for each that holds it now; `before`: for each that it now lies before
+ * and did not, of interest where spans begin or end in it (span.h), else 0. */
 struct pane_cross {
     const struct tally *tally;
-    uint32_t key;
-    int window, sign;
-    bool spans, before;
+    uint32_t key, was, in, before;
 };
 typedef void pane_crosses(void *context, const struct pane_cross *cross);
 
@@ -49,9 +47,8 @@ uint32_t pane_put(struct pane_ladder *ladder, uint32_t key, int64_t at_ms, bool 
 void pane_prefetch(const struct pane_ladder *ladder, uint32_t key, int64_t at_ms);
 
 /* Moves all windows to the present: window w then ends with its slide that holds now_ms. Never moves back. The first time, when they stand nowhere
- * yet, each pane is handed to `fill` with a bit for each window that holds it, and, when spans begin or end in it, for each that it lies before. */
-typedef void pane_fill(void *context, uint32_t key, uint32_t windows, uint32_t before, const struct tally *tally);
-void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *crosses, pane_fill *fill, void *context);
+ * yet, all panes come into what holds them. */
+void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *crosses, void *context);
 
 /* ---- checkpoints (pane_state.c) ---- */
 
@@ -80,9 +77,9 @@ void pane_load(struct pane_ladder *ladder, const struct pane_saved *saved);
  * at its beginning. */
 void pane_pour(struct pane_ladder *ladder, const struct pane_ladder *from);
 
-/* The same for at most `most` of them from *next on, into a ladder that stands where it is to: each is handed to `fill` as by pane_advance. True:
+/* The same for at most `most` of them from *next on, into a ladder that stands where it is to: each comes into what holds it. True:
  * there are more. */
-bool pane_pour_some(struct pane_ladder *ladder, const struct pane_ladder *from, uint32_t *next, uint32_t most, pane_fill *fill, void *context);
+bool pane_pour_some(struct pane_ladder *ladder, const struct pane_ladder *from, uint32_t *next, uint32_t most, pane_crosses *crosses, void *context);
 /* From when on a window of this length and slide could be made of the panes without cutting one, where the windows stand at now_ms (INT64_MIN:
  * nowhere yet); INT64_MAX: there are no panes. */
 int64_t pane_exact_from(const struct pane_ladder *ladder, const struct config_rolling *rolling, int64_t now_ms);

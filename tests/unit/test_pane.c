@@ -39,23 +39,11 @@ static void end(void)
 
 TestSuite(pane, .fini = end);
 
-static void cross(void *context, uint32_t key, int window, const struct tally *tally, int sign)
-{
-    (void)context;
-    sums[key][window] += sign * figure(tally, 1);
-}
-
 static void crosses(void *context, const struct pane_cross *at)
 {
-    cross(context, at->key, at->window, at->tally, at->sign);
-}
-
-static void fill(void *context, uint32_t key, uint32_t windows, uint32_t before, const struct tally *tally)
-{
-    (void)before;
+    (void)context;
     for (int w = 0; w < config->rolling_count; w++)
-        if (windows >> w & 1)
-            cross(context, key, w, tally, 1);
+        sums[at->key][w] += ((int)(at->in >> w & 1) - (int)(at->was >> w & 1)) * figure(at->tally, 1);
 }
 
 static uint32_t put(uint32_t key, int64_t at_ms, int64_t value)
@@ -70,7 +58,7 @@ static uint32_t put(uint32_t key, int64_t at_ms, int64_t value)
 
 static void advance(int64_t now_ms)
 {
-    pane_advance(ladder, now_ms, crosses, fill, NULL);
+    pane_advance(ladder, now_ms, crosses, NULL);
 }
 
 static void expect_equal_to_the_model(int64_t now_ms)
