@@ -110,7 +110,7 @@ static bool get_varint(const struct batch *batch, uint32_t *cursor, uint64_t *va
 static bool get_text(const struct batch *batch, uint32_t *cursor, char **text, const char **out)
 {
     uint64_t length;
-    if (!get_varint(batch, cursor, &length) || length > 256 || length > batch->length - *cursor)
+    if (!get_varint(batch, cursor, &length) || length > STRING_KEPT_MAX || length > batch->length - *cursor)
         return false;
     memcpy(*text, batch->bytes + *cursor, length);
     (*text)[length] = 0;

@@ -5,9 +5,10 @@
  *           ──judge──> struct event, or the first reason that applies
  *
  * The walk checks the grammar (RFC 8259) of everything but the inside of nested values of unknown fields, which it skips by
- * their brackets. Names are found by a perfect hash over their first eight bytes, sought at start. */
+ * their brackets; those of known ones, which are faults nearly always, are checked apart (nested_is_json). Names are found by a perfect hash over their first eight bytes, sought at start. */
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "esteem/err.h"
 #include "esteem/event.h"
@@ -100,6 +101,7 @@ struct decoder {
     int own_count;
     uint32_t gone; /* bits of own */
     const char *field; /* at fault */
+    bool malformed;    /* a nested value of a known field is no JSON */
     uint64_t multiplier;
     uint8_t by_hash[256];
     uint8_t name_length[NAME_COUNT];
@@ -392,6 +394,11 @@ static uint32_t read_value(struct decoder *d, uint32_t i, struct slot *slot)
 
 /* ---- the walk ---- */
 
+static bool is_absent(const struct slot *value)
+{
+    return value->token == TOKEN_NULL || (value->token == TOKEN_STRING && value->length == 0);
+}
+
 typedef void member(struct decoder *d, void *context, const char *name, uint32_t length, const struct slot *value);
 
 /* Walks the object that opens at token i, calling `each` a member; returns the token after it, or 0 when it is no JSON. */
@@ -420,57 +427,17 @@ static inline __attribute__((always_inline)) uint32_t walk(struct decoder *d, ui
     return 0;
 }
 
-static void fill_slot(struct decoder *d, void *context, const char *name, uint32_t length, const struct slot *value)
+/* Whether the tokens [i, count) are one JSON value, wholly checked, however deep. */
+static bool whole_value(struct decoder *d, uint32_t i, uint32_t count)
 {
-    struct slots *slots = context;
-    int which = name_find(d, name, length);
-    if (which == NAME_UNKNOWN)
-        return;
-    bool absent = value->token == TOKEN_NULL || (value->token == TOKEN_STRING && value->length == 0);
-    if (absent) {
-        slots->given &= ~(UINT64_C(1) << which);
-        return;
-    }
-    slots->given |= UINT64_C(1) << which;
-    slots->slot[which] = *value;
-}
-
-/* The members of `dims`: own dimensions into `own`, faults remembered. */
-struct own_dims {
-    uint32_t given;
-    struct slot slot[DIMENSION_OWN_MAX];
-    bool table_name, not_text, too_long;
-};
-
-static void fill_own(struct decoder *d, void *context, const char *name, uint32_t length, const struct slot *value)
-{
-    struct own_dims *own = context;
-    bool absent = value->token == TOKEN_NULL || (value->token == TOKEN_STRING && value->length == 0);
-    if (!absent && name_find(d, name, length) < NAME_TABLE_END)
-        own->table_name = true;
-    for (int i = 0; i < d->own_count; i++) {
-        if (d->gone >> i & 1 || strlen(d->own[i]) != length || memcmp(d->own[i], name, length) != 0)
-            continue;
-        own->slot[i] = *value;
-        own->given = absent ? own->given & ~(1u << i) : own->given | 1u << i;
-        return;
-    }
-    own->not_text |= !absent && value->token != TOKEN_STRING;
-    own->too_long |= !absent && value->token == TOKEN_STRING && value->length > STRING_MAX;
-}
-
-/* Whether the indexed text is one JSON value, wholly checked, however deep: for what is no object. */
-static bool whole_value(struct decoder *d)
-{
-    const uint32_t count = d->index.count;
-    char *stack = malloc(count + 1); /* what is open: { or [ */
-    uint32_t depth = 0, i = 0;
+    char *stack = malloc(count - i + 1); /* what is open: { or [ */
+    uint32_t depth = 0;
     bool value = true, key = false, good = stack != NULL; /* a value, or a key, comes next */
     while (good && i < count) {
         char c = d->message[d->index.at[i]];
         struct slot slot;
         bool closes = c == '}' || c == ']';
-        char before = i ? d->message[d->index.at[i - 1]] : 0;
+        char before = depth ? d->message[d->index.at[i - 1]] : 0;
         if (closes && depth && stack[depth - 1] == (c == '}' ? '{' : '[') &&
             ((!value && !key) || before == (c == '}' ? '{' : '['))) {
             depth--;
@@ -500,6 +467,95 @@ static bool whole_value(struct decoder *d)
     }
     free(stack);
     return good && depth == 0 && !value && !key;
+}
+
+static void nested_is_json(struct decoder *d, const struct slot *value)
+{
+    d->malformed |= !whole_value(d, value->index, skip_nested(d, value->index));
+}
+
+static void fill_slot(struct decoder *d, void *context, const char *name, uint32_t length, const struct slot *value)
+{
+    struct slots *slots = context;
+    int which = name_find(d, name, length);
+    if (which == NAME_UNKNOWN)
+        return;
+    struct slot *slot = &slots->slot[which];
+    bool walked = which == NAME_dims || which == NAME_data, nested = value->token == TOKEN_OBJECT || value->token == TOKEN_ARRAY;
+    if (nested && !(walked && value->token == TOKEN_OBJECT))
+        nested_is_json(d, value);
+    if (walked && slots->given >> which & 1 && slot->token == TOKEN_OBJECT) /* it will not be, as it does not stand */
+        nested_is_json(d, slot);
+    if (is_absent(value)) {
+        slots->given &= ~(UINT64_C(1) << which);
+        return;
+    }
+    slots->given |= UINT64_C(1) << which;
+    *slot = *value;
+}
+
+/* The members of `dims`: own dimensions into `own`; of a repeated name the last stands. */
+struct own_dims {
+    uint32_t given;
+    struct slot slot[DIMENSION_OWN_MAX];
+    bool doubt; /* a member of another name may be a fault */
+};
+
+static void fill_own(struct decoder *d, void *context, const char *name, uint32_t length, const struct slot *value)
+{
+    struct own_dims *own = context;
+    bool absent = is_absent(value);
+    if (value->token == TOKEN_OBJECT || value->token == TOKEN_ARRAY)
+        nested_is_json(d, value);
+    for (int i = 0; i < d->own_count; i++) {
+        if (d->gone >> i & 1 || strlen(d->own[i]) != length || memcmp(d->own[i], name, length) != 0)
+            continue;
+        own->slot[i] = *value;
+        own->given = absent ? own->given & ~(1u << i) : own->given | 1u << i;
+        return;
+    }
+    own->doubt |= !absent && (value->token != TOKEN_STRING || value->length > STRING_MAX || name_find(d, name, length) < NAME_TABLE_END);
+}
+
+/* The same members once more, each with what is wrong with it, so that only the last of a name is judged. */
+struct suspects {
+    struct suspect {
+        uint64_t name;
+        uint32_t order;
+        bool bad, range;
+    } *item;
+    uint32_t count;
+};
+
+static void fill_suspect(struct decoder *d, void *context, const char *name, uint32_t length, const struct slot *value)
+{
+    struct suspects *suspects = context;
+    bool absent = is_absent(value), text = value->token == TOKEN_STRING;
+    suspects->item[suspects->count] = (struct suspect){.name = XXH3_64bits(name, length),
+                                                       .order = suspects->count,
+                                                       .bad = !absent && (!text || name_find(d, name, length) < NAME_TABLE_END),
+                                                       .range = !absent && text && value->length > STRING_MAX};
+    suspects->count++;
+}
+
+static int by_name(const void *left, const void *right)
+{
+    const struct suspect *a = left, *b = right;
+    return a->name != b->name ? (a->name > b->name) - (a->name < b->name) : (a->order > b->order) - (a->order < b->order);
+}
+
+static void judge_suspects(struct decoder *d, uint32_t index, bool *bad, bool *range)
+{
+    struct suspects suspects = {malloc(d->index.count * sizeof *suspects.item), 0}; /* a member is some tokens */
+    ensure(suspects.item != NULL, "the machine has memory left");
+    (void)walk(d, index, fill_suspect, &suspects);
+    qsort(suspects.item, suspects.count, sizeof *suspects.item, by_name);
+    for (uint32_t i = 0; i < suspects.count; i++)
+        if (i + 1 == suspects.count || suspects.item[i].name != suspects.item[i + 1].name) {
+            *bad |= suspects.item[i].bad;
+            *range |= suspects.item[i].range;
+        }
+    free(suspects.item);
 }
 
 /* ---- judging ---- */
@@ -629,11 +685,16 @@ static void take_dimensions(struct decoder *d, const struct slots *slots, struct
         fault_bad(faults, "dims");
         return;
     }
-    if (walk(d, slots->slot[NAME_dims].index, fill_own, &own) == 0)
-        d->field = "not_json";
-    if (own.table_name || own.not_text)
+    if (walk(d, slots->slot[NAME_dims].index, fill_own, &own) == 0 || d->malformed) {
+        d->malformed = true;
+        return;
+    }
+    bool bad = false, range = false;
+    if (own.doubt)
+        judge_suspects(d, slots->slot[NAME_dims].index, &bad, &range);
+    if (bad)
         fault_bad(faults, "dims");
-    if (own.too_long)
+    if (range)
         fault_range(faults, "dims");
     for (int i = 0; i < d->own_count; i++) {
         if (!(own.given >> i & 1))
@@ -702,7 +763,7 @@ static enum refusal judge(struct decoder *d, const struct event_headers *headers
     ev->comment = false;
     ev->survey = (struct text){NULL, 0};
     take_dimensions(d, rest, ev, &faults);
-    if (strcmp(d->field, "not_json") == 0)
+    if (d->malformed)
         return REFUSED_not_json;
     if (!given(&d->top, NAME_id))
         return fault(d, REFUSED_missing_id, "id");
@@ -746,10 +807,11 @@ enum refusal event_decode(struct decoder *d, const char *message, size_t length,
     d->message = message;
     d->length = (uint32_t)length;
     d->scratch_used = 0;
+    d->malformed = false;
     if (!json_index_text(&d->index, message, length))
         return REFUSED_not_json;
     if (message[d->index.at[0]] != '{')
-        return whole_value(d) ? REFUSED_not_an_object : REFUSED_not_json;
+        return whole_value(d, 0, d->index.count) ? REFUSED_not_an_object : REFUSED_not_json;
     d->top.given = 0;
     if (walk(d, 0, fill_slot, &d->top) != d->index.count)
         return REFUSED_not_json;

@@ -29,11 +29,14 @@ static size_t put_millionths(uint64_t millionths, bool negative, char *out)
     return (size_t)(at - out);
 }
 
+#define LARGEST 1e30
+
 /* The decimal digits of the double, rounded at the sixth, as %.6f gives them. Below 2^44 millionths the product's own error is at
  * most 2^-9, so away from a half the nearest integer is right and printf (ten times slower) is not asked. */
 size_t row_number(double value, char *out)
 {
-    ensure(fabs(value) < 1e30, "a metric is a quotient of integers");
+    if (fabs(value) > LARGEST) /* of an absurd setting: an assumed_rate of 10^-300 */
+        value = value < 0 ? -LARGEST : LARGEST;
     double scaled = fabs(value) * 1e6;
     uint64_t whole = scaled < 0x1p44 ? (uint64_t)scaled : 0;
     double rest = scaled - (double)whole;

@@ -13,7 +13,7 @@
 #include "esteem/ring.h"
 #include "esteem/row.h"
 
-enum { NAP_NS = 5000000, NAME_MOST = 64, VALUE_MOST = 256 };
+enum { NAP_NS = 5000000, NAME_MOST = 64 };
 
 /* ---- names ---- */
 
@@ -95,7 +95,7 @@ static bool scope_configured(const struct config *config, uint32_t mask)
 static bool take_text(const char *at, size_t length, char **text)
 {
     size_t decoded;
-    if (length == 0 || !row_decode(at, length, *text, &decoded) || decoded > VALUE_MOST)
+    if (length == 0 || !row_decode(at, length, *text, &decoded) || decoded > STRING_KEPT_MAX)
         return false;
     *text += decoded + 1;
     return true;

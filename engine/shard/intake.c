@@ -37,7 +37,7 @@ static uint32_t intern(struct shard *shard, const struct text *text, uint32_t mo
     }
     if (memchr(text->at, 0, text->length) == NULL)
         return intern_put(&shard->strings, text->at, text->length);
-    char copy[2 * STRING_MAX];
+    char copy[STRING_KEPT_MAX];
     uint32_t length = 0;
     for (uint32_t i = 0; i < text->length; i++) {
         if (text->at[i]) {

@@ -54,7 +54,7 @@ void batch_put_cell(struct batch *batch, uint32_t number, int64_t pane, bool spa
 void batch_put_now(struct batch *batch, uint32_t number, int64_t block, const uint8_t *runs, uint32_t length);
 
 /* Reading: a cursor from 0. Strings of a key, and of a change of the roster, lie in `text` (BATCH_KEY_TEXT_MAX bytes), ended by zero bytes. */
-enum { BATCH_KEY_TEXT_MAX = (DIMENSION_MAX + 1) * 260 };
+enum { BATCH_KEY_TEXT_MAX = (DIMENSION_MAX + 1) * (STRING_KEPT_MAX + 4) };
 enum batch_item { BATCH_END, BATCH_KEY, BATCH_CELL, BATCH_ROSTER, BATCH_BROKEN };
 struct batch_cell {
     uint32_t number;

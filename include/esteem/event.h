@@ -47,7 +47,8 @@ enum agent_state { STATE_READY, STATE_BUSY, STATE_WRAP, STATE_AWAY, STATE_OFFLIN
 #define COUNT_MAX INT64_C(1000000000000)        /* 10^12: counts, costs, values */
 #define INTEGER_MAX (INT64_C(1) << 53)          /* any integer */
 #define TIME_END_MS INT64_C(7258118400000)      /* 2200-01-01: the first time that is refused */
-enum { STRING_MAX = 256, ID_MAX = 128 };        /* bytes */
+enum { STRING_MAX = 256, ID_MAX = 128,         /* bytes */
+       STRING_KEPT_MAX = 2 * STRING_MAX }; /* as it is kept: a NUL character takes two (intake.c) */
 
 struct text {
     const char *at;

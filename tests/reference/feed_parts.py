@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 _ZERO = datetime(1970, 1, 1)
 TENANTS = ["acme", "berlin co", "ny", "howe", None]
 CHANNELS = ["voice", "chat", "email", "social"]
-QUEUES = ["billing", "sales", "tech", "vip line", "r\u00fcckfragen"]
+QUEUES = ["billing", "sales", "tech", "vip line", "r\u00fcckfragen", "q" + "\0" * 255]
 TEAMS = ["t1", "t2", "t3", "team:4"]
 SITES = ["pune", "berlin", "x=y"]
 BRANDS = ["b1", "b2"]

@@ -21,7 +21,10 @@ def line(rng, n):
             b'{"id":"\xff\xfe"}', b'{"id":"\\ud800"}', b'{"id":"\\udc00\\ud800"}', b'{"id":"a\x01b"}', b'{"id":01}',
             b'{"id":"a"} x', b'\xef\xbb\xbf{"id":"a"}', b'{"id":"\xed\xa0\x80"}', b'{"id":"\\x41"}', b'{"id":1.}',
             b'{"id":.5}', b'{"id":+1}', b'{"id":"a" "type":1}', b'{"id":"\xc0\xaf"}', b'{"id":tru}', b"[" * 50000,
-            b'{"id":"unterminated', b'\x00', b'{"id":1e}', b'{"a":[1,2,]}', b'// {}', b'{"id":"a"}{"id":"b"}'])
+            b'{"id":"unterminated', b'\x00', b'{"id":1e}', b'{"a":[1,2,]}', b'// {}', b'{"id":"a"}{"id":"b"}',
+            b'{"id":"a","type":"survey.answered","time":1761350400000,"csat":{"a":},"csat":5}',
+            b'{"id":"a","type":"program.used","time":1761350400000,"dims":{"other":[1,]}}',
+            b'{"id":"a","type":"program.used","time":1761350400000,"dims":{"a":[},"dims":{}}'])
     if kind == "object":
         return rng.choice([b"[]", b"1", b'"x"', b"null", b"true", b'[{"id":"a"}]', b"-0.5e3",
                            b"[" * 20000 + b"]" * 20000])

@@ -312,9 +312,9 @@ Test(key, hash_tells_tenant_scope_and_values_apart)
 
 Test(batch, keeps_the_longest_key_and_extreme_panes)
 {
-    char longest[257], text[BATCH_KEY_TEXT_MAX];
-    memset(longest, 'x', 256);
-    longest[256] = 0;
+    char longest[STRING_KEPT_MAX + 1], text[BATCH_KEY_TEXT_MAX];
+    memset(longest, 'x', STRING_KEPT_MAX);
+    longest[STRING_KEPT_MAX] = 0;
     struct scope_key key = {.scope = (1u << DIMENSION_MAX) - 1, .tenant = longest, .count = DIMENSION_MAX}, back;
     for (int i = 0; i < DIMENSION_MAX; i++) {
         key.dimension[i] = (uint8_t)i;

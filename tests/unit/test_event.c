@@ -273,6 +273,36 @@ Test(event, keeps_names_of_the_table_out_of_dims)
     cr_expect_eq(decode_with("program.used", "\"dims\":{\"vip\":}"), REFUSED_not_json);
 }
 
+Test(event, of_a_repeated_name_in_dims_the_last_stands_also_of_one_that_is_unknown)
+{
+    static const struct {
+        const char *dims;
+        enum refusal reason;
+    } each[] = {{"{\"other\":7,\"other\":\"a\"}", REFUSED_NOT},
+                {"{\"other\":\"a\",\"other\":7}", REFUSED_bad_field},
+                {"{\"other\":7,\"x\":\"a\"}", REFUSED_bad_field},
+                {"{\"queue\":\"a\",\"queue\":null}", REFUSED_NOT},
+                {"{\"queue\":null,\"queue\":\"a\"}", REFUSED_bad_field},
+                {"{\"vip\":7,\"vip\":\"a\"}", REFUSED_NOT},
+                {"7,\"dims\":{}", REFUSED_NOT}};
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++) {
+        char members[128];
+        snprintf(members, sizeof members, "\"dims\":%s", each[i].dims);
+        cr_expect_eq(decode_with("program.used", members), each[i].reason, "%s", members);
+    }
+}
+
+Test(event, checks_the_inside_of_nested_values_of_known_names)
+{
+    static const char *const each[] = {"\"cost\":{\"a\":},\"cost\":5", "\"cost\":[1,]", "\"queue\":{\"a\" 1}", "\"dims\":{\"other\":[1,]}",
+                                       "\"dims\":{\"vip\":{1}}", "\"dims\":{\"a\":[},\"dims\":{}", "\"dims\":[01]", "\"tenant\":[\"\\x\"]"};
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++)
+        cr_expect_eq(decode_with("program.used", each[i]), REFUSED_not_json, "%s", each[i]);
+    cr_expect_eq(decode_with("program.used", "\"cost\":[1,{\"b\":[]}],\"cost\":4"), REFUSED_NOT);
+    cr_expect_eq(decode_with("program.used", "\"dims\":{\"vip\":[1,{}]}"), REFUSED_bad_field);
+    cr_expect_eq(decode_with("program.used", "\"unknown\":{\"a\":}"), REFUSED_NOT); /* SEMANTICS 1: it may pass */
+}
+
 Test(event, reads_structured_CloudEvents)
 {
     cr_assert_eq(decode("{\"specversion\":\"1.0\",\"id\":\"e\",\"type\":\"program.used\",\"time\":\"2026-01-01T00:00:00Z\",\"source\":\"/x\",\"queue\":\"no\","
