@@ -132,13 +132,13 @@ struct bucket {
 struct line {
     uint32_t *item; /* a ring: key for a rolling window, cell for a calendar one */
     uint32_t first, count, room;
+    uint32_t owed;  /* that waited when the line was due, and have not been told since */
+    int64_t due_ms; /* by the clock */
 };
 
 struct queue {
     struct line few, many; /* by how many keys the scope has */
     uint32_t turn;         /* the next is of `many`, where it is the last of TURNS */
-    uint32_t owed;         /* that waited when the queue was due, and have not been told since */
-    int64_t due_ms;        /* by the clock */
 };
 
 struct scope_keys {

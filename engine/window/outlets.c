@@ -1,8 +1,9 @@
 /* What has changed waits in a queue an outlet and window, each item once, oldest first. A row is made when it goes out, so it is always
  * the newest; where an outlet has no room, items stay where they are.
  *
- * A sink may be slower than what changes. Then the windows take turns, some rows each; and within a window rows of scopes that have few keys go before
- * those of scopes that have many, three for one: a queue's service level does not wait behind thousands of agents, and they are told too. */
+ * Scopes that have many keys have a line and a pace of their own (publish.tick_many): nobody reads thousands of agents ten times a second.
+ * A sink may still be slower than what changes. Then the windows take turns, some rows each; and within a window rows of scopes that have few keys
+ * go before those of scopes that have many, three for one: a queue's service level does not wait behind thousands of agents, and they are told too. */
 #include "fold_parts.h"
 
 #include <xxhash.h>
@@ -30,7 +31,8 @@ static void line_put(struct line *line, uint32_t item)
 
 static void queue_put(const struct fold *fold, struct queue *queue, const struct key *key, uint32_t item)
 {
-    line_put(fold->scope_keys[key->scope_index].keys > FEW ? &queue->many : &queue->few, item);
+    bool many = (int64_t)fold->scope_keys[key->scope_index].keys * fold->setup.folds > FEW;
+    line_put(many ? &queue->many : &queue->few, item);
 }
 
 static uint32_t queue_count(const struct queue *queue)
@@ -38,10 +40,15 @@ static uint32_t queue_count(const struct queue *queue)
     return queue->few.count + queue->many.count;
 }
 
-/* The line of the next item; of a queue that is not empty. */
+static uint32_t queue_owed(const struct queue *queue)
+{
+    return queue->few.owed + queue->many.owed;
+}
+
+/* The line of the next item that is owed, of a queue that owes some. */
 static struct line *queue_line(struct queue *queue)
 {
-    bool many = queue->few.count == 0 || (queue->many.count && queue->turn == TURNS - 1);
+    bool many = queue->few.owed == 0 || (queue->many.owed && queue->turn == TURNS - 1);
     return many ? &queue->many : &queue->few;
 }
 
@@ -49,8 +56,21 @@ static void queue_took(struct queue *queue, struct line *line)
 {
     line->first = (line->first + 1) & (line->room - 1);
     line->count--;
+    line->owed--;
     queue->turn = (queue->turn + 1) % TURNS;
-    queue->owed -= queue->owed > 0;
+}
+
+static void line_owe(struct line *line, int64_t clock_ms)
+{
+    bool early = clock_ms < line->due_ms && line->due_ms - clock_ms <= PACE_LONGEST_MS; /* else the clock was set back */
+    if (line->owed > line->count || (line->owed == 0 && !early))
+        line->owed = line->count;
+}
+
+static void queue_owe_all(struct queue *queue)
+{
+    queue->few.owed = queue->few.count;
+    queue->many.owed = queue->many.count;
 }
 
 /* The one that judges goals takes only what some goal with an alert is about. */
@@ -299,12 +319,12 @@ static void let_go(struct fold *fold, int queue, int outlet, uint32_t item)
     cell->waits &= keep;
 }
 
-/* Publishes `most` of the items that the queue holds now, while there is room and budget. */
+/* Publishes `most` of the items that the queue owes, while there is room and budget. */
 static uint32_t drain(struct fold *fold, int outlet, int which, uint32_t most, int64_t *budget)
 {
     struct queue *queue = &fold->queue[outlet][which];
-    uint32_t done = 0, count = queue_count(queue);
-    for (; done < most && done < count && *budget > 0; done++) {
+    uint32_t done = 0;
+    for (; done < most && queue_owed(queue) && *budget > 0; done++) {
         struct line *line = queue_line(queue);
         uint32_t item = line->item[line->first];
         if (!publish(fold, outlet, which, item))
@@ -318,18 +338,19 @@ static uint32_t drain(struct fold *fold, int outlet, int which, uint32_t most, i
 
 /* How often a window is published: up to 5 minutes each tick, longer ones W/300 within 1 to 60 s. Shards tick by the same clock; half a tick is
  * long enough to tell a row once a tick, and short enough that it never waits for the next one. */
-static int64_t pace_ms(const struct fold *fold, int outlet, int which)
+static int64_t pace_ms(const struct fold *fold, int outlet, int which, bool many)
 {
     static const int64_t calendar_ms[CALENDAR_COUNT] = {900000, 1800000, 3600000, 86400000, 604800000, 2592000000};
-    if (which == QUEUE_URGENT || which == QUEUE_NOW)
-        return which == QUEUE_NOW ? fold->config->publish_tick_ms / 2 : 0;
-    bool rolling = which < CONFIG_ROLLING_MAX;
-    int64_t length_ms = rolling ? fold->config->rolling[which].length_ms : calendar_ms[which - CONFIG_ROLLING_MAX];
-    int64_t pace = length_ms / PACE_SHARE;
-    pace = length_ms <= TICK_WINDOW_MS ? fold->config->publish_tick_ms / 2 : pace < PACE_LEAST_MS ? PACE_LEAST_MS : pace;
-    pace = pace > PACE_MOST_MS ? PACE_MOST_MS : pace;
-    int64_t least = outlet < fold->setup.outlets && fold->setup.outlet[outlet].by_topics_every ? fold->config->topics_every_ms : 0;
-    return rolling && pace < least ? least : pace;
+    bool rolling = which < CONFIG_ROLLING_MAX, rows = outlet < fold->setup.outlets; /* else they are judged */
+    int64_t least = many && rows ? fold->config->publish_tick_many_ms : 0, pace = fold->config->publish_tick_ms / 2;
+    if (which != QUEUE_NOW) {
+        int64_t length_ms = rolling ? fold->config->rolling[which].length_ms : calendar_ms[which - CONFIG_ROLLING_MAX], share = length_ms / PACE_SHARE;
+        if (length_ms > TICK_WINDOW_MS)
+            pace = share < PACE_LEAST_MS ? PACE_LEAST_MS : share > PACE_MOST_MS ? PACE_MOST_MS : share;
+        if (rolling && rows && fold->setup.outlet[outlet].by_topics_every && fold->config->topics_every_ms > least)
+            least = fold->config->topics_every_ms;
+    }
+    return pace < least ? least : pace;
 }
 
 /* Rows that each outlet may still have: publish.rows_per_second, gathered for a second at most. */
@@ -347,16 +368,6 @@ static void fill_budgets(struct fold *fold, int64_t clock_ms)
     fold->budget_ms = clock_ms;
 }
 
-/* How many rows of the queue are to be told now. */
-static uint32_t queue_owed(struct queue *queue, int64_t clock_ms)
-{
-    bool early = clock_ms < queue->due_ms && queue->due_ms - clock_ms <= PACE_LONGEST_MS; /* else the clock was set back */
-    uint32_t count = queue_count(queue);
-    if (queue->owed > count || (queue->owed == 0 && !early))
-        queue->owed = count;
-    return queue->owed;
-}
-
 /* What is owed of the queues whose bit is set. */
 static uint64_t publish_owed(struct fold *fold, int o, uint32_t queues, int64_t clock_ms)
 {
@@ -365,12 +376,15 @@ static uint64_t publish_owed(struct fold *fold, int o, uint32_t queues, int64_t 
         uint32_t later = queues & ~UINT32_C(0) << fold->next_queue[o];
         int q = __builtin_ctz(later ? later : queues);
         struct queue *queue = &fold->queue[o][q];
-        uint32_t most = queue->owed < ROWS_A_TURN ? queue->owed : ROWS_A_TURN, rows = drain(fold, o, q, most, &fold->budget[o]);
+        bool few = queue->few.owed > 0, many = queue->many.owed > 0;
+        uint32_t owed = queue_owed(queue), most = owed < ROWS_A_TURN ? owed : ROWS_A_TURN, rows = drain(fold, o, q, most, &fold->budget[o]);
         done += rows;
-        if (queue->owed == 0) {
-            queue->due_ms = clock_ms + pace_ms(fold, o, q);
+        if (few && queue->few.owed == 0)
+            queue->few.due_ms = clock_ms + pace_ms(fold, o, q, false);
+        if (many && queue->many.owed == 0)
+            queue->many.due_ms = clock_ms + pace_ms(fold, o, q, true);
+        if (queue_owed(queue) == 0)
             queues &= ~(UINT32_C(1) << q);
-        }
         fold->next_queue[o] = rows ? (q + 1) % QUEUE_URGENT : q;
         if (rows < most)
             break; /* no room */
@@ -385,9 +399,13 @@ uint64_t outlets_publish(struct fold *fold, int64_t clock_ms)
     fill_budgets(fold, clock_ms);
     for (int o = 0; o < fold->outlets; o++) {
         uint32_t owed = 0;
+        queue_owe_all(&fold->queue[o][QUEUE_URGENT]);
         done += drain(fold, o, QUEUE_URGENT, UINT32_MAX, &unbounded);
-        for (int q = 0; q <= QUEUE_NOW; q++)
-            owed |= (uint32_t)(queue_owed(&fold->queue[o][q], clock_ms) > 0) << q;
+        for (int q = 0; q <= QUEUE_NOW; q++) {
+            line_owe(&fold->queue[o][q].few, clock_ms);
+            line_owe(&fold->queue[o][q].many, clock_ms);
+            owed |= (uint32_t)(queue_owed(&fold->queue[o][q]) > 0) << q;
+        }
         done += publish_owed(fold, o, owed & UINT32_C(1) << QUEUE_NOW, clock_ms); /* first: later, it is not what is now */
         done += publish_owed(fold, o, owed & ~(UINT32_C(1) << QUEUE_NOW), clock_ms);
     }
@@ -431,6 +449,7 @@ static void line_remove(struct line *line, uint32_t item)
             line->item[(line->first + kept++) & (line->room - 1)] = other;
     }
     line->count = kept;
+    line->owed = line->owed < kept ? line->owed : kept;
 }
 
 static void queue_remove(struct queue *queue, uint32_t item)
@@ -454,6 +473,7 @@ void outlets_forget_cell(struct fold *fold, uint32_t c)
 static void queue_empty(struct queue *queue)
 {
     queue->few.count = queue->many.count = 0;
+    queue->few.owed = queue->many.owed = 0;
 }
 
 void outlets_forget_rolling(struct fold *fold, int window)
@@ -468,6 +488,7 @@ static void forget_urgent(const struct fold *fold, struct line *urgent, int wind
         uint32_t c = urgent->item[urgent->first];
         urgent->first = (urgent->first + 1) & (urgent->room - 1);
         urgent->count--;
+        urgent->owed = 0;
         if (fold->cell[c].window != window)
             line_put(urgent, c);
     }
@@ -491,6 +512,7 @@ uint64_t fold_flush(struct fold *fold, bool all)
         if (all)
             outlets_again(fold, o);
         for (int q = 0; q < QUEUES; q++) {
+            queue_owe_all(&fold->queue[o][q]);
             drain(fold, o, q, UINT32_MAX, &unbounded);
             left += queue_count(&fold->queue[o][q]);
         }

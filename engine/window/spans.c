@@ -11,14 +11,26 @@ static uint32_t before_id(int window, enum span span)
 }
 _Static_assert((int)CONFIG_ROLLING_MAX * (int)SPAN_COUNT <= (int)TALLY_IDS, "before has an id a window and span");
 
+/* How many spans these runs begin, less those that they end. */
+static void read_on(const uint8_t *at, uint32_t length, int64_t *on)
+{
+    for (const uint8_t *end = at + length; at < end; at++) {
+        uint64_t next = 0; /* the id + 1 */
+        for (uint64_t step, packed; *at;) {
+            at = varint_get(at, &step);
+            at = varint_get(at, &packed);
+            next += step;
+            if (next > SPAN_ON_FIRST && next <= SPAN_IDS_END && (next - 1 - SPAN_ON_FIRST) % 2 == 0)
+                on[(next - 1 - SPAN_ON_FIRST) / 2] += unzigzag(packed);
+        }
+    }
+}
+
 void spans_before(struct fold *fold, uint32_t k, uint32_t before, const uint8_t *runs, uint32_t length)
 {
-    int64_t on[SPAN_COUNT];
+    int64_t on[SPAN_COUNT] = {0};
     struct tally_run run;
-    tally_dense_add(&fold->dense, runs, length, 1);
-    for (enum span span = 0; span < SPAN_COUNT; span++)
-        on[span] = fold->dense.value[span_on(span)];
-    tally_dense_clear(&fold->dense);
+    read_on(runs, length, on);
     tally_run_begin(&run);
     for (int w = 0; w < fold->rolling_count; w++)
         for (enum span span = 0; span < SPAN_COUNT && before >> w & 1; span++)

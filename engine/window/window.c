@@ -83,7 +83,7 @@ bool fold_reload_step(struct fold *fold)
     for (int o = 0; o < fold->outlets; o++) { /* the same integers may mean other metrics now */
         outlets_again(fold, o);
         for (int q = 0; q < QUEUES; q++)
-            fold->queue[o][q].due_ms = 0;
+            fold->queue[o][q].few.due_ms = fold->queue[o][q].many.due_ms = 0;
     }
     return false;
 }

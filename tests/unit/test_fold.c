@@ -329,6 +329,23 @@ Test(fold, rows_of_a_scope_of_few_keys_go_first_and_the_others_are_told_too)
     cr_expect_gt(times_shown("1m", "agent="), 450, "and agents with what room is left");
 }
 
+Test(fold, rows_of_a_scope_of_many_keys_have_a_pace_of_their_own)
+{
+    begin("windows: {rolling: [1m], calendar: []}\nscopes: [[queue], [agent]]\npublish: {tick_many: 2s}\n");
+    for (int i = 0; i < 60; i++) {
+        for (int a = 0; a < 1200; a++) {
+            char name[16];
+            (void)snprintf(name, sizeof name, "a%d", a);
+            folding_feed_place(f, NULL, name, t0 + i * 100, 1);
+        }
+        feed_queues(1, t0 + i * 100);
+        folding_tick(f, t0 + 100 + i * 100);
+    }
+    cr_expect_geq(times_shown("1m", "queue=q0"), 58, "each tick");
+    uint64_t agents = times_shown("1m", "agent=a1199");
+    cr_expect(agents >= 3 && agents <= 4, "each two seconds, not %d times in six", (int)agents);
+}
+
 Test(fold, a_new_generation_of_the_outlet_gets_everything_again)
 {
     a_final_hour();
