@@ -1,6 +1,7 @@
 /* Level k of the ladder holds panes that have left windows 0 .. k-1 for good. Their width is the greatest common divisor of the
  * slides and lengths of the windows from k on, so no edge that they will meet falls inside one, and each level's width
- * divides the next one's. A level is a sorted list of buckets (one a start), a bucket a list of panes. */
+ * divides the next one's. A level is a sorted list of buckets (one a start), a bucket an array of panes' numbers, so that those behind the one at hand
+ * can be asked for ahead of their turn: they lie anywhere in memory. */
 #include "pane_parts.h"
 
 #include <stdlib.h>
@@ -9,6 +10,8 @@
 #include "esteem/err.h"
 #include "esteem/grain.h"
 #include "esteem/span.h"
+
+enum { AHEAD = 4 };
 
 struct pane_ladder *pane_ladder_new(const struct config_rolling *rolling, int count, bool panes)
 {
@@ -34,9 +37,12 @@ void pane_ladder_free(struct pane_ladder *ladder)
     if (ladder == NULL)
         return;
     for (int k = 0; k <= ladder->count; k++) {
-        for (int b = 0; b < ladder->level[k].count; b++)
-            for (uint32_t p = ladder->level[k].bucket[b].first; p != NONE; p = ladder->pane[p].next)
-                tally_free(&ladder->pane[p].tally, &ladder->slab);
+        for (int b = 0; b < ladder->level[k].count; b++) {
+            struct bucket *bucket = &ladder->level[k].bucket[b];
+            for (uint32_t i = 0; i < bucket->count; i++)
+                tally_free(&ladder->pane[bucket->pane[i]].tally, &ladder->slab);
+            free(bucket->pane);
+        }
         free(ladder->level[k].bucket);
     }
     free(ladder->pane);
@@ -95,9 +101,39 @@ static struct bucket *bucket_of(struct level *level, int64_t start_ms)
         ensure(level->bucket != NULL, "the machine has memory left");
     }
     memmove(&level->bucket[at + 1], &level->bucket[at], (size_t)(level->count - at) * sizeof *level->bucket);
-    level->bucket[at] = (struct bucket){start_ms, NONE};
+    level->bucket[at] = (struct bucket){.start_ms = start_ms};
     level->count++;
     return &level->bucket[at];
+}
+
+static void bucket_put(struct level *level, int64_t start_ms, uint32_t p)
+{
+    struct bucket *bucket = bucket_of(level, start_ms);
+    if (bucket->count == bucket->room) {
+        bucket->room = bucket->room ? bucket->room * 2 : 4;
+        bucket->pane = realloc(bucket->pane, bucket->room * sizeof *bucket->pane);
+        ensure(bucket->pane != NULL, "the machine has memory left");
+    }
+    bucket->pane[bucket->count++] = p;
+}
+
+/* The number at `i`; those behind it will be wanted soon. */
+static uint32_t bucket_at(const struct pane_ladder *ladder, const struct bucket *bucket, uint32_t i)
+{
+    if (i + 2 * AHEAD < bucket->count)
+        __builtin_prefetch(&ladder->pane[bucket->pane[i + 2 * AHEAD]]);
+    if (i + AHEAD < bucket->count)
+        __builtin_prefetch(tally_bytes(&ladder->pane[bucket->pane[i + AHEAD]].tally));
+    return bucket->pane[i];
+}
+
+static void bucket_crosses(const struct pane_ladder *ladder, const struct bucket *bucket, uint32_t was, uint32_t in, uint32_t before, pane_crosses *crosses, void *context)
+{
+    for (uint32_t i = 0; i < bucket->count; i++) {
+        const struct pane *pane = &ladder->pane[bucket_at(ladder, bucket, i)], *soon = i + AHEAD < bucket->count ? &ladder->pane[bucket->pane[i + AHEAD]] : pane;
+        if (was != in || (before && pane->spans))
+            crosses(context, &(struct pane_cross){&pane->tally, pane->key, was, in, pane->spans ? before : 0, soon->key});
+    }
 }
 
 /* ---- panes ---- */
@@ -118,9 +154,8 @@ uint32_t pane_at(struct pane_ladder *ladder, uint32_t key, int level, int64_t st
         }
         p = ladder->made++;
     }
-    struct bucket *bucket = bucket_of(&ladder->level[level], start_ms);
-    ladder->pane[p] = (struct pane){.start_ms = start_ms, .key = key, .next = bucket->first, .level = (uint8_t)level, .used = true};
-    bucket->first = p;
+    bucket_put(&ladder->level[level], start_ms, p);
+    ladder->pane[p] = (struct pane){.start_ms = start_ms, .key = key, .level = (uint8_t)level, .used = true};
     slots_put(&ladder->slots, hash(key, level, start_ms), p);
     ladder->live++;
     track_new(&ladder->track, p, &ladder->pane[p].mark);
@@ -268,9 +303,7 @@ static void cross_bucket(struct pane_ladder *ladder, const struct pane_edges *ol
 {
     uint32_t was = members(old, ladder->count, bucket->start_ms), in = members(ladder->edges, ladder->count, bucket->start_ms);
     uint32_t before = lies_before(ladder->edges, ladder->count, bucket->start_ms) & ~lies_before(old, ladder->count, bucket->start_ms);
-    for (uint32_t p = bucket->first; p != NONE; p = ladder->pane[p].next)
-        if (was != in || (before && ladder->pane[p].spans))
-            crosses(context, &(struct pane_cross){&ladder->pane[p].tally, ladder->pane[p].key, was, in, ladder->pane[p].spans ? before : 0});
+    bucket_crosses(ladder, bucket, was, in, before, crosses, context);
 }
 
 static void cross_stretch(struct pane_ladder *ladder, const struct pane_edges *old, const struct pane_edges *stretch, pane_crosses *crosses, void *context)
@@ -291,11 +324,9 @@ static bool moves(struct pane_ladder *ladder, uint32_t p, int level, int64_t sta
     pane_keep_for_checkpoint(ladder, p);
     pane_note_gone(ladder, p);
     slots_remove(&ladder->slots, hash(pane->key, pane->level, pane->start_ms), p);
-    struct bucket *bucket = bucket_of(&ladder->level[level], start_ms);
     pane->level = (uint8_t)level;
     pane->start_ms = start_ms;
-    pane->next = bucket->first;
-    bucket->first = p;
+    bucket_put(&ladder->level[level], start_ms, p);
     slots_put(&ladder->slots, hash(pane->key, level, start_ms), p);
     return true;
 }
@@ -307,10 +338,11 @@ static void promote(struct pane_ladder *ladder, int k)
     struct level *level = &ladder->level[k];
     int gone = 0;
     for (; gone < level->count && has_left(ladder, k, level->bucket[gone].start_ms); gone++) {
+        struct bucket bucket = level->bucket[gone];
         int64_t start_ms;
-        int to = level_of(ladder, level->bucket[gone].start_ms, &start_ms);
-        for (uint32_t p = level->bucket[gone].first, next; p != NONE; p = next) {
-            next = ladder->pane[p].next;
+        int to = level_of(ladder, bucket.start_ms, &start_ms);
+        for (uint32_t i = 0; i < bucket.count; i++) {
+            uint32_t p = bucket_at(ladder, &bucket, i);
             if (to < ladder->count && moves(ladder, p, to, start_ms))
                 continue;
             if (to < ladder->count) {
@@ -324,6 +356,7 @@ static void promote(struct pane_ladder *ladder, int k)
             }
             pane_drop(ladder, p);
         }
+        free(bucket.pane);
     }
     if (gone == 0)
         return;
@@ -351,15 +384,13 @@ static void place(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *cros
     ladder->placed = true;
     for (int k = 0; k < ladder->count; k++)
         for (int b = 0; b < ladder->level[k].count; b++) {
-            int64_t start_ms = ladder->level[k].bucket[b].start_ms;
-            uint32_t in = members(ladder->edges, ladder->count, start_ms), before = lies_before(ladder->edges, ladder->count, start_ms);
-            for (uint32_t p = ladder->level[k].bucket[b].first; p != NONE; p = ladder->pane[p].next)
-                if (in || ladder->pane[p].spans)
-                    crosses(context, &(struct pane_cross){&ladder->pane[p].tally, ladder->pane[p].key, 0, in, ladder->pane[p].spans ? before : 0});
+            const struct bucket *bucket = &ladder->level[k].bucket[b];
+            bucket_crosses(ladder, bucket, 0, members(ladder->edges, ladder->count, bucket->start_ms), lies_before(ladder->edges, ladder->count, bucket->start_ms),
+                           crosses, context);
         }
     const struct level *older = &ladder->level[ladder->count];
-    for (uint32_t p = older->count ? older->bucket[0].first : NONE; p != NONE; p = ladder->pane[p].next)
-        crosses(context, &(struct pane_cross){&ladder->pane[p].tally, ladder->pane[p].key, 0, 0, (1u << ladder->count) - 1});
+    if (older->count)
+        bucket_crosses(ladder, &older->bucket[0], 0, 0, (1u << ladder->count) - 1, crosses, context);
 }
 
 static void move(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *crosses, void *context)

@@ -12,7 +12,7 @@
 struct pane {
     int64_t start_ms;
     uint32_t key;
-    uint32_t next;  /* in its bucket, or in the free list */
+    uint32_t next;  /* in the free list */
     struct tally tally;
     uint8_t level;
     bool used, spans; /* spans: some begin or end in it */
@@ -21,7 +21,8 @@ struct pane {
 
 struct bucket {
     int64_t start_ms;
-    uint32_t first;
+    uint32_t *pane; /* numbers, in no order */
+    uint32_t count, room;
 };
 
 struct level {

@@ -125,7 +125,7 @@ bool pane_pour_some(struct pane_ladder *ladder, const struct pane_ladder *from, 
             continue;
         in = pane_put(ladder, pane->key, pane->start_ms, pane->spans, tally_bytes(&pane->tally), pane->tally.length, &before);
         if (ladder->placed && (in || pane->spans))
-            crosses(context, &(struct pane_cross){&pane->tally, pane->key, 0, in, pane->spans ? before : 0});
+            crosses(context, &(struct pane_cross){&pane->tally, pane->key, 0, in, pane->spans ? before : 0, pane->key});
     }
     return *next < from->made;
 }

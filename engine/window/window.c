@@ -137,6 +137,11 @@ static void change_windows(struct fold *fold, uint32_t k, uint32_t was, uint32_t
 void fold_crosses(void *context, const struct pane_cross *cross)
 {
     struct fold *fold = context;
+    const struct key *soon = fold->key[cross->soon];
+    __builtin_prefetch(&soon->within);
+    __builtin_prefetch(soon->waits);
+    __builtin_prefetch(&soon->difference[0]);
+    __builtin_prefetch(&soon->difference[2]);
     if (cross->before)
         spans_before(fold, cross->key, cross->before, tally_bytes(cross->tally), cross->tally->length);
     if (cross->was != cross->in)

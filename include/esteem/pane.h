@@ -25,10 +25,10 @@ struct pane_edges {
 };
 
 /* What has crossed edges: a bit for each window that held it, and for each that holds it now; `before`: for each that it now lies before
- * and did not, of interest where spans begin or end in it (span.h), else 0. */
+ * and did not, of interest where spans begin or end in it (span.h), else 0. `soon`: a key of which something will cross soon; any, where none will. */
 struct pane_cross {
     const struct tally *tally;
-    uint32_t key, was, in, before;
+    uint32_t key, was, in, before, soon;
 };
 typedef void pane_crosses(void *context, const struct pane_cross *cross);
 
