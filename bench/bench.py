@@ -6,7 +6,7 @@
     wire       events per CPU-second (user + system, the whole process) of `run` from a real Kafka to a real Redis against a raw librdkafka consumer that
                does nothing with the same topic: as a replay at full speed, and at the pace of live time; beside it `compute` from a file
     scaling    the same with two shards against one
-    stages     each stage without the wire (bench/stages): processor time, and instructions by callgrind
+    stages     each stage without the wire (bench/stages): processor time, and instructions by callgrind; and of a feed as sparse as a real one
     flat       instructions an event with a window of 365 days more, against one of a minute more
     publish    rows a second into Redis against redis-benchmark with a hash as large as the mean row, pipelined, same Redis
     memory     keys and interactions (bench/memory)
@@ -54,11 +54,11 @@ class Bench:
 
     # ---- the feed ----
 
-    def file(self, feed, events):
-        path = "%s/%s.%d.jsonl" % (self.folder, feed, events)
+    def file(self, feed, events, *options):
+        path = "%s/%s.%d%s.jsonl" % (self.folder, feed, events, "".join(options))
         if not os.path.exists(path):
             with open(path, "wb") as out:
-                subprocess.run([BUILD + "/bench/feed", "--feed", feed, "--events", str(events)], stdout=out, stderr=subprocess.DEVNULL, check=True)
+                subprocess.run([BUILD + "/bench/feed", "--feed", feed, "--events", str(events), *options], stdout=out, stderr=subprocess.DEVNULL, check=True)
         return path
 
     def servers(self):
@@ -176,6 +176,11 @@ class Bench:
                 ns = float(re.search(r"^%s +(\d+) ns" % stage, said, re.M)[1])
                 print("%-8s %8.0f ns %10.0f instructions an event" % (stage, ns, counted[stage]), flush=True)
                 self.figure("feed %s, %s" % (feed, stage), None, ns, "ns an event")
+
+        # 2,000 agents of three contacts at a time, as a month is replayed: a tick is minutes of event time
+        _, _, _, said = self.measured(BUILD + "/bench/stages", self.file("R", min(self.args.events, 200000), "--per-second", "60"))
+        for stage in STAGES[:-1]:
+            self.figure("feed R of 60 events a second, %s" % stage, None, float(re.search(r"^%s +(\d+) ns" % stage, said, re.M)[1]), "ns an event")
 
     def instructions(self, path, *options):
         """Of a stage, an event, by callgrind: counted, not timed."""

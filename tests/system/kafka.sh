@@ -63,7 +63,7 @@ case_run() {
 python3 tests/reference/random_feed.py --seed 11 --events 6000 | grep -avE '"agent\.(enrolled|removed)"' >"$dir/random.jsonl"
 python3 tests/reference/random_config.py --seed 11 | grep -av '^retention' >"$dir/random.yaml"
 cat >>"$dir/random.yaml" <<YAML
-retention: {interaction: 365d, correction: 365d}
+retention: {interaction: 365d, correction: 365d, ids: 365d}
 YAML
 grep -q '^time:' "$dir/random.yaml" && sed -i 's/^time: {/time: {mode: replay, idle_after: 2s, /' "$dir/random.yaml" ||
     echo 'time: {mode: replay, idle_after: 2s}' >>"$dir/random.yaml"
