@@ -49,19 +49,42 @@ static void cell_phase(struct fold *fold, uint32_t c, enum phase phase)
     outlets_calendar_changed(fold, c, true);
 }
 
+static uint32_t bucket_hash(int window, int64_t start_ms, int64_t end_ms)
+{
+    return slots_hash((uint64_t)start_ms, (uint64_t)end_ms * CALENDAR_COUNT + (uint64_t)window);
+}
+
 static struct bucket *bucket_of(struct fold *fold, int window, int64_t start_ms, int64_t end_ms)
 {
     int at = fold->buckets[window];
-    for (int i = at; i-- > 0;)
-        if (fold->bucket[window][i].start_ms == start_ms && fold->bucket[window][i].end_ms == end_ms)
-            return &fold->bucket[window][i];
+    uint32_t hash = bucket_hash(window, start_ms, end_ms), n;
+    for (uint32_t i = slots_home(&fold->bucket_slots, hash); (n = slots_match(&fold->bucket_slots, hash, &i)) != SLOTS_NONE;) {
+        struct bucket *bucket = (int)n < at ? &fold->bucket[window][n] : NULL; /* of another window there may be more */
+        if (bucket && bucket->start_ms == start_ms && bucket->end_ms == end_ms)
+            return bucket;
+    }
     if (at == fold->bucket_room[window]) {
         fold->bucket_room[window] = at ? at * 2 : 64;
         fold->bucket[window] = fold_must(realloc(fold->bucket[window], (size_t)fold->bucket_room[window] * sizeof(struct bucket)));
     }
     fold->bucket[window][at] = (struct bucket){.start_ms = start_ms, .end_ms = end_ms, .first = NONE, .phase = PHASE_FUTURE};
     fold->buckets[window]++;
+    slots_put(&fold->bucket_slots, hash, (uint32_t)at);
     return &fold->bucket[window][at];
+}
+
+/* It is empty; the last one takes its place. */
+static void bucket_drop(struct fold *fold, int window, int b)
+{
+    struct bucket *bucket = &fold->bucket[window][b];
+    int last = --fold->buckets[window];
+    slots_remove(&fold->bucket_slots, bucket_hash(window, bucket->start_ms, bucket->end_ms), (uint32_t)b);
+    if (b == last)
+        return;
+    *bucket = fold->bucket[window][last];
+    uint32_t hash = bucket_hash(window, bucket->start_ms, bucket->end_ms);
+    slots_remove(&fold->bucket_slots, hash, (uint32_t)last);
+    slots_put(&fold->bucket_slots, hash, (uint32_t)b);
 }
 
 uint32_t cell_new(struct fold *fold, uint32_t key, int window, int64_t start_ms, int64_t end_ms)
@@ -290,7 +313,7 @@ static void expire_bucket(struct fold *fold, int window, int b, int64_t oldest_m
     bucket->first = left;
     bucket->phase = PHASE_KEPT;
     if (left == NONE)
-        *bucket = fold->bucket[window][--fold->buckets[window]];
+        bucket_drop(fold, window, b);
 }
 
 int cells_advance(struct fold *fold)
@@ -323,7 +346,7 @@ bool cells_forget_window(struct fold *fold, int window, uint32_t most)
         }
         if (bucket->first != NONE)
             return true;
-        fold->buckets[window]--;
+        bucket_drop(fold, window, fold->buckets[window] - 1);
     }
     return false;
 }
@@ -336,4 +359,5 @@ void cells_close(struct fold *fold)
         free(fold->bucket[window]);
     free(fold->cell);
     slots_close(&fold->cell_slots);
+    slots_close(&fold->bucket_slots);
 }

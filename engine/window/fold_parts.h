@@ -234,6 +234,7 @@ struct fold {
     int64_t restated_ms;   /* by the clock */
     struct bucket *bucket[CALENDAR_COUNT];
     int buckets[CALENDAR_COUNT], bucket_room[CALENDAR_COUNT];
+    struct slots bucket_slots; /* (window, start, end) -> a number in that window's */
     struct group rolling, calendar; /* of the batch at hand */
     struct {
         uint32_t *key, count, room;

@@ -26,6 +26,7 @@ int fold_new(const struct config *config, const struct fold_setup *setup, struct
     fold->key_slots = 1024;
     fold->key_slot = fold_slots(fold->key_slots);
     slots_init(&fold->cell_slots, 1024);
+    slots_init(&fold->bucket_slots, 1024);
     fold->cell_free = fold->alert_free = NONE;
     fold->outlets = setup->outlets ? setup->outlets + 1 : 0;
     fold->newest_start_ms = INT64_MIN;
