@@ -45,10 +45,11 @@ static bool dead_letter(void *context, const struct refused *refused)
     const struct message *message = refused->message;
     if (atomic_load_explicit(&run->hold_letters, memory_order_relaxed))
         return false;
-    struct deadletter_message letter = {.bytes = message->at, .length = message->length, .topic = run->config->topic[message->topic].name,
+    struct deadletter_message letter = {.bytes = message->at, .length = message->length, .key = message->key.at,
+                                        .key_length = message->key.length, .topic = run->config->topic[message->topic].name,
                                         .partition = message->partition, .offset = message->offset,
                                         .reason = refusal_names[refused->reason], .field = refused->field,
-                                        .config_id = atomic_load_explicit(&run->live_config, memory_order_acquire)->id, .text = refused->text};
+                                        .config_id = atomic_load_explicit(&run->live_config, memory_order_acquire)->id, .text = refused->text, .headers = &message->headers};
     return deadletter_put(run->deadletter, &letter) == DEADLETTER_TAKEN;
 }
 

@@ -23,6 +23,7 @@ enum {
     SHORTEST_BYTES = 1024,  /* a broker that refuses this as too large wants no letters */
     TOPIC_NAME_MAX = 249,   /* Kafka's */
     VALUE_MAX = 32,         /* bytes of a number in a header */
+    HEADERS_MOST = 13,
     BATCH_BYTES = 16384,
     AGAIN_MS = 1000,        /* so long waits a letter that failed for now */
     TOLD_MAX = 20,          /* lost letters that are told one by one, a minute */
@@ -70,6 +71,18 @@ static void header_text(rd_kafka_headers_t *headers, const char *name, const cha
         (void)rd_kafka_header_add(headers, name, -1, value, (ssize_t)strnlen(value, DEADLETTER_TEXT_MAX));
 }
 
+static void header_again(rd_kafka_headers_t *headers, const char *name, const struct text *value)
+{
+    if (value->length)
+        (void)rd_kafka_header_add(headers, name, -1, value->at, (ssize_t)(value->length < DEADLETTER_TEXT_MAX ? value->length : DEADLETTER_TEXT_MAX));
+}
+
+/* Room for those of a message's own headers that are sent again. */
+static size_t again_bytes(const struct event_headers *own)
+{
+    return own && own->given ? own->id.length + own->type.length + own->time.length : 0;
+}
+
 static void header_number(rd_kafka_headers_t *headers, const char *name, int64_t value)
 {
     char text[VALUE_MAX];
@@ -79,7 +92,8 @@ static void header_number(rd_kafka_headers_t *headers, const char *name, int64_t
 
 static rd_kafka_headers_t *headers_make(const struct deadletter_message *message)
 {
-    rd_kafka_headers_t *headers = rd_kafka_headers_new(10);
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(HEADERS_MOST);
+    const struct event_headers *own = message->headers;
     header_text(headers, "esteem-topic", message->topic);
     header_number(headers, "esteem-partition", message->partition);
     header_number(headers, "esteem-offset", message->offset);
@@ -87,6 +101,12 @@ static rd_kafka_headers_t *headers_make(const struct deadletter_message *message
     header_text(headers, "esteem-field", message->field);
     header_text(headers, "esteem-text", message->text);
     header_text(headers, "esteem-config", message->config_id);
+    if (own == NULL || !own->given)
+        return headers;
+    header_text(headers, "ce_specversion", "1.0");
+    header_again(headers, "ce_id", &own->id);
+    header_again(headers, "ce_type", &own->type);
+    header_again(headers, "ce_time", &own->time);
     return headers;
 }
 
@@ -243,7 +263,7 @@ enum deadletter_result deadletter_put(struct deadletter *letters, const struct d
         return full(letters, RD_KAFKA_RESP_ERR__QUEUE_FULL);
     }
     size_t key_length = message->key && message->key_length < letters->message_max / 4 ? message->key_length : 0;
-    size_t beside = key_length + OVERHEAD_BYTES + 8 * DEADLETTER_TEXT_MAX; /* no header is longer than a text */
+    size_t beside = key_length + OVERHEAD_BYTES + 8 * DEADLETTER_TEXT_MAX + again_bytes(message->headers); /* no header is longer than a text */
     size_t room = letters->message_max > beside ? letters->message_max - beside : 0;
     size_t length = message->length < room ? message->length : room;
     rd_kafka_headers_t *headers = headers_make(message);

@@ -147,21 +147,21 @@ static enum refusal judge_time(const struct shard *shard, const struct event *ev
 struct parcel *parcel_new(const struct message *message, const char *text, size_t length)
 {
     const struct event_headers *headers = &message->headers;
-    size_t size = length + headers->id.length + headers->type.length + headers->time.length;
+    size_t size = length + headers->id.length + headers->type.length + headers->time.length + message->key.length;
     struct parcel *parcel = malloc(sizeof *parcel + size);
     ensure(parcel != NULL, "the machine has memory left");
     *parcel = (struct parcel){.kind = PARCEL_EVENT, .topic = message->topic, .input = message->input, .partition = message->partition,
-                              .offset = message->offset, .headers = *headers, .length = (uint32_t)length};
+                              .offset = message->offset, .headers = *headers, .key = message->key, .length = (uint32_t)length};
     char *at = parcel->bytes;
     if (length)
         memcpy(at, text, length);
     at += length;
-    struct text *header[] = {&parcel->headers.id, &parcel->headers.type, &parcel->headers.time};
-    for (int i = 0; i < 3; i++) {
-        if (header[i]->length)
-            memcpy(at, header[i]->at, header[i]->length);
-        header[i]->at = at;
-        at += header[i]->length;
+    struct text *beside[] = {&parcel->headers.id, &parcel->headers.type, &parcel->headers.time, &parcel->key};
+    for (int i = 0; i < 4; i++) {
+        if (beside[i]->length)
+            memcpy(at, beside[i]->at, beside[i]->length);
+        beside[i]->at = at;
+        at += beside[i]->length;
     }
     return parcel;
 }
@@ -169,7 +169,8 @@ struct parcel *parcel_new(const struct message *message, const char *text, size_
 struct message parcel_message(const struct parcel *parcel)
 {
     return (struct message){.at = parcel->bytes, .length = parcel->length, .topic = parcel->topic, .input = parcel->input,
-                            .partition = parcel->partition, .offset = parcel->offset, .headers = parcel->headers};
+                            .partition = parcel->partition, .offset = parcel->offset, .headers = parcel->headers,
+                            .key = parcel->key};
 }
 
 static bool hand_over(struct shard *shard, int owner, const struct message *message, const char *text, size_t length)

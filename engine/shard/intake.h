@@ -33,6 +33,7 @@ struct parcel {
     int32_t partition;
     int64_t offset;
     struct event_headers headers; /* texts point into `bytes` */
+    struct text key;              /* likewise */
     uint32_t length;              /* of the message or the notes, first in `bytes` */
     struct {
         int64_t time_ms;

@@ -95,7 +95,8 @@ static int message_hand(struct kafka_source *source, const rd_kafka_message_t *r
         return 0;
     }
     struct message message = {.at = rkm->payload, .length = rkm->len, .topic = input->topic, .partition = rkm->partition,
-                              .input = (int)(input - source->input), .offset = rkm->offset};
+                              .input = (int)(input - source->input), .offset = rkm->offset,
+                              .key = {rkm->key, (uint32_t)rkm->key_len}};
     headers_read(source, rkm, input, &message.headers);
     input->next = rkm->offset + 1;
     input->last_ms = rd_kafka_message_timestamp(rkm, NULL);

@@ -4,6 +4,7 @@
  *   esteem-topic  esteem-partition  esteem-offset      where it came from
  *   esteem-reason  esteem-field  esteem-text           why; the field and the text only where there are any
  *   esteem-config                                      the configuration that refused it
+ *   ce_specversion  ce_id  ce_type  ce_time            as they came, of a binary CloudEvent: it is no event without them
  *   esteem-truncated (true)  esteem-length             only where it had to be cut, with its length before that
  *
  * Any thread may put. Bounds: DEADLETTER_QUEUE_MAX messages or DEADLETTER_QUEUE_KB on their way, then DEADLETTER_FULL: the caller
@@ -19,6 +20,7 @@
 #include <stdint.h>
 
 #include "esteem/config.h"
+#include "esteem/event.h"
 
 enum {
     DEADLETTER_QUEUE_MAX = 10000,
@@ -41,6 +43,7 @@ struct deadletter_message {
     const char *field;     /* NULL or "": none */
     const char *config_id;
     const char *text;      /* NULL or "": nothing more to say */
+    const struct event_headers *headers; /* its own; NULL: none */
 };
 
 struct deadletter_counts {

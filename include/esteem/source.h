@@ -17,6 +17,7 @@ struct message {
     int32_t partition;
     int64_t offset; /* Kafka's offset, or the line's number in a file */
     struct event_headers headers;
+    struct text key; /* Kafka's; at NULL: none */
 };
 
 enum { SOURCE_INPUT_MAX = 4096 };

@@ -72,7 +72,7 @@ for i in range(100):
 PY
 "$esteem" replay -c "$dir/esteem.yaml" --topic contacts "$dir/events.jsonl" 2>>"$dir/replay.log"
 printf '{"id":"x1","type":"survey.answered","time":1790000000000,"tenant":"acme","csat":9}\n{"id":"x2", truncated\n' |
-    kcat -P -b "127.0.0.1:$port" -t contacts
+    kcat -P -b "127.0.0.1:$port" -t contacts -k key-of-both
 
 "$esteem" run -c "$dir/esteem.yaml" >"$dir/run.log" 2>&1 &
 run_pid=$!
@@ -128,10 +128,10 @@ code=0
 wait "$run_pid" || code=$?
 run_pid=
 check "with exit code 0" [ "$code" = 0 ]
-kcat -C -b "127.0.0.1:$port" -t esteem.deadletter -e -q -f '%h\t%s\n' >"$dir/dead" 2>/dev/null
+kcat -C -b "127.0.0.1:$port" -t esteem.deadletter -e -q -f '%h\t%s\t%k\n' >"$dir/dead" 2>/dev/null
 check "the dead letters name the reasons" sh -c "grep -q 'esteem-reason=out_of_range' '$dir/dead' && grep -q 'esteem-reason=not_json' '$dir/dead'"
 check "and the field" grep -q 'esteem-field=csat' "$dir/dead"
-check "and hold the original bytes" grep -qF '{"id":"x2", truncated' "$dir/dead"
+check "and hold the original bytes, and the key" grep -qF '{"id":"x2", truncated	key-of-both' "$dir/dead"
 
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]

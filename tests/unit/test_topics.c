@@ -476,6 +476,17 @@ Test(deadletter, keeps_the_original_bytes_and_says_why)
                                    "esteem-field=csat esteem-config=5f1c9a02 ");
 }
 
+Test(deadletter, of_a_binary_CloudEvent_keeps_the_headers_that_make_it_one)
+{
+    struct event_headers own = {.id = {"e\x01", 2}, .type = {"agent.state", 11}, .given = true};
+    struct deadletter_message message = letter("{}", 2);
+    message.headers = &own;
+    cr_assert_eq(deadletter_put(letters, &message), DEADLETTER_TAKEN);
+    deliver(1);
+    struct seen seen = read_topic("esteem.deadletter", 1);
+    cr_expect_str_eq(strstr(seen.headers, "ce_"), "ce_specversion=1.0 ce_id=e\x01 ce_type=agent.state ");
+}
+
 Test(deadletter, cuts_what_is_longer_than_the_producer_takes)
 {
     char *bytes = calloc(1, 30000);
