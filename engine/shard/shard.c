@@ -262,18 +262,20 @@ static void read_inputs(struct shard *shard)
     atomic_store_explicit(&clocks->idle[shard->setup.index], idle, memory_order_relaxed);
 }
 
+/* With all shards idle it is the highest: which of two was idle first must not decide what is too late. */
 static void read_clocks(struct shard *shard)
 {
     const struct shard_clocks *clocks = shard->setup.clocks;
-    int64_t least = INT64_MAX;
+    int64_t least = INT64_MAX, highest = INT64_MIN;
     for (int i = 0; i < clocks->count; i++) {
-        if (atomic_load_explicit(&clocks->idle[i], memory_order_relaxed))
-            continue;
         int64_t watermark = atomic_load_explicit(&clocks->watermark_ms[i], memory_order_relaxed);
-        least = watermark < least ? watermark : least;
+        highest = watermark > highest ? watermark : highest;
+        if (!atomic_load_explicit(&clocks->idle[i], memory_order_relaxed))
+            least = watermark < least ? watermark : least;
     }
-    if (least != INT64_MAX && least > shard->all_watermark_ms)
-        shard->all_watermark_ms = least;
+    int64_t all = least == INT64_MAX ? highest : least;
+    if (all > shard->all_watermark_ms)
+        shard->all_watermark_ms = all;
 }
 
 /* ---- the tick ---- */

@@ -15,6 +15,7 @@
 #include "esteem/err.h"
 
 enum { STRINGS_FIRST = 1024, DIMENSION_GONE = 255 };
+#define SCOPE_GONE UINT32_MAX
 
 /* The slice seen by one of the shards. */
 struct view {
@@ -41,7 +42,7 @@ struct shard_load {
     uint32_t room;         /* of the views' string tables */
     struct view *view;
     uint8_t dimension[DIMENSION_MAX];
-    bool same_dimensions;
+    bool same_dimensions, rule_gone; /* rule_gone: the epoch at hand has a rule on a dimension that is gone */
     uint64_t lacks[4];     /* measures that its writer did not know */
     struct change *change;
     uint32_t changes, change_room;
@@ -112,10 +113,7 @@ static int load_names(struct shard_load *load, struct slice_item *item)
     memset(load->dimension, DIMENSION_GONE, sizeof load->dimension);
     for (uint32_t i = 0; i < names.count; i++) {
         int ours = config_dimension_find(load->shard[0]->config, names.name[i]);
-        if (ours < 0)
-            return err_set(ERR_DATA, "it has a dimension %s that the configuration no longer has: put it back into `dimensions`, or begin anew with"
-                           " state.start: clean", names.name[i]);
-        load->dimension[i] = (uint8_t)ours;
+        load->dimension[i] = ours < 0 ? DIMENSION_GONE : (uint8_t)ours;
         load->same_dimensions &= ours == (int)i;
     }
     return 0;
@@ -204,21 +202,26 @@ static bool get_dims(struct shard_load *load, struct slice_item *item, struct di
     memset(dims, 0, sizeof *dims);
     for (int i = 0; i < DIMENSION_MAX; i++) {
         uint64_t id = slice_get(item);
-        if (id > load->strings.count || (id && load->dimension[i] == DIMENSION_GONE))
+        if (id > load->strings.count)
             return false;
-        if (id)
+        load->rule_gone |= id && load->dimension[i] == DIMENSION_GONE;
+        if (id && load->dimension[i] != DIMENSION_GONE)
             dims->id[load->dimension[i]] = (uint32_t)id;
     }
     return !item->bad;
 }
 
-/* The mask in our dimensions. One of before there were distinct agents lacks SCOPE_AGENTS: nothing has to be taken back from theirs. */
+/* The mask in our dimensions; SCOPE_GONE: the configuration lacks one of them. One of before there were distinct agents lacks SCOPE_AGENTS: nothing
+ * has to be taken back from theirs. */
 static uint32_t scope_mask(const struct shard_load *load, uint64_t theirs)
 {
     uint32_t mask = 0;
-    for (int i = 0; i < DIMENSION_MAX; i++)
-        if (theirs >> i & 1 && load->dimension[i] != DIMENSION_GONE)
+    for (int i = 0; i < DIMENSION_MAX; i++) {
+        if (theirs >> i & 1 && load->dimension[i] == DIMENSION_GONE)
+            return SCOPE_GONE;
+        if (theirs >> i & 1)
             mask |= 1u << load->dimension[i];
+    }
     return mask | (uint32_t)(theirs & SCOPE_AGENTS);
 }
 
@@ -237,7 +240,7 @@ static bool get_scopes(struct shard_load *load, struct slice_item *item, uint32_
     *count = 0;
     for (uint64_t s = 0; s < scopes && s < CONFIG_SCOPE_MAX; s++) {
         uint32_t mask = scope_mask(load, slice_get(item));
-        if (configured(load->shard[0]->config, mask & ~SCOPE_AGENTS))
+        if (mask != SCOPE_GONE && configured(load->shard[0]->config, mask & ~SCOPE_AGENTS))
             masks[(*count)++] = mask;
     }
     return !item->bad && scopes <= CONFIG_SCOPE_MAX;
@@ -270,9 +273,13 @@ static int load_epoch(struct shard_load *load, struct slice_item *item)
     uint32_t masks[CONFIG_SCOPE_MAX];
     int scopes;
     memset(&epoch, 0, sizeof epoch); /* epochs are compared by their bytes */
+    load->rule_gone = false;
     uint64_t slot = slice_get(item);
     if (slot >= LEDGER_EPOCHS || !get_scopes(load, item, masks, &scopes) || !get_settings(load, item, &epoch.settings))
         return bad("an epoch");
+    if (load->rule_gone) /* what was told by it could not be taken back */
+        return err_set(ERR_DATA, "it was made under a service level rule on a dimension that the configuration no longer has: put that back into `dimensions`,"
+                       " or begin anew with state.start: clean");
     epoch.settings.now = true;
     memcpy(epoch.settings.lacks, load->lacks, sizeof epoch.settings.lacks);
     for (int s = 0; s < load->shards; s++) {
@@ -313,8 +320,10 @@ static bool renumber(struct shard_load *load, int s, struct ledger_saved *saved,
         ours.dimensions = 0;
         for (uint32_t left = theirs.dimensions; left; left &= left - 1) {
             int i = __builtin_ctz(left);
-            if (theirs.dimension[i] > load->strings.count || load->dimension[i] == DIMENSION_GONE)
+            if (theirs.dimension[i] > load->strings.count)
                 return false;
+            if (load->dimension[i] == DIMENSION_GONE)
+                continue;
             ours.dimensions |= 1u << load->dimension[i];
             ours.dimension[load->dimension[i]] = string(load, s, theirs.dimension[i]);
         }
@@ -385,9 +394,9 @@ static bool renumber_dims(struct shard_load *load, int s, const struct dims *the
 {
     *ours = (struct dims){{0}};
     for (int i = 0; i < DIMENSION_MAX; i++) {
-        if (theirs->id[i] > load->strings.count || (theirs->id[i] && load->dimension[i] == DIMENSION_GONE))
+        if (theirs->id[i] > load->strings.count)
             return false;
-        if (theirs->id[i])
+        if (theirs->id[i] && load->dimension[i] != DIMENSION_GONE)
             ours->id[load->dimension[i]] = string(load, s, theirs->id[i]);
     }
     return true;

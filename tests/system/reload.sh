@@ -312,6 +312,18 @@ check "all rows are written to it" within 30 same_keys
 kill -9 "$redis_pid"
 redis_pid=$other_pid
 
+# ---- a start without a dimension that went while it ran ----
+config '' 'metrics: {service_level: {threshold: 10s}}'
+sed -i "s#redis.sock#other.sock#" "$dir/esteem.yaml"
+check "a dimension that goes is live" sh -c "$esteem ctl --socket $dir/control.sock reload | grep -q 'live  *dimensions: tier -> *$'"
+check "a checkpoint is made behind it" ctl checkpoint
+kill "$run_pid"
+check "it ends well" wait "$run_pid"
+"$esteem" run -c "$dir/esteem.yaml" >>"$dir/run.log" 2>&1 &
+run_pid=$!
+check "it starts again without it" within 30 ctl status
+check "with the state of before" sh -c "$esteem ctl --socket $dir/control.sock dump 'acme|queue=plain' | jq -se 'any(.[]; .window == \"hour\" and .measures.offered == 1)' >/dev/null"
+
 kill "$run_pid"
 check "it ends well" wait "$run_pid"
 run_pid=
