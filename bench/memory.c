@@ -18,18 +18,18 @@
 #include "esteem/pipeline.h"
 #include "one_input.h"
 
-enum { TEXT = 448, CONTACTS_A_DAY = 50, DAY_MS = 86400000, SHIFT_MS = 8 * 3600000, KEYS_A_TENANT_QUEUE = 100 };
+enum { TEXT = 448, CONTACTS_A_DAY = 50, DAY_MS = 86400000, SHIFT_MS = 8 * 3600000, KEYS_A_TENANT_QUEUE = 100, SETTLES_S = 120, OUT_OF_ORDER_MS = 10000 };
 #define START_MS INT64_C(1788220800000) /* a midnight, UTC */
 
 struct maker {
     bool keys;
-    int64_t count, total, made;
+    int64_t count, total, made, newest_ms;
     _Atomic bool done; /* for the main thread */
     char text[TEXT];
 };
 
-/* Contact n of the completed records, and the survey that follows every second one. */
-static void make_interaction(int64_t n, char *text)
+/* Contact n of the completed records, and the survey that follows every second one. Returns its time. */
+static int64_t make_interaction(int64_t n, char *text)
 {
     int64_t contact = n / 3 * 2 + n % 3, t = START_MS + n / 50;
     if (n % 3 == 2)
@@ -39,16 +39,18 @@ static void make_interaction(int64_t n, char *text)
         snprintf(text, TEXT, "{\"id\":\"e%" PRId64 "\",\"type\":\"interaction.completed\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%" PRId64 "\",\"queue\":\"q%" PRId64
                  "\",\"agent\":\"a%" PRId64 "\",\"team\":\"t%" PRId64 "\",\"channel\":\"voice\",\"offered_at\":%" PRId64 ",\"answered_at\":%" PRId64 ",\"ended_at\":%" PRId64
                  ",\"wrapped_at\":%" PRId64 "}", n, t, contact, contact % 8, contact % 2000, contact % 50, t - 300000 - n % 60000, t - 290000, t - 60000, t - 30000);
+    return t;
 }
 
-/* Contact n of `count` agents: all agents' first contact of a day, then all their second ones, spread over the shift. */
-static void make_contact(const struct maker *maker, int64_t n, char *text)
+/* The same, contact n of `count` agents: all agents' first contact of a day, then all their second ones, spread over the shift. */
+static int64_t make_contact(const struct maker *maker, int64_t n, char *text)
 {
     int64_t agent = n % maker->count, turn = n / maker->count, day = turn / CONTACTS_A_DAY;
     int64_t t = START_MS + day * DAY_MS + (turn % CONTACTS_A_DAY * maker->count + agent) * SHIFT_MS / (CONTACTS_A_DAY * maker->count) + 600000;
     snprintf(text, TEXT, "{\"id\":\"e%" PRId64 "\",\"type\":\"interaction.completed\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"c%" PRId64 "\",\"queue\":\"q%" PRId64
              "\",\"agent\":\"a%" PRId64 "\",\"team\":\"t%" PRId64 "\",\"channel\":\"voice\",\"offered_at\":%" PRId64 ",\"answered_at\":%" PRId64 ",\"ended_at\":%" PRId64
              ",\"wrapped_at\":%" PRId64 "}", n, t, n, agent % 8, agent, agent / KEYS_A_TENANT_QUEUE, t - 400000 - n % 60000, t - 380000, t - 60000 - n % 7000, t - n % 30000);
+    return t;
 }
 
 static int poll_maker(void *state, int most, int wait_ms, source_each *each, void *context)
@@ -57,10 +59,7 @@ static int poll_maker(void *state, int most, int wait_ms, source_each *each, voi
     (void)wait_ms;
     int done = 0;
     for (bool more = true; more && done < most && maker->made < maker->total; done++) {
-        if (maker->keys)
-            make_contact(maker, maker->made, maker->text);
-        else
-            make_interaction(maker->made, maker->text);
+        maker->newest_ms = maker->keys ? make_contact(maker, maker->made, maker->text) : make_interaction(maker->made, maker->text);
         struct message message = {.at = maker->text, .length = strlen(maker->text), .offset = maker->made++};
         more = each(context, &message);
     }
@@ -75,6 +74,21 @@ static bool at_end(void *state, int input)
     (void)input;
     const struct maker *maker = state;
     return maker->made == maker->total;
+}
+
+/* The counts, once what was read is in its windows and these have moved: the watermark is there, and nothing changes. */
+static struct pipeline_counts settled(struct pipeline *pipeline, const struct maker *maker)
+{
+    struct pipeline_counts counts = pipeline_counts(pipeline);
+    for (int second = 0, same = 0; second < SETTLES_S && same < 3; second++) {
+        struct pipeline_counts before = counts;
+        sleep(1);
+        counts = pipeline_counts(pipeline);
+        bool there = counts.folds.watermark_ms >= maker->newest_ms - OUT_OF_ORDER_MS;
+        same = there && counts.folds.bytes == before.folds.bytes && counts.folds.panes == before.folds.panes ? same + 1 : 0;
+    }
+    ensure(counts.folds.watermark_ms >= maker->newest_ms - OUT_OF_ORDER_MS, "the windows follow within two minutes");
+    return counts;
 }
 
 int main(int argc, char **argv)
@@ -101,8 +115,7 @@ int main(int argc, char **argv)
     ensure(pipeline_start(pipeline) == 0, "threads can be made");
     while (!atomic_load(&maker.done))
         usleep(100000);
-    sleep(3); /* until the counts of what was read last are told */
-    struct pipeline_counts counts = pipeline_counts(pipeline);
+    struct pipeline_counts counts = settled(pipeline, &maker);
     uint64_t resident = memory_resident() - before, records = counts.shards.ledger.records, ledger = counts.shards.ledger.fact_bytes + counts.shards.ledger.index_bytes;
     printf("%" PRIu64 " interactions, %.0f bytes each; %" PRIu64 " bytes of books; %" PRIu64 " keys, %.0f bytes each (%" PRIu64 " panes, %" PRIu64 " calendar windows); %.0f MiB resident\n", records,
            records ? (double)ledger / (double)records : 0, counts.shards.books_bytes, counts.folds.keys, counts.folds.keys ? (double)counts.folds.bytes / (double)counts.folds.keys : 0,
