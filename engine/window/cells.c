@@ -43,6 +43,7 @@ static void cell_phase(struct fold *fold, uint32_t c, enum phase phase)
         key->last[cell->window] = c;
     if (phase == PHASE_FINAL) {
         cell_keep_for_checkpoint(fold, c);
+        tally_settle(&cell->tally, &fold->slab, &fold->dense);
         cell->final = true;
         cell->changed = true;
     }

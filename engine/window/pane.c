@@ -11,7 +11,7 @@
 #include "esteem/grain.h"
 #include "esteem/span.h"
 
-enum { AHEAD = 4 };
+enum { AHEAD = 4, SETTLES_WIDTH_MS = 600000 };
 
 struct pane_ladder *pane_ladder_new(const struct config_rolling *rolling, int count, bool panes)
 {
@@ -411,6 +411,23 @@ static void move(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *cross
         cross_stretch(ladder, old, &passed.stretch[i], crosses, context);
 }
 
+/* Where nothing will be added any more but what is late: a wide pane is the sum of many, and keeps them as they came until they are added up; that
+ * takes a third of the memory. */
+static void settle(struct pane_ladder *ladder, int k)
+{
+    struct level *level = &ladder->level[k];
+    int64_t until_ms = ladder->edges[0].left_ms;
+    for (int w = 1; w < k; w++)
+        until_ms = ladder->edges[w].left_ms < until_ms ? ladder->edges[w].left_ms : until_ms;
+    if (level->width_ms < SETTLES_WIDTH_MS || until_ms <= level->settled_ms)
+        return;
+    for (int b = bucket_from(level, level->settled_ms); b < level->count && level->bucket[b].start_ms + level->width_ms <= until_ms; b++) {
+        for (uint32_t i = 0; i < level->bucket[b].count; i++)
+            tally_settle(&ladder->pane[bucket_at(ladder, &level->bucket[b], i)].tally, &ladder->slab, &ladder->dense);
+        level->settled_ms = level->bucket[b].start_ms + level->width_ms;
+    }
+}
+
 void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *crosses, void *context)
 {
     if (!ladder->placed)
@@ -419,6 +436,8 @@ void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *cros
         move(ladder, now_ms, crosses, context);
     for (int k = 0; k < ladder->count; k++)
         promote(ladder, k);
+    for (int k = 1; k < ladder->count; k++)
+        settle(ladder, k);
 }
 
 int64_t pane_exact_from(const struct pane_ladder *ladder, const struct config_rolling *rolling, int64_t now_ms)

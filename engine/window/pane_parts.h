@@ -26,7 +26,7 @@ struct bucket {
 };
 
 struct level {
-    int64_t width_ms;
+    int64_t width_ms, settled_ms; /* settled_ms: earlier ones are added up */
     struct bucket *bucket; /* ascending */
     int count, room;
 };
