@@ -89,6 +89,7 @@ struct cell {
     uint32_t revision;
     struct tally tally;
     uint8_t window, waits, urgent, published; /* bits: outlets */
+    uint8_t told; /* bits: outlets that have had the row of this revision */
     bool final, changed, used;
     bool recalled; /* a sink held its row before this life had told one */
     bool kept; /* beyond correction: `closed` alone, for the window of a week later; of WINDOW_NOW: without those in wrap */

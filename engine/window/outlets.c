@@ -219,6 +219,7 @@ static bool revise(struct fold *fold, struct cell *cell)
         return false;
     cell->final_hash = hash;
     cell->revision++;
+    cell->told = 0;
     return true;
 }
 
@@ -259,13 +260,14 @@ static bool publish_calendar(struct fold *fold, int outlet, uint32_t c)
 {
     struct cell *cell = &fold->cell[c];
     uint8_t bit = (uint8_t)(1u << outlet);
-    if (!revise(fold, cell) && cell->published & bit)
+    if (!revise(fold, cell) && cell->told & bit)
         return true;
     if (tally_is_zero(&cell->tally, &fold->slab, &fold->dense) && !(cell->published & bit) && !cell->recalled && cell->start_ms > fold->now_ms)
         return true;
     if (!give(fold, outlet, cell->key, fold_calendar_row(fold, c)))
         return false;
     cell->published |= bit;
+    cell->told |= cell->final ? bit : 0;
     return true;
 }
 
@@ -432,7 +434,8 @@ void outlets_again(struct fold *fold, int outlet)
     }
     for (uint32_t c = 0; c < fold->cells_made; c++) {
         struct cell *cell = &fold->cell[c];
-        cell->published &= (uint8_t)~bit; /* also of one that waits: a change that came to nothing must not hold it back */
+        cell->published &= (uint8_t)~bit;
+        cell->told &= (uint8_t)~bit; /* also of one that waits: a change that came to nothing must not hold it back */
         if (!cell_has_row(fold, cell) || cell->waits & bit || !wanted(fold, outlet, fold->key[cell->key], false, cell->window))
             continue;
         cell->waits |= bit;

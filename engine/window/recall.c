@@ -73,7 +73,7 @@ static void tell_cell(struct fold *fold, uint32_t c)
     if (fold->cell[c].kept) /* beyond correction: this life has told it, and has not the figures any more */
         return;
     fold->cell[c].recalled = true;
-    fold->cell[c].published = 0; /* also what has gone out goes once more, with every family */
+    fold->cell[c].published = fold->cell[c].told = 0; /* also what has gone out goes once more, with every family */
     outlets_calendar_changed(fold, c, false);
 }
 

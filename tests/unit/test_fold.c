@@ -730,6 +730,26 @@ static void expect_gap(const char *window, double value, int64_t n)
               (long long)row->across.gap[GAP_csat].n);
 }
 
+/* Its revision is made, and told to nobody. Then one of its channels changes, and the gap between them does not. */
+Test(fold, a_final_row_that_found_no_room_is_told_whatever_comes_between)
+{
+    begin(channels);
+    f->watermark_ms = t0;
+    folding_put(f, "billing", "chat", t0, run_of2(MEASURE_csat_n, 4, MEASURE_csat_top, 2));
+    folding_put(f, "billing", NULL, t0, run_of2(MEASURE_csat_n, 4, MEASURE_csat_top, 2)); /* the newer one is told first: it finds no room */
+    folding_tick(f, t0 + 500);
+    folding_settle(f);
+    cr_assert(!folding_row(f, "hour", "queue=billing", t0)->final);
+    f->full = true;
+    f->watermark_ms = t0 + 3 * H;
+    folding_tick(f, t0 + 3 * H);
+    folding_put(f, "billing", "voice", t0, run_of2(MEASURE_csat_n, 1, MEASURE_csat_top, 1));
+    folding_tick(f, t0 + 3 * H + S);
+    f->full = false;
+    folding_settle(f);
+    cr_expect(folding_row(f, "hour", "queue=billing", t0)->final);
+}
+
 Test(fold, a_queue_is_compared_across_its_channels_with_enough_answers)
 {
     begin(channels);
