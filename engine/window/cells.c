@@ -317,21 +317,30 @@ static void expire_bucket(struct fold *fold, int window, int b, int64_t oldest_m
         bucket_drop(fold, window, b);
 }
 
+/* True: a window that begins has come on the way, and is to be looked at as well. */
+static bool advance_all(struct fold *fold, int window, int *moved)
+{
+    int64_t oldest_ms = oldest_row_ms(fold, window);
+    bool made = false;
+    for (int b = fold->buckets[window]; b-- > 0;) {
+        int buckets = fold->buckets[window];
+        *moved += advance_bucket(fold, window, b);
+        made |= fold->buckets[window] > buckets;
+        const struct bucket *bucket = &fold->bucket[window][b];
+        if (bucket->phase == PHASE_FINAL && !fold->finished && bucket->end_ms + fold->config->retention_correction_ms < fold->watermark_ms)
+            expire_bucket(fold, window, b, oldest_ms);
+        else if (bucket->phase == PHASE_KEPT && kept_enough(fold, bucket, oldest_ms))
+            expire_bucket(fold, window, b, oldest_ms);
+    }
+    return made;
+}
+
 int cells_advance(struct fold *fold)
 {
     int moved = 0;
-    for (int window = 0; window < CALENDAR_COUNT; window++) {
-        int64_t oldest_ms = oldest_row_ms(fold, window);
-        for (int b = fold->buckets[window]; b-- > 0;) {
-            moved += advance_bucket(fold, window, b);
-            const struct bucket *bucket = &fold->bucket[window][b];
-            if (bucket->phase == PHASE_FINAL && !fold->finished &&
-                bucket->end_ms + fold->config->retention_correction_ms < fold->watermark_ms)
-                expire_bucket(fold, window, b, oldest_ms);
-            else if (bucket->phase == PHASE_KEPT && kept_enough(fold, bucket, oldest_ms))
-                expire_bucket(fold, window, b, oldest_ms);
-        }
-    }
+    for (int window = 0; window < CALENDAR_COUNT; window++)
+        if (advance_all(fold, window, &moved))
+            (void)advance_all(fold, window, &moved); /* the feed may be over: it is final at once, and nobody comes by again */
     return moved;
 }
 
