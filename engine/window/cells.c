@@ -196,13 +196,16 @@ void cell_changed(struct fold *fold, uint32_t c)
     outlets_calendar_changed(fold, c, false);
 }
 
-/* A window has ended that had figures: the running one begins, empty so far, so that nobody takes the old row for the present. */
+/* A window has ended that had figures, or was over before it could be shown as empty: the running one begins, empty so far, so that nobody takes the
+ * old row for the present. */
 static void begin_next(struct fold *fold, uint32_t c)
 {
     struct cell cell = fold->cell[c];
     int64_t start_ms, end_ms;
-    if (cell.kept || cell.end_ms > fold->now_ms || key_is_agent(fold->key[cell.key]) ||
-        tally_is_zero(&fold->cell[c].tally, &fold->slab, &fold->dense))
+    if (cell.kept || cell.end_ms > fold->now_ms || key_is_agent(fold->key[cell.key]))
+        return;
+    uint8_t all = (uint8_t)((1u << fold->setup.outlets) - 1);
+    if ((cell.published & all) == all && tally_is_zero(&fold->cell[c].tally, &fold->slab, &fold->dense))
         return;
     calendar_bounds(fold->zone[fold->key[cell.key]->zone].calendar, (enum calendar_window)cell.window, fold->now_ms, &start_ms, &end_ms);
     uint32_t next = cells_at(fold, cell.key, cell.window, start_ms);

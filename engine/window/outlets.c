@@ -511,8 +511,6 @@ uint64_t fold_flush(struct fold *fold, bool all)
     uint64_t left = 0;
     int64_t unbounded = INT64_MAX;
     baseline_restate(fold, 0, true);
-    if (fold->finished) /* also windows that have begun since the last step */
-        (void)cells_advance(fold);
     for (int o = 0; o < fold->outlets; o++) {
         if (all)
             outlets_again(fold, o);

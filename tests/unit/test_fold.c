@@ -96,6 +96,25 @@ Test(fold, a_running_hour_gives_way_to_the_next_and_stays_as_the_last)
     cr_expect(now->running && now->offered == 0);
 }
 
+Test(fold, a_running_hour_gives_way_though_the_next_one_was_never_shown)
+{
+    begin(plain);
+    folding_tick(f, t0 + MIN);
+    folding_feed(f, NULL, t0, 5);
+    folding_tick(f, t0 + 2 * MIN);
+    folding_settle(f);
+    cr_assert(folding_row(f, "hour", "all", t0)->running);
+    f->full = true;
+    folding_tick(f, t0 + H + MIN);
+    cr_assert_null(folding_row(f, "hour", "all", t0 + H));
+    folding_tick(f, t0 + 2 * H + MIN); /* the hour between is over, empty, and nobody has seen it */
+    f->full = false;
+    folding_settle(f);
+    const struct shown *now = folding_row(f, "hour", "all", t0 + 2 * H);
+    cr_assert_not_null(now);
+    cr_expect(now->running && now->offered == 0);
+}
+
 /* An hour in which nothing came is followed by none, until something late does: it shall not be shown as empty for ever. */
 Test(fold, an_hour_that_was_over_without_figures_is_followed_by_one_when_late_ones_come)
 {
