@@ -66,6 +66,7 @@ struct shard {
     bool partial;             /* of an input the beginning was not there any more, or not asked for */
     bool all_ended, caught_up; /* every input was read to its end; and what was handed over until then has settled */
     uint64_t ended_parcels;
+    uint64_t applied_before; /* events applied up to the last tick */
     int64_t all_watermark_ms; /* the least over all shards: what is too late is judged by it */
     struct outgoing *outbox;
     uint32_t outbox_count, outbox_room, outbox_batches; /* of which batches */

@@ -296,6 +296,14 @@ static void forget_step(struct shard *shard)
     shard->forget.parcels = shard->parcels;
 }
 
+/* More than came since the last tick: a replay at full speed keeps no more interactions than live time would. */
+static uint32_t evict_most(struct shard *shard)
+{
+    uint64_t came = shard->counts.applied - shard->applied_before;
+    shard->applied_before = shard->counts.applied;
+    return EVICT_MOST + (uint32_t)came;
+}
+
 void shard_tick(struct shard *shard, uint64_t barrier)
 {
     shard->deriving = false;
@@ -305,7 +313,7 @@ void shard_tick(struct shard *shard, uint64_t barrier)
     read_clocks(shard);
     bool forgets = !shard->setup.batch && shard->all_watermark_ms != INT64_MIN;
     if (forgets) /* before the batches: what a forgotten record takes back is in the same checkpoint as its absence */
-        shard->counts.forgotten += ledger_evict(shard->ledger, shard->all_watermark_ms, EVICT_MOST, shard_emit, shard);
+        shard->counts.forgotten += ledger_evict(shard->ledger, shard->all_watermark_ms, evict_most(shard), shard_emit, shard);
     shard_post_batches(shard, false, barrier);
     for (int s = 0; s < shard->setup.shards; s++) {
         shard->flushed[s] += shard->taken[s];
