@@ -42,6 +42,7 @@ void pane_ladder_free(struct pane_ladder *ladder)
             for (uint32_t i = 0; i < bucket->count; i++)
                 tally_free(&ladder->pane[bucket->pane[i]].tally, &ladder->slab);
             free(bucket->pane);
+            pack_free(ladder, &ladder->level[k], bucket);
         }
         free(ladder->level[k].bucket);
     }
@@ -65,19 +66,18 @@ static uint32_t hash(uint32_t key, int level, int64_t start_ms)
     return slots_hash((uint64_t)start_ms, (uint64_t)key << 8 | (unsigned)level);
 }
 
-uint32_t pane_find(const struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms)
+uint32_t pane_find(struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms)
 {
     uint32_t h = hash(key, level, start_ms), p;
     for (uint32_t i = slots_home(&ladder->slots, h); (p = slots_match(&ladder->slots, h, &i)) != SLOTS_NONE;)
         if (ladder->pane[p].key == key && ladder->pane[p].level == level && ladder->pane[p].start_ms == start_ms)
-            break;
-    return p;
+            return p;
+    return pack_take_out(ladder, key, level, start_ms);
 }
 
 /* ---- buckets ---- */
 
-/* The first bucket that starts at start_ms or later. */
-static int bucket_from(const struct level *level, int64_t start_ms)
+int bucket_from(const struct level *level, int64_t start_ms)
 {
     int low = 0, high = level->count;
     while (low < high) {
@@ -88,6 +88,12 @@ static int bucket_from(const struct level *level, int64_t start_ms)
             high = middle;
     }
     return low;
+}
+
+struct bucket *bucket_find(const struct level *level, int64_t start_ms)
+{
+    int at = bucket_from(level, start_ms);
+    return at < level->count && level->bucket[at].start_ms == start_ms ? &level->bucket[at] : NULL;
 }
 
 static struct bucket *bucket_of(struct level *level, int64_t start_ms)
@@ -127,6 +133,23 @@ static uint32_t bucket_at(const struct pane_ladder *ladder, const struct bucket 
     return bucket->pane[i];
 }
 
+static void pack_crosses(const struct pack *pack, uint32_t was, uint32_t in, uint32_t before, pane_crosses *crosses, void *context)
+{
+    struct pack_cursor cursor = {0, 0}, ahead = {0, 0};
+    struct packed one, soon;
+    struct tally view;
+    for (int i = 0; i < AHEAD; i++)
+        (void)pack_next(pack, &ahead, &soon);
+    while (pack_next(pack, &cursor, &one)) {
+        if (!pack_next(pack, &ahead, &soon))
+            soon = one;
+        if (was == in && !(before && one.spans))
+            continue;
+        packed_tally(&one, &view);
+        crosses(context, &(struct pane_cross){&view, one.key, was, in, one.spans ? before : 0, soon.key});
+    }
+}
+
 static void bucket_crosses(const struct pane_ladder *ladder, const struct bucket *bucket, uint32_t was, uint32_t in, uint32_t before, pane_crosses *crosses, void *context)
 {
     for (uint32_t i = 0; i < bucket->count; i++) {
@@ -134,6 +157,8 @@ static void bucket_crosses(const struct pane_ladder *ladder, const struct bucket
         if (was != in || (before && pane->spans))
             crosses(context, &(struct pane_cross){&pane->tally, pane->key, was, in, pane->spans ? before : 0, soon->key});
     }
+    if (bucket->pack)
+        pack_crosses(bucket->pack, was, in, before, crosses, context);
 }
 
 /* ---- panes ---- */
@@ -141,9 +166,12 @@ static void bucket_crosses(const struct pane_ladder *ladder, const struct bucket
 uint32_t pane_at(struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms)
 {
     uint32_t p = pane_find(ladder, key, level, start_ms);
-    if (p != NONE)
-        return p;
-    p = ladder->free_first;
+    return p != NONE ? p : pane_make(ladder, key, level, start_ms);
+}
+
+uint32_t pane_make(struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms)
+{
+    uint32_t p = ladder->free_first;
     if (p != NONE) {
         ladder->free_first = ladder->pane[p].next;
     } else {
@@ -164,9 +192,15 @@ uint32_t pane_at(struct pane_ladder *ladder, uint32_t key, int level, int64_t st
 
 void pane_drop(struct pane_ladder *ladder, uint32_t p)
 {
-    struct pane *pane = &ladder->pane[p];
+    const struct pane *pane = &ladder->pane[p];
     pane_keep_for_checkpoint(ladder, p);
-    pane_note_gone(ladder, p);
+    pane_note_gone(ladder, pane->key, pane->level, pane->start_ms);
+    pane_forget(ladder, p);
+}
+
+void pane_forget(struct pane_ladder *ladder, uint32_t p)
+{
+    struct pane *pane = &ladder->pane[p];
     pane->used = false;
     slots_remove(&ladder->slots, hash(pane->key, pane->level, pane->start_ms), p);
     tally_free(&pane->tally, &ladder->slab);
@@ -322,13 +356,19 @@ static bool moves(struct pane_ladder *ladder, uint32_t p, int level, int64_t sta
     if (pane_find(ladder, pane->key, level, start_ms) != NONE)
         return false;
     pane_keep_for_checkpoint(ladder, p);
-    pane_note_gone(ladder, p);
+    pane_note_gone(ladder, pane->key, pane->level, pane->start_ms);
     slots_remove(&ladder->slots, hash(pane->key, pane->level, pane->start_ms), p);
     pane->level = (uint8_t)level;
     pane->start_ms = start_ms;
     bucket_put(&ladder->level[level], start_ms, p);
     slots_put(&ladder->slots, hash(pane->key, level, start_ms), p);
     return true;
+}
+
+static void spans_stay(struct pane_ladder *ladder, const struct packed *one)
+{
+    if (one->spans)
+        keep_open_spans(ladder, one->key, one->runs, one->length);
 }
 
 /* Panes that have left all windows of their level go on, into a pane as wide as the windows allow that they have not left; out of the last
@@ -338,9 +378,13 @@ static void promote(struct pane_ladder *ladder, int k)
     struct level *level = &ladder->level[k];
     int gone = 0;
     for (; gone < level->count && has_left(ladder, k, level->bucket[gone].start_ms); gone++) {
-        struct bucket bucket = level->bucket[gone];
         int64_t start_ms;
-        int to = level_of(ladder, bucket.start_ms, &start_ms);
+        int to = level_of(ladder, level->bucket[gone].start_ms, &start_ms);
+        if (to < ladder->count)
+            pack_take_all_out(ladder, k, &level->bucket[gone]);
+        else
+            pack_drop(ladder, k, &level->bucket[gone], spans_stay);
+        struct bucket bucket = level->bucket[gone];
         for (uint32_t i = 0; i < bucket.count; i++) {
             uint32_t p = bucket_at(ladder, &bucket, i);
             if (to < ladder->count && moves(ladder, p, to, start_ms))
@@ -413,12 +457,9 @@ static void move(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *cross
 
 /* Where nothing will be added any more but what is late: a wide pane is the sum of many, and keeps them as they came until they are added up; that
  * takes a third of the memory. */
-static void settle(struct pane_ladder *ladder, int k)
+static void settle(struct pane_ladder *ladder, int k, int64_t until_ms)
 {
     struct level *level = &ladder->level[k];
-    int64_t until_ms = ladder->edges[0].left_ms;
-    for (int w = 1; w < k; w++)
-        until_ms = ladder->edges[w].left_ms < until_ms ? ladder->edges[w].left_ms : until_ms;
     if (level->width_ms < SETTLES_WIDTH_MS || until_ms <= level->settled_ms)
         return;
     for (int b = bucket_from(level, level->settled_ms); b < level->count && level->bucket[b].start_ms + level->width_ms <= until_ms; b++) {
@@ -436,8 +477,12 @@ void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *cros
         move(ladder, now_ms, crosses, context);
     for (int k = 0; k < ladder->count; k++)
         promote(ladder, k);
-    for (int k = 1; k < ladder->count; k++)
-        settle(ladder, k);
+    int64_t until_ms = ladder->edges[0].left_ms; /* all that is older has left the windows before k */
+    for (int k = 1; k < ladder->count; k++) {
+        settle(ladder, k, until_ms);
+        pack_level(ladder, k, until_ms);
+        until_ms = ladder->edges[k].left_ms < until_ms ? ladder->edges[k].left_ms : until_ms;
+    }
 }
 
 int64_t pane_exact_from(const struct pane_ladder *ladder, const struct config_rolling *rolling, int64_t now_ms)
@@ -463,6 +508,7 @@ void pane_lift(struct pane_ladder *ladder)
 
 struct pane_counts pane_counts(const struct pane_ladder *ladder)
 {
-    return (struct pane_counts){ladder->live, ladder->slab.used + ladder->live * sizeof(struct pane),
-                                ladder->slab.bytes - ladder->slab.used + (ladder->room - ladder->live) * sizeof(struct pane)};
+    return (struct pane_counts){.panes = ladder->live + ladder->packed, .packed = ladder->packed,
+                                .bytes = ladder->slab.used + ladder->live * sizeof(struct pane) + ladder->packed_bytes,
+                                .slack_bytes = ladder->slab.bytes - ladder->slab.used + (ladder->room - ladder->live) * sizeof(struct pane)};
 }

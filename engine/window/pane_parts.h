@@ -1,4 +1,4 @@
-/* pane_parts: what pane.c and pane_state.c share, and nobody else. Runs on: the fold's thread. */
+/* pane_parts: what pane.c, pane_pack.c and pane_state.c share, and nobody else. Runs on: the fold's thread. */
 #ifndef ESTEEM_PANE_PARTS_H
 #define ESTEEM_PANE_PARTS_H
 
@@ -6,6 +6,7 @@
 #include "esteem/slice.h"
 #include "esteem/slots.h"
 #include "esteem/track.h"
+#include "esteem/varint.h"
 
 #define NONE UINT32_MAX
 
@@ -19,14 +20,39 @@ struct pane {
     struct mark mark;
 };
 
+struct pack_cursor {
+    uint32_t offset, key; /* of the next pane; the key of the one before */
+};
+
+/* Panes in one block: pane_pack.c. */
+struct pack {
+    uint8_t *bytes;
+    uint32_t length, panes, out, dirty; /* panes that were put; that are out again; that no checkpoint has yet */
+    struct pack_mark {
+        uint32_t first; /* the key of the next pane */
+        struct pack_cursor cursor;
+    } *mark; /* now and then one, to begin a search with */
+    uint32_t marks;
+};
+
+struct packed {
+    uint32_t key, offset, length;
+    const uint8_t *runs;
+    uint8_t *flags;
+    bool spans;
+};
+
 struct bucket {
     int64_t start_ms;
     uint32_t *pane; /* numbers, in no order */
     uint32_t count, room;
+    struct pack *pack; /* or NULL */
 };
 
 struct level {
     int64_t width_ms, settled_ms; /* settled_ms: earlier ones are added up */
+    int64_t packs_due_ms; /* when to look again what can be packed */
+    uint32_t packs;       /* buckets that have one */
     struct bucket *bucket; /* ascending */
     int count, room;
 };
@@ -35,6 +61,14 @@ struct pane_name {
     int64_t start_ms;
     uint32_t key;
     uint8_t level;
+};
+
+/* Where somebody stands who visits all packed panes. */
+struct pack_walk {
+    bool running, full; /* full: also those that a checkpoint has */
+    int level;
+    int64_t start_ms;
+    struct pack_cursor cursor;
 };
 
 struct pane_ladder {
@@ -53,23 +87,59 @@ struct pane_ladder {
     struct pane_name *gone; /* dropped since the last checkpoint, for an incremental one */
     uint32_t gone_count, gone_room;
     struct slice_out *out; /* of the running checkpoint */
+    uint64_t packed, packed_bytes; /* panes in blocks */
+    struct pack_walk pack_dump, pour;
+    uint32_t loaded;
 };
+
+enum { PANE_HEAD = 3 * VARINT_MAX };
 
 /* ---- pane.c ---- */
 
 /* The number of a pane, made when there is none. */
 uint32_t pane_at(struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms);
-/* The same; NONE when there is none. */
-uint32_t pane_find(const struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms);
+/* The same; NONE when there is none. One that is packed is taken out. */
+uint32_t pane_find(struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms);
+/* A new one, of a name that there is not. */
+uint32_t pane_make(struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms);
+/* The first bucket that starts at start_ms or later; the one that starts then, or NULL. */
+int bucket_from(const struct level *level, int64_t start_ms);
+struct bucket *bucket_find(const struct level *level, int64_t start_ms);
 /* Whether spans begin or end in these runs. */
 bool pane_has_spans(struct pane_ladder *ladder, const uint8_t *runs, uint32_t length);
 /* Takes a pane out of the table; its bucket still names it. */
 void pane_drop(struct pane_ladder *ladder, uint32_t p);
+/* The same of one that lives on elsewhere, under its name. */
+void pane_forget(struct pane_ladder *ladder, uint32_t p);
+
+/* ---- pane_pack.c ---- */
+
+/* Packs what ends at until_ms or earlier, where that pays. */
+void pack_level(struct pane_ladder *ladder, int level, int64_t until_ms);
+/* The next pane behind the cursor that is in the block; false: there are no more. */
+bool pack_next(const struct pack *pack, struct pack_cursor *cursor, struct packed *one);
+/* A view, to be read. */
+void packed_tally(const struct packed *one, struct tally *view);
+/* Into the table again. NONE: it is not packed. */
+uint32_t pack_take_out(struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms);
+void pack_take_all_out(struct pane_ladder *ladder, int level, struct bucket *bucket);
+typedef void pack_goes(struct pane_ladder *ladder, const struct packed *one);
+/* All of them go for good; each is shown once more. */
+void pack_drop(struct pane_ladder *ladder, int level, struct bucket *bucket, pack_goes *goes);
+void pack_free(struct pane_ladder *ladder, struct level *level, struct bucket *bucket);
+/* For the checkpoint that begins; track_begin has been asked. */
+void pack_dump_begin(struct pane_ladder *ladder, bool full);
+/* Writes on until the slice has so many bytes. True: all is written. */
+bool pack_dump_step(struct pane_ladder *ladder, uint64_t until_bytes);
+/* The next of all packed panes, of a ladder that is being poured into another; false: there are no more. */
+bool pack_pour_next(struct pane_ladder *ladder, struct packed *one, int64_t *start_ms);
 
 /* ---- pane_state.c ---- */
 
 /* The pane is about to change. */
 void pane_keep_for_checkpoint(struct pane_ladder *ladder, uint32_t p);
-void pane_note_gone(struct pane_ladder *ladder, uint32_t p);
+void pane_note_gone(struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms);
+/* Key, level and start; takes PANE_HEAD bytes at most. */
+uint8_t *pane_put_name(uint8_t *at, uint32_t key, int level, int64_t start_ms);
 
 #endif

@@ -8,11 +8,11 @@
 #include "esteem/err.h"
 #include "esteem/varint.h"
 
-enum { PANE_HEAD = 3 * VARINT_MAX, GONE_MOST = 4 << 20 /* more of them make the next checkpoint a full one */ };
+enum { GONE_MOST = 4 << 20 /* more of them make the next checkpoint a full one */, LOADS_A_PACKING = 1 << 20 };
 
 /* ---- writing ---- */
 
-static uint8_t *put_name(uint8_t *at, uint32_t key, int level, int64_t start_ms)
+uint8_t *pane_put_name(uint8_t *at, uint32_t key, int level, int64_t start_ms)
 {
     at = varint_put(at, key);
     at = varint_put(at, (uint64_t)level);
@@ -21,7 +21,7 @@ static uint8_t *put_name(uint8_t *at, uint32_t key, int level, int64_t start_ms)
 
 static uint8_t *put_pane(uint8_t *at, const struct pane *pane)
 {
-    at = put_name(at, pane->key, pane->level, pane->start_ms);
+    at = pane_put_name(at, pane->key, pane->level, pane->start_ms);
     if (pane->tally.length)
         memcpy(at, tally_bytes(&pane->tally), pane->tally.length);
     return at + pane->tally.length;
@@ -34,9 +34,8 @@ void pane_keep_for_checkpoint(struct pane_ladder *ladder, uint32_t p)
         slice_put_end_late(ladder->out, put_pane(slice_put_late(ladder->out, SLICE_PANE, PANE_HEAD + pane->tally.length), pane));
 }
 
-void pane_note_gone(struct pane_ladder *ladder, uint32_t p)
+void pane_note_gone(struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms)
 {
-    const struct pane *pane = &ladder->pane[p];
     if (!track_on(&ladder->track))
         return;
     if (ladder->gone_count == GONE_MOST) {
@@ -48,7 +47,7 @@ void pane_note_gone(struct pane_ladder *ladder, uint32_t p)
         ladder->gone = realloc(ladder->gone, ladder->gone_room * sizeof *ladder->gone);
         ensure(ladder->gone != NULL, "the machine has memory left");
     }
-    ladder->gone[ladder->gone_count++] = (struct pane_name){pane->start_ms, pane->key, pane->level};
+    ladder->gone[ladder->gone_count++] = (struct pane_name){start_ms, key, (uint8_t)level};
 }
 
 bool pane_dump_can_add(const struct pane_ladder *ladder)
@@ -59,11 +58,12 @@ bool pane_dump_can_add(const struct pane_ladder *ladder)
 bool pane_dump_begin(struct pane_ladder *ladder, bool full, uint32_t keys, struct slice_out *out)
 {
     full = track_begin(&ladder->track, full, ladder->made);
+    pack_dump_begin(ladder, full);
     ladder->out = out;
     for (uint32_t i = 0; i < ladder->gone_count && !full; i++) {
         const struct pane_name *gone = &ladder->gone[i];
         if (gone->key < keys)
-            slice_put_end(out, put_name(slice_put(out, SLICE_PANE_GONE, PANE_HEAD), gone->key, gone->level, gone->start_ms));
+            slice_put_end(out, pane_put_name(slice_put(out, SLICE_PANE_GONE, PANE_HEAD), gone->key, gone->level, gone->start_ms));
     }
     ladder->gone_count = 0;
     return full;
@@ -72,6 +72,8 @@ bool pane_dump_begin(struct pane_ladder *ladder, bool full, uint32_t keys, struc
 bool pane_dump_step(struct pane_ladder *ladder, uint32_t bytes)
 {
     uint64_t until = ladder->out->bytes + bytes;
+    if (!pack_dump_step(ladder, until))
+        return false;
     for (uint32_t p; ladder->out->bytes < until;) {
         if (!track_next(&ladder->track, &p))
             return true;
@@ -86,6 +88,7 @@ bool pane_dump_step(struct pane_ladder *ladder, uint32_t bytes)
 void pane_dump_give_up(struct pane_ladder *ladder)
 {
     track_give_up(&ladder->track);
+    ladder->pack_dump.running = false;
     ladder->gone_count = 0;
 }
 
@@ -114,23 +117,34 @@ void pane_load(struct pane_ladder *ladder, const struct pane_saved *saved)
     pane->spans = saved->runs && pane_has_spans(ladder, saved->runs, saved->length);
     if (saved->runs)
         tally_add(&pane->tally, &ladder->slab, &ladder->dense, saved->runs, saved->length);
+    for (int k = 0; k < ladder->count && ++ladder->loaded % LOADS_A_PACKING == 0; k++)
+        pack_level(ladder, k, INT64_MAX);
 }
 
-bool pane_pour_some(struct pane_ladder *ladder, const struct pane_ladder *from, uint32_t *next, uint32_t most, pane_crosses *crosses, void *context)
+static void pour(struct pane_ladder *ladder, const struct pane *pane, pane_crosses *crosses, void *context)
 {
-    for (; *next < from->made && most; (*next)++, most--) {
-        const struct pane *pane = &from->pane[*next];
-        uint32_t before, in;
-        if (!pane->used || pane->tally.length == 0)
-            continue;
-        in = pane_put(ladder, pane->key, pane->start_ms, pane->spans, tally_bytes(&pane->tally), pane->tally.length, &before);
-        if (ladder->placed && (in || pane->spans))
-            crosses(context, &(struct pane_cross){&pane->tally, pane->key, 0, in, pane->spans ? before : 0, pane->key});
-    }
-    return *next < from->made;
+    uint32_t before, in = pane_put(ladder, pane->key, pane->start_ms, pane->spans, tally_bytes(&pane->tally), pane->tally.length, &before);
+    if (ladder->placed && (in || pane->spans))
+        crosses(context, &(struct pane_cross){&pane->tally, pane->key, 0, in, pane->spans ? before : 0, pane->key});
 }
 
-void pane_pour(struct pane_ladder *ladder, const struct pane_ladder *from)
+bool pane_pour_some(struct pane_ladder *ladder, struct pane_ladder *from, uint32_t *next, uint32_t most, pane_crosses *crosses, void *context)
+{
+    struct packed one;
+    struct pane packed;
+    for (; *next < from->made && most; (*next)++, most--)
+        if (from->pane[*next].used && from->pane[*next].tally.length)
+            pour(ladder, &from->pane[*next], crosses, context);
+    for (; most && pack_pour_next(from, &one, &packed.start_ms); most--) {
+        packed.key = one.key;
+        packed.spans = one.spans;
+        packed_tally(&one, &packed.tally);
+        pour(ladder, &packed, crosses, context);
+    }
+    return most == 0;
+}
+
+void pane_pour(struct pane_ladder *ladder, struct pane_ladder *from)
 {
     uint32_t next = 0;
     (void)pane_pour_some(ladder, from, &next, UINT32_MAX, NULL, NULL);

@@ -75,11 +75,11 @@ bool pane_saved_read(struct slice_item *item, struct pane_saved *saved);
 void pane_load(struct pane_ladder *ladder, const struct pane_saved *saved);
 /* Puts all panes of `from`, a ladder of other windows, into one that has not moved yet. A pane that an edge would cut counts as one that lies
  * at its beginning. */
-void pane_pour(struct pane_ladder *ladder, const struct pane_ladder *from);
+void pane_pour(struct pane_ladder *ladder, struct pane_ladder *from);
 
-/* The same for at most `most` of them from *next on, into a ladder that stands where it is to: each comes into what holds it. True:
- * there are more. */
-bool pane_pour_some(struct pane_ladder *ladder, const struct pane_ladder *from, uint32_t *next, uint32_t most, pane_crosses *crosses, void *context);
+/* The same for at most `most` of them from *next on (first 0), into a ladder that stands where it is to: each comes into what holds it. True:
+ * there may be more. */
+bool pane_pour_some(struct pane_ladder *ladder, struct pane_ladder *from, uint32_t *next, uint32_t most, pane_crosses *crosses, void *context);
 /* From when on a window of this length and slide could be made of the panes without cutting one, where the windows stand at now_ms (INT64_MIN:
  * nowhere yet); INT64_MAX: there are no panes. */
 int64_t pane_exact_from(const struct pane_ladder *ladder, const struct config_rolling *rolling, int64_t now_ms);
@@ -88,7 +88,8 @@ int64_t pane_exact_from(const struct pane_ladder *ladder, const struct config_ro
 void pane_lift(struct pane_ladder *ladder);
 
 struct pane_counts {
-    uint64_t panes, bytes, slack_bytes; /* slack: taken from the system, free */
+    uint64_t panes, packed; /* packed: of them those in blocks (pane_pack.c) */
+    uint64_t bytes, slack_bytes; /* slack: taken from the system, free */
 };
 struct pane_counts pane_counts(const struct pane_ladder *ladder);
 

@@ -6,10 +6,11 @@
 
 #include "esteem/grain.h"
 #include "esteem/pane.h"
+#include "esteem/slice.h"
 #include "support/figures.h"
 #include "support/settings.h"
 
-enum { KEYS = 3, MOST = 20000 };
+enum { KEYS = 100, MOST = 40000 };
 static struct config *config;
 static struct pane_ladder *ladder;
 static struct put {
@@ -215,4 +216,126 @@ Test(pane, equals_the_model_for_one_window_and_for_many)
     both("1h", 4);
     end();
     both("1s, 2s, 7s, 59s, 61s, 11m, 13m, 29m, 31m, 59m, 61m, 5h, 7h, 36h, 11d, 365d", 5);
+}
+
+/* ---- packed panes, and checkpoints of them ---- */
+
+Test(pane, what_is_old_and_wide_is_packed_and_what_is_late_still_counts)
+{
+    begin("1m, 1h, 1d, 7d");
+    advance(start);
+    for (int64_t hour = 0; hour < 100; hour++)
+        for (uint32_t key = 0; key < KEYS; key++)
+            put(key, start - hour * 3600000, key + 1);
+    advance(start + 3600000 * 2);
+    advance(start + 3600000 * 4);
+    struct pane_counts counts = pane_counts(ladder);
+    cr_expect_geq(counts.packed, 70 * KEYS);
+    expect_equal_to_the_model(start + 3600000 * 4);
+    put(77, start - 90 * 3600000, 1000);
+    cr_expect_eq(pane_counts(ladder).packed, counts.packed - 1);
+    cr_expect_eq(pane_counts(ladder).panes, counts.panes);
+    for (int64_t hour = 5; hour < 300; hour += 5) {
+        advance(start + 3600000 * hour);
+        expect_equal_to_the_model(start + 3600000 * hour);
+    }
+    cr_expect_eq(pane_counts(ladder).panes, 0);
+    cr_expect_eq(pane_counts(ladder).bytes, 0);
+}
+
+enum { FILES = 400 };
+static struct {
+    bool full;
+    struct slice_block *block[4096];
+    int blocks;
+} file[FILES]; /* a chain of checkpoints */
+static int files;
+static int64_t loaded[KEYS][CONFIG_ROLLING_MAX];
+
+static void loaded_crosses(void *context, const struct pane_cross *at)
+{
+    (void)context;
+    for (int w = 0; w < config->rolling_count; w++)
+        loaded[at->key][w] += ((int)(at->in >> w & 1) - (int)(at->was >> w & 1)) * figure(at->tally, 1);
+}
+
+static void load_file(struct pane_ladder *into, int f)
+{
+    for (int b = 0; b < file[f].blocks; b++) {
+        const uint8_t *at = file[f].block[b]->bytes, *last = at + file[f].block[b]->length;
+        struct pane_saved saved;
+        for (struct slice_item item; slice_next(&at, last, &item) && item.kind != SLICE_END;) {
+            cr_assert(pane_saved_read(&item, &saved));
+            pane_load(into, &saved);
+        }
+    }
+}
+
+/* What the chain says at an instant is what was so then. */
+static void expect_loads_as(int64_t now_ms, int64_t (*was)[CONFIG_ROLLING_MAX])
+{
+    struct pane_ladder *into = pane_ladder_new(config->rolling, config->rolling_count, true);
+    int first = files - 1;
+    while (!file[first].full)
+        first--;
+    for (int f = first; f < files; f++)
+        load_file(into, f);
+    memset(loaded, 0, sizeof loaded);
+    pane_advance(into, now_ms, loaded_crosses, NULL);
+    for (int k = 0; k < KEYS; k++)
+        for (int w = 0; w < config->rolling_count; w++)
+            cr_assert_eq(loaded[k][w], was[k][w], "file %d, key %d, window %d: %lld, not %lld", files, k, w, (long long)loaded[k][w], (long long)was[k][w]);
+    struct pane_ladder *poured = pane_ladder_new(config->rolling, config->rolling_count, true);
+    pane_pour(poured, into);
+    memset(loaded, 0, sizeof loaded);
+    pane_advance(poured, now_ms, loaded_crosses, NULL);
+    cr_assert_eq(memcmp(loaded, was, sizeof loaded), 0, "what is poured is the same");
+    pane_ladder_free(poured);
+    pane_ladder_free(into);
+}
+
+static int64_t live_on(struct chance *chance, int64_t now_ms)
+{
+    for (int64_t n = chance_below(chance, 30); n > 0; n--) {
+        static const int64_t reach[] = {5, 4000, 200000, 3000000};
+        put((uint32_t)chance_below(chance, KEYS), now_ms / 1000 * 1000 - chance_below(chance, reach[chance_below(chance, 4)]) * 1000, chance_below(chance, 1000) - 300);
+    }
+    for (int i = put_count - 1; i > 0 && chance_below(chance, 3); i--) /* taken back: a pane may come to nothing */
+        put(kept[i].key, kept[i].at_ms, -kept[i].value);
+    now_ms += chance_below(chance, 10) ? chance_below(chance, 1800000) : chance_below(chance, 40 * 3600000);
+    advance(now_ms);
+    return now_ms;
+}
+
+Test(pane, a_chain_of_checkpoints_holds_what_was_so_when_each_began)
+{
+    begin("1m, 1h, 1d, 7d, 30d");
+    struct chance chance = {11};
+    struct slice_out out;
+    int64_t now_ms = start, was[KEYS][CONFIG_ROLLING_MAX];
+    uint64_t packed = 0;
+    for (files = 0; files < FILES && put_count < MOST - 1000;) {
+        for (int64_t n = chance_below(&chance, 6); n > 0; n--)
+            now_ms = live_on(&chance, now_ms);
+        bool full = chance_below(&chance, 8) == 0 || !pane_dump_can_add(ladder);
+        int64_t began_ms = now_ms;
+        memcpy(was, sums, sizeof was);
+        slice_begin(&out, full, 64 << 20);
+        file[files].full = pane_dump_begin(ladder, full, KEYS, &out);
+        while (!pane_dump_step(ladder, 2000 + (uint32_t)chance_below(&chance, 20000)))
+            if (chance_below(&chance, 3) == 0)
+                now_ms = live_on(&chance, now_ms);
+        slice_finish(&out);
+        for (; slice_ready(&out); file[files].blocks++)
+            file[files].block[file[files].blocks] = slice_take(&out);
+        files++;
+        if (began_ms > start)
+            expect_loads_as(began_ms, was);
+        packed += pane_counts(ladder).packed;
+    }
+    cr_expect_gt(packed, 0);
+    expect_equal_to_the_model(now_ms);
+    for (int f = 0; f < files; f++)
+        for (int b = 0; b < file[f].blocks; b++)
+            slice_block_free(file[f].block[b]);
 }
