@@ -1,6 +1,6 @@
 /* Level k of the ladder holds panes that have left windows 0 .. k-1 for good. Their width is the greatest common divisor of the
  * slides and lengths of the windows from k on, so no edge that they will meet falls inside one, and each level's width
- * divides the next one's. A level is a sorted list of buckets (one a start), a bucket an array of panes' numbers, so that those behind the one at hand
+ * divides the next one's. A level has buckets (one a start, pane_buckets.c), a bucket an array of panes' numbers, so that those behind the one at hand
  * can be asked for ahead of their turn: they lie anywhere in memory. */
 #include "pane_parts.h"
 
@@ -26,6 +26,8 @@ struct pane_ladder *pane_ladder_new(const struct config_rolling *rolling, int co
         ladder->level[k].width_ms = width_ms[k];
         ladder->edges[k] = (struct pane_edges){INT64_MAX, INT64_MAX};
     }
+    for (int k = 0; k <= count; k++)
+        buckets_init(&ladder->level[k]);
     slab_init(&ladder->slab);
     ladder->free_first = NONE;
     slots_init(&ladder->slots, 1024);
@@ -37,14 +39,14 @@ void pane_ladder_free(struct pane_ladder *ladder)
     if (ladder == NULL)
         return;
     for (int k = 0; k <= ladder->count; k++) {
-        for (int b = 0; b < ladder->level[k].count; b++) {
-            struct bucket *bucket = &ladder->level[k].bucket[b];
+        for (uint32_t b = 0; b < ladder->level[k].count; b++) {
+            struct bucket *bucket = bucket_in(&ladder->level[k], b);
             for (uint32_t i = 0; i < bucket->count; i++)
                 tally_free(&ladder->pane[bucket->pane[i]].tally, &ladder->slab);
             free(bucket->pane);
             pack_free(ladder, &ladder->level[k], bucket);
         }
-        free(ladder->level[k].bucket);
+        buckets_close(&ladder->level[k]);
     }
     free(ladder->pane);
     slots_close(&ladder->slots);
@@ -76,52 +78,6 @@ uint32_t pane_find(struct pane_ladder *ladder, uint32_t key, int level, int64_t 
 }
 
 /* ---- buckets ---- */
-
-int bucket_from(const struct level *level, int64_t start_ms)
-{
-    int low = 0, high = level->count;
-    while (low < high) {
-        int middle = (low + high) / 2;
-        if (level->bucket[middle].start_ms < start_ms)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-struct bucket *bucket_find(const struct level *level, int64_t start_ms)
-{
-    int at = bucket_from(level, start_ms);
-    return at < level->count && level->bucket[at].start_ms == start_ms ? &level->bucket[at] : NULL;
-}
-
-static struct bucket *bucket_of(struct level *level, int64_t start_ms)
-{
-    int at = bucket_from(level, start_ms);
-    if (at < level->count && level->bucket[at].start_ms == start_ms)
-        return &level->bucket[at];
-    if (level->count == level->room) {
-        level->room = level->room ? level->room * 2 : 64;
-        level->bucket = realloc(level->bucket, (size_t)level->room * sizeof *level->bucket);
-        ensure(level->bucket != NULL, "the machine has memory left");
-    }
-    memmove(&level->bucket[at + 1], &level->bucket[at], (size_t)(level->count - at) * sizeof *level->bucket);
-    level->bucket[at] = (struct bucket){.start_ms = start_ms};
-    level->count++;
-    return &level->bucket[at];
-}
-
-static void bucket_put(struct level *level, int64_t start_ms, uint32_t p)
-{
-    struct bucket *bucket = bucket_of(level, start_ms);
-    if (bucket->count == bucket->room) {
-        bucket->room = bucket->room ? bucket->room * 2 : 4;
-        bucket->pane = realloc(bucket->pane, bucket->room * sizeof *bucket->pane);
-        ensure(bucket->pane != NULL, "the machine has memory left");
-    }
-    bucket->pane[bucket->count++] = p;
-}
 
 /* The number at `i`; those behind it will be wanted soon. */
 static uint32_t bucket_at(const struct pane_ladder *ladder, const struct bucket *bucket, uint32_t i)
@@ -343,9 +299,9 @@ static void cross_bucket(struct pane_ladder *ladder, const struct pane_edges *ol
 static void cross_stretch(struct pane_ladder *ladder, const struct pane_edges *old, const struct pane_edges *stretch, pane_crosses *crosses, void *context)
 {
     for (int k = 0; k < ladder->count; k++) {
-        const struct level *level = &ladder->level[k];
-        for (int b = bucket_from(level, stretch->left_ms); b < level->count && level->bucket[b].start_ms < stretch->right_ms; b++)
-            cross_bucket(ladder, old, &level->bucket[b], crosses, context);
+        struct level *level = &ladder->level[k];
+        for (uint32_t b = bucket_from(level, stretch->left_ms); b < level->count && bucket_in(level, b)->start_ms < stretch->right_ms; b++)
+            cross_bucket(ladder, old, bucket_in(level, b), crosses, context);
     }
 }
 
@@ -376,17 +332,16 @@ static void spans_stay(struct pane_ladder *ladder, const struct packed *one)
 static void promote(struct pane_ladder *ladder, int k)
 {
     struct level *level = &ladder->level[k];
-    int gone = 0;
-    for (; gone < level->count && has_left(ladder, k, level->bucket[gone].start_ms); gone++) {
+    for ((void)bucket_from(level, INT64_MIN); level->count && has_left(ladder, k, bucket_in(level, 0)->start_ms); buckets_drop_first(level)) {
         int64_t start_ms;
-        int to = level_of(ladder, level->bucket[gone].start_ms, &start_ms);
+        int to = level_of(ladder, bucket_in(level, 0)->start_ms, &start_ms);
         if (to < ladder->count)
-            pack_take_all_out(ladder, k, &level->bucket[gone]);
+            pack_take_all_out(ladder, k, bucket_in(level, 0));
         else
-            pack_drop(ladder, k, &level->bucket[gone], spans_stay);
-        struct bucket bucket = level->bucket[gone];
-        for (uint32_t i = 0; i < bucket.count; i++) {
-            uint32_t p = bucket_at(ladder, &bucket, i);
+            pack_drop(ladder, k, bucket_in(level, 0), spans_stay);
+        const struct bucket *bucket = bucket_in(level, 0);
+        for (uint32_t i = 0; i < bucket->count; i++) {
+            uint32_t p = bucket_at(ladder, bucket, i);
             if (to < ladder->count && moves(ladder, p, to, start_ms))
                 continue;
             if (to < ladder->count) {
@@ -400,12 +355,7 @@ static void promote(struct pane_ladder *ladder, int k)
             }
             pane_drop(ladder, p);
         }
-        free(bucket.pane);
     }
-    if (gone == 0)
-        return;
-    level->count -= gone;
-    memmove(level->bucket, level->bucket + gone, (size_t)level->count * sizeof *level->bucket);
 }
 
 void pane_ladder_fix(struct pane_ladder *ladder, int64_t at_ms)
@@ -427,14 +377,14 @@ static void place(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *cros
         ladder->edges[w] = edges_at(&ladder->rolling[w], now_ms);
     ladder->placed = true;
     for (int k = 0; k < ladder->count; k++)
-        for (int b = 0; b < ladder->level[k].count; b++) {
-            const struct bucket *bucket = &ladder->level[k].bucket[b];
+        for (uint32_t b = 0; b < ladder->level[k].count; b++) {
+            const struct bucket *bucket = bucket_in(&ladder->level[k], b);
             bucket_crosses(ladder, bucket, 0, members(ladder->edges, ladder->count, bucket->start_ms), lies_before(ladder->edges, ladder->count, bucket->start_ms),
                            crosses, context);
         }
     const struct level *older = &ladder->level[ladder->count];
     if (older->count)
-        bucket_crosses(ladder, &older->bucket[0], 0, 0, (1u << ladder->count) - 1, crosses, context);
+        bucket_crosses(ladder, bucket_in(older, 0), 0, 0, (1u << ladder->count) - 1, crosses, context);
 }
 
 static void move(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *crosses, void *context)
@@ -462,10 +412,11 @@ static void settle(struct pane_ladder *ladder, int k, int64_t until_ms)
     struct level *level = &ladder->level[k];
     if (level->width_ms < SETTLES_WIDTH_MS || until_ms <= level->settled_ms)
         return;
-    for (int b = bucket_from(level, level->settled_ms); b < level->count && level->bucket[b].start_ms + level->width_ms <= until_ms; b++) {
-        for (uint32_t i = 0; i < level->bucket[b].count; i++)
-            tally_settle(&ladder->pane[bucket_at(ladder, &level->bucket[b], i)].tally, &ladder->slab, &ladder->dense);
-        level->settled_ms = level->bucket[b].start_ms + level->width_ms;
+    for (uint32_t b = bucket_from(level, level->settled_ms); b < level->count && bucket_in(level, b)->start_ms + level->width_ms <= until_ms; b++) {
+        const struct bucket *bucket = bucket_in(level, b);
+        for (uint32_t i = 0; i < bucket->count; i++)
+            tally_settle(&ladder->pane[bucket_at(ladder, bucket, i)].tally, &ladder->slab, &ladder->dense);
+        level->settled_ms = bucket->start_ms + level->width_ms;
     }
 }
 

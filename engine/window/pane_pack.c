@@ -189,9 +189,9 @@ void pack_level(struct pane_ladder *ladder, int k, int64_t until_ms)
     struct level *level = &ladder->level[k];
     if (level->width_ms < PACKS_WIDTH_MS || ladder->track.running || until_ms < level->packs_due_ms)
         return;
-    for (int b = 0; b < level->count && level->bucket[b].start_ms + level->width_ms <= until_ms; b++)
-        if (worthwhile(&level->bucket[b]))
-            pack_bucket(ladder, level, &level->bucket[b]);
+    for (uint32_t b = bucket_from(level, INT64_MIN); b < level->count && bucket_in(level, b)->start_ms + level->width_ms <= until_ms; b++)
+        if (worthwhile(bucket_in(level, b)))
+            pack_bucket(ladder, level, bucket_in(level, b));
     level->packs_due_ms = until_ms == INT64_MAX ? INT64_MIN : until_ms + level->width_ms;
 }
 
@@ -227,7 +227,7 @@ uint32_t pack_take_out(struct pane_ladder *ladder, uint32_t key, int k, int64_t 
     struct packed one;
     if (level->packs == 0)
         return NONE;
-    struct bucket *bucket = bucket_find(level, start_ms);
+    const struct bucket *bucket = bucket_find(level, start_ms);
     if (bucket == NULL || bucket->pack == NULL || !pack_find(bucket->pack, key, &one))
         return NONE;
     return take_out(ladder, k, start_ms, bucket->pack, &one);
@@ -259,8 +259,8 @@ static bool walk_next(struct pane_ladder *ladder, struct pack_walk *walk, struct
 {
     for (; walk->level < ladder->count; walk->level++, walk->start_ms = INT64_MIN) {
         struct level *level = &ladder->level[walk->level];
-        for (int b = level->packs ? bucket_from(level, walk->start_ms) : level->count; b < level->count; b++) {
-            struct bucket *bucket = &level->bucket[b];
+        for (uint32_t b = level->packs ? bucket_from(level, walk->start_ms) : level->count; b < level->count; b++) {
+            const struct bucket *bucket = bucket_in(level, b);
             if (bucket->start_ms != walk->start_ms) {
                 walk->start_ms = bucket->start_ms;
                 walk->cursor = (struct pack_cursor){0, 0};

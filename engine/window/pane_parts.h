@@ -1,4 +1,4 @@
-/* pane_parts: what pane.c, pane_pack.c and pane_state.c share, and nobody else. Runs on: the fold's thread. */
+/* pane_parts: what pane.c, pane_buckets.c, pane_pack.c and pane_state.c share, and nobody else. Runs on: the fold's thread. */
 #ifndef ESTEEM_PANE_PARTS_H
 #define ESTEEM_PANE_PARTS_H
 
@@ -53,9 +53,17 @@ struct level {
     int64_t width_ms, settled_ms; /* settled_ms: earlier ones are added up */
     int64_t packs_due_ms; /* when to look again what can be packed */
     uint32_t packs;       /* buckets that have one */
-    struct bucket *bucket; /* ascending */
-    int count, room;
+    struct bucket *bucket; /* by number, in no order */
+    uint32_t made, room, *number_free, numbers_free; /* number_free: to be used again */
+    struct slots starts;   /* start -> number */
+    uint32_t *order, first, count, sorted, order_room; /* numbers from `first` on, `count` of them, of which `sorted` are ascending */
 };
+
+/* The bucket at a place in the order. */
+static inline struct bucket *bucket_in(const struct level *level, uint32_t place)
+{
+    return &level->bucket[level->order[level->first + place]];
+}
 
 struct pane_name {
     int64_t start_ms;
@@ -102,15 +110,25 @@ uint32_t pane_at(struct pane_ladder *ladder, uint32_t key, int level, int64_t st
 uint32_t pane_find(struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms);
 /* A new one, of a name that there is not. */
 uint32_t pane_make(struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms);
-/* The first bucket that starts at start_ms or later; the one that starts then, or NULL. */
-int bucket_from(const struct level *level, int64_t start_ms);
-struct bucket *bucket_find(const struct level *level, int64_t start_ms);
 /* Whether spans begin or end in these runs. */
 bool pane_has_spans(struct pane_ladder *ladder, const uint8_t *runs, uint32_t length);
 /* Takes a pane out of the table; its bucket still names it. */
 void pane_drop(struct pane_ladder *ladder, uint32_t p);
 /* The same of one that lives on elsewhere, under its name. */
 void pane_forget(struct pane_ladder *ladder, uint32_t p);
+
+/* ---- pane_buckets.c ---- */
+
+void buckets_init(struct level *level);
+void buckets_close(struct level *level);
+/* Puts the number of a pane into the bucket of its start; moves buckets, and not their order. */
+void bucket_put(struct level *level, int64_t start_ms, uint32_t p);
+/* The one that starts then, or NULL. */
+struct bucket *bucket_find(const struct level *level, int64_t start_ms);
+/* The place of the first that starts then or later; brings them into order. */
+uint32_t bucket_from(struct level *level, int64_t start_ms);
+/* Takes out the one at place 0, of a level in order. */
+void buckets_drop_first(struct level *level);
 
 /* ---- pane_pack.c ---- */
 
