@@ -217,10 +217,10 @@ static bool read_cell(struct reading *reading, struct slice_item *item)
     }
     if (item->bad || (key >= reading->keys && !gone) || window >= SLICE_NAMES_MAX || (!gone && !tally_runs_valid(runs, length)))
         return false;
-    if (reading->out == NULL || key >= reading->keys)
+    const char *name = name_of(reading, TABLE_CALENDAR, (uint32_t)window);
+    if (reading->out == NULL || key >= reading->keys || strcmp(name, "kept") == 0) /* its integers are no measures */
         return true;
-    fprintf(reading->out, "{\"calendar\":{%s,\"window\":\"%s\",\"start\":%" PRId64 "}", reading->key[key],
-            name_of(reading, TABLE_CALENDAR, (uint32_t)window), start_ms);
+    fprintf(reading->out, "{\"calendar\":{%s,\"window\":\"%s\",\"start\":%" PRId64 "}", reading->key[key], name, start_ms);
     if (gone) {
         fputs(",\"gone\":true}\n", reading->out);
         return true;

@@ -165,6 +165,13 @@ static bool has_week_earlier(int window)
     return window == CALENDAR_HOUR || window == CALENDAR_DAY || window == CALENDAR_WEEK;
 }
 
+static int64_t closed_at(struct fold *fold, uint32_t k, const struct spot *spot)
+{
+    if (open_key(fold, k, spot))
+        return fold->view->measure[MEASURE_closed];
+    return spot->window == CALENDAR_HOUR ? kept_closed(fold, k, spot->start_ms) : 0;
+}
+
 struct metric_across across_calendar(struct fold *fold, uint32_t c)
 {
     uint32_t k = fold->cell[c].key;
@@ -172,9 +179,8 @@ struct metric_across across_calendar(struct fold *fold, uint32_t c)
     struct spot spot = {.window = window, .start_ms = fold->cell[c].start_ms};
     struct metric_across across = take(fold, k, &spot);
     if (has_week_earlier(window) &&
-        calendar_week_earlier(fold->zone[fold->key[k]->zone].calendar, (enum calendar_window)window, spot.start_ms, &spot.start_ms) &&
-        open_key(fold, k, &spot))
-        across.week_earlier_closed = fold->view->measure[MEASURE_closed];
+        calendar_week_earlier(fold->zone[fold->key[k]->zone].calendar, (enum calendar_window)window, spot.start_ms, &spot.start_ms))
+        across.week_earlier_closed = closed_at(fold, k, &spot);
     return across;
 }
 

@@ -1,7 +1,7 @@
 /* Calendar windows: cells of integers in a table, and in buckets by their bounds. A bucket goes through its phases as the clock and the
  * watermark pass: future -> running -> ended (its row is the last one closed) -> final (it has a revision) -> kept, once it is
- * beyond correction and every outlet has had it -> gone. An hour, day or week is kept as its `closed` alone while the one of a week
- * later can still change; others go at once. */
+ * beyond correction and every outlet has had it -> gone. A day or week is kept as its `closed` alone while the one of a week
+ * later can still change, an hour in a sheet (kept.c); others go at once. */
 #include "fold_parts.h"
 
 #include <stdatomic.h>
@@ -52,7 +52,7 @@ static void cell_phase(struct fold *fold, uint32_t c, enum phase phase)
 
 static uint32_t bucket_hash(int window, int64_t start_ms, int64_t end_ms)
 {
-    return slots_hash((uint64_t)start_ms, (uint64_t)end_ms * CALENDAR_COUNT + (uint64_t)window);
+    return slots_hash((uint64_t)start_ms, (uint64_t)end_ms * WINDOWS_IN_BUCKETS + (uint64_t)window);
 }
 
 static struct bucket *bucket_of(struct fold *fold, int window, int64_t start_ms, int64_t end_ms)
@@ -106,7 +106,7 @@ uint32_t cell_new(struct fold *fold, uint32_t key, int window, int64_t start_ms,
     fold->cells++;
     slots_put(&fold->cell_slots, cell_hash(key, window, start_ms), c);
     track_new(&fold->track, c, &fold->cell[c].mark);
-    if (fold->setup.batch || window >= CALENDAR_COUNT)
+    if (fold->setup.batch || window >= WINDOWS_IN_BUCKETS)
         return c;
     struct bucket *bucket = bucket_of(fold, window, start_ms, end_ms);
     fold->cell[c].next = bucket->first;
@@ -159,6 +159,8 @@ uint32_t cells_find(struct fold *fold, uint32_t k, int window, int64_t start_ms,
     uint32_t c = cells_at(fold, k, window, start_ms);
     if (c != NONE)
         return fold->cell[c].kept ? NONE : c;
+    if (window == CALENDAR_HOUR && kept_closed(fold, k, start_ms))
+        return NONE;
     if (!fold->setup.batch && fold->watermark_ms != INT64_MIN &&
         end_ms + fold->config->retention_correction_ms < fold->watermark_ms)
         return NONE;
@@ -246,7 +248,7 @@ static int advance_bucket(struct fold *fold, int window, int b)
     return moved;
 }
 
-/* Beyond correction: its `closed` alone is left. False: there is nothing that a week later could be compared with. */
+/* Beyond correction: its `closed` alone is left. False: not here. */
 static bool cell_shrink(struct fold *fold, uint32_t c)
 {
     struct cell *cell = &fold->cell[c];
@@ -257,7 +259,9 @@ static bool cell_shrink(struct fold *fold, uint32_t c)
     tally_dense_add(&fold->dense, tally_bytes(&cell->tally), cell->tally.length, 1);
     int64_t closed = fold->dense.value[MEASURE_closed];
     tally_dense_clear(&fold->dense);
-    if (closed == 0 || (cell->window != CALENDAR_HOUR && cell->window != CALENDAR_DAY && cell->window != CALENDAR_WEEK))
+    if (cell->window == CALENDAR_HOUR)
+        kept_put(fold, cell->key, cell->start_ms, closed);
+    if (closed == 0 || (cell->window != CALENDAR_DAY && cell->window != CALENDAR_WEEK))
         return false;
     cell_keep_for_checkpoint(fold, c);
     forget_recent(key, cell);
@@ -320,6 +324,15 @@ static void expire_bucket(struct fold *fold, int window, int b, int64_t oldest_m
         bucket_drop(fold, window, b);
 }
 
+static void drop_all(struct fold *fold, int window, int b)
+{
+    for (uint32_t c = fold->bucket[window][b].first, next; c != NONE; c = next) {
+        next = fold->cell[c].next;
+        cell_drop(fold, c);
+    }
+    bucket_drop(fold, window, b);
+}
+
 /* True: a window that begins has come on the way, and is to be looked at as well. */
 static bool advance_all(struct fold *fold, int window, int *moved)
 {
@@ -344,12 +357,16 @@ int cells_advance(struct fold *fold)
     for (int window = 0; window < CALENDAR_COUNT; window++)
         if (advance_all(fold, window, &moved))
             (void)advance_all(fold, window, &moved); /* the feed may be over: it is final at once, and nobody comes by again */
+    for (int b = fold->buckets[WINDOW_KEPT]; b-- > 0;)
+        if (kept_enough(fold, &fold->bucket[WINDOW_KEPT][b], oldest_row_ms(fold, CALENDAR_HOUR)))
+            drop_all(fold, WINDOW_KEPT, b);
     return moved;
 }
 
 bool cells_forget_window(struct fold *fold, int window, uint32_t most)
 {
-    outlets_forget_window(fold, window);
+    if (window < CALENDAR_COUNT)
+        outlets_forget_window(fold, window);
     while (fold->buckets[window]) {
         struct bucket *bucket = &fold->bucket[window][fold->buckets[window] - 1];
         for (; bucket->first != NONE && most; most--) {
@@ -368,7 +385,7 @@ void cells_close(struct fold *fold)
 {
     for (uint32_t c = 0; c < fold->cells_made; c++)
         tally_free(&fold->cell[c].tally, &fold->slab);
-    for (int window = 0; window < CALENDAR_COUNT; window++)
+    for (int window = 0; window < WINDOWS_IN_BUCKETS; window++)
         free(fold->bucket[window]);
     free(fold->cell);
     slots_close(&fold->cell_slots);

@@ -113,6 +113,8 @@ static bool load_names(struct fold_load *load, struct slice_item *item)
             for (int w = 0; w < CALENDAR_COUNT; w++)
                 if (strcmp(calendar_names[w], names.name[i]) == 0)
                     load->calendar[i] = (uint8_t)w;
+            if (strcmp(names.name[i], "kept") == 0)
+                load->calendar[i] = WINDOW_KEPT;
             if (strcmp(names.name[i], "baseline") == 0)
                 load->calendar[i] = WINDOW_BASELINE;
             if (strcmp(names.name[i], "now") == 0)
@@ -282,7 +284,23 @@ static bool load_pane(struct fold_load *load, struct slice_item *item)
 
 static bool window_is_wanted(const struct fold_load *load, uint8_t window)
 {
-    return window == WINDOW_NOW || (window == WINDOW_BASELINE ? load->same_baseline : load->fold[0]->config->calendar >> window & 1);
+    return window == WINDOW_NOW || (window == WINDOW_BASELINE ? load->same_baseline
+                                                             : load->fold[0]->config->calendar >> (window == WINDOW_KEPT ? CALENDAR_HOUR : window) & 1);
+}
+
+/* Of a state of before hours beyond correction had sheets. */
+static bool load_kept_hour(struct fold_load *load, struct fold *fold, uint32_t k, int64_t start_ms, const uint8_t *runs, uint32_t length)
+{
+    uint32_t c = cells_at(fold, k, CALENDAR_HOUR, start_ms);
+    if (c != NONE)
+        cells_forget(fold, c);
+    tally_dense_add(&fold->dense, runs, length, 1);
+    int64_t closed = fold->dense.value[MEASURE_closed];
+    tally_dense_clear(&fold->dense);
+    kept_put(fold, k, start_ms, closed - kept_closed(fold, k, start_ms)); /* each file of the chain may have it */
+    if (!load->same_measures)
+        tally_free(&load->scratch, &fold->slab);
+    return true;
 }
 
 static bool load_cell(struct fold_load *load, struct slice_item *item)
@@ -311,12 +329,15 @@ static bool load_cell(struct fold_load *load, struct slice_item *item)
     const uint8_t *runs = slice_get_rest(item, &length);
     if (item->bad || end_ms <= start_ms || !tally_runs_valid(runs, length))
         return false;
+    if (ours != WINDOW_KEPT) /* its integers are no measures */
+        load_runs(load, fold, &runs, &length);
+    if (ours == CALENDAR_HOUR && flags & CELL_KEPT)
+        return load_kept_hour(load, fold, place->key, start_ms, runs, length);
     if (c == NONE) {
         c = cell_new(fold, place->key, ours, start_ms, end_ms);
         if (ours == WINDOW_NOW)
             now_link(fold, c);
     }
-    load_runs(load, fold, &runs, &length);
     struct cell *cell = &fold->cell[c];
     cell->revision = (uint32_t)revision;
     cell->final = flags & CELL_FINAL;

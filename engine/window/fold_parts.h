@@ -26,8 +26,8 @@
 #include "esteem/window.h"
 
 #define NONE UINT32_MAX
-/* Of a cell: the baseline's period, a block of now.h; in no bucket, in no row of their own. */
-enum { WINDOW_BASELINE = CALENDAR_COUNT, WINDOW_NOW, WINDOWS };
+/* Of a cell, none of which has a row of its own: a sheet of hours (kept.c); and in no bucket: the baseline's period, a block of now.h. */
+enum { WINDOW_KEPT = CALENDAR_COUNT, WINDOW_BASELINE, WINDOW_NOW, WINDOWS, WINDOWS_IN_BUCKETS = WINDOW_KEPT + 1 };
 enum { OUTLETS_ALL = OUTLET_MAX + 1 }; /* behind those of the setup one that judges goals: alerts.c */
 enum { QUEUE_NOW = CONFIG_ROLLING_MAX + CALENDAR_COUNT, QUEUE_URGENT, QUEUES };
 
@@ -92,7 +92,7 @@ struct cell {
     uint8_t told; /* bits: outlets that have had the row of this revision */
     bool final, changed, used;
     bool recalled; /* a sink held its row before this life had told one */
-    bool kept; /* beyond correction: `closed` alone, for the window of a week later; of WINDOW_NOW: without those in wrap */
+    bool kept; /* a day or week beyond correction: `closed` alone, for the one of a week later; of WINDOW_NOW: without those in wrap */
     struct mark mark;
 };
 
@@ -233,8 +233,8 @@ struct fold {
     bool baseline_lost;    /* what was read before this configuration is not in it: rows go without */
     uint32_t restating;    /* keys to be shown anew */
     int64_t restated_ms;   /* by the clock */
-    struct bucket *bucket[CALENDAR_COUNT];
-    int buckets[CALENDAR_COUNT], bucket_room[CALENDAR_COUNT];
+    struct bucket *bucket[WINDOWS_IN_BUCKETS];
+    int buckets[WINDOWS_IN_BUCKETS], bucket_room[WINDOWS_IN_BUCKETS];
     struct slots bucket_slots; /* (window, start, end) -> a number in that window's */
     struct group rolling, calendar; /* of the batch at hand */
     struct {
@@ -338,6 +338,12 @@ void keys_close(struct fold *fold);
 void agents_rolling(struct fold *fold, uint32_t k, uint32_t windows, const struct tally *sum, int sign);
 /* Adds to the calendar windows of an agent's key that hold the group: the same. */
 void agents_calendar(struct fold *fold, const struct group *group, const struct tally *sum);
+
+/* ---- kept.c: hours beyond correction ---- */
+
+/* Their `closed`, for the hour of a week later. 0: it had none, or is not there any more. */
+void kept_put(struct fold *fold, uint32_t key, int64_t start_ms, int64_t closed);
+int64_t kept_closed(struct fold *fold, uint32_t key, int64_t start_ms);
 
 /* ---- headcount.c: eligible agents ---- */
 

@@ -70,7 +70,7 @@ static void put_head(struct fold *fold, struct slice_out *out)
     slice_put_end(out, at);
     slice_put_names(out, "measures", measure_names, MEASURE_COUNT);
     slice_put_names(out, "histograms", histogram_names, HISTOGRAM_COUNT);
-    const char *calendar[WINDOWS] = {[WINDOW_BASELINE] = "baseline", [WINDOW_NOW] = "now"};
+    const char *calendar[WINDOWS] = {[WINDOW_KEPT] = "kept", [WINDOW_BASELINE] = "baseline", [WINDOW_NOW] = "now"};
     memcpy(calendar, calendar_names, sizeof calendar_names);
     slice_put_names(out, "calendar", calendar, WINDOWS);
     if (fold->config->baseline.given && !fold->baseline_lost) {

@@ -129,7 +129,7 @@ static bool take_out(struct fold *fold)
 {
     struct rewindow *work = &fold->rewindow;
     int window = __builtin_ctz(work->gone);
-    if (cells_forget_window(fold, window, WORK_MOST))
+    if (cells_forget_window(fold, window, WORK_MOST) || (window == CALENDAR_HOUR && cells_forget_window(fold, WINDOW_KEPT, WORK_MOST)))
         return true;
     work->gone &= work->gone - 1;
     return work->gone != 0;

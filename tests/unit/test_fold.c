@@ -894,14 +894,36 @@ Test(fold, closed_contacts_are_kept_for_the_week_after_and_nothing_else_of_them)
     f->count = 0;
     folding_settle(f);
     cr_expect_null(folding_row(f, "hour", "queue=billing", t0));
-    f->watermark_ms = t0 + H + 16 * DAY;
-    folding_tick(f, t0 + 16 * DAY + H);
+    f->watermark_ms = t0 / DAY * DAY + 17 * DAY; /* what is kept goes by days */
+    folding_tick(f, t0 + 17 * DAY + H);
     folding_settle(f);
     cr_expect_leq(fold_counts(f->fold).calendar_windows, windows);
     f->watermark_ms++;
     uint64_t before = fold_counts(f->fold).calendar_windows;
     folding_tick(f, f->clock_ms + S);
-    cr_expect_eq(fold_counts(f->fold).calendar_windows, before - 1);
+    cr_expect_eq(fold_counts(f->fold).calendar_windows, before - 2); /* the hour, and the day */
+}
+
+/* Each has its own number, though they share a sheet. */
+Test(fold, hours_of_one_day_are_kept_apart)
+{
+    begin(channels);
+    for (int week = 0; week < 2; week++)
+        for (int hour = 0; hour < 24; hour++) {
+            f->watermark_ms = t0 + week * 7 * DAY + hour * H;
+            closed(f->watermark_ms, week ? 1 : 100 + hour);
+            folding_tick(f, f->watermark_ms);
+            folding_settle(f);
+        }
+    f->watermark_ms = t0 + 9 * DAY + 2 * H; /* all of the first day are beyond correction, none of a week later */
+    folding_tick(f, t0 + 9 * DAY + 2 * H);
+    f->count = 0;
+    f->generation++;
+    folding_settle(f);
+    for (int hour = 0; hour < 24; hour++) {
+        cr_expect_null(folding_row(f, "hour", "queue=billing", t0 + hour * H));
+        cr_expect_eq(week_earlier("hour", t0 + 7 * DAY + hour * H), 100 + hour);
+    }
 }
 
 Test(fold, last_weeks_hour_stays_until_this_weeks_row_has_been_told)
