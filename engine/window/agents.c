@@ -76,7 +76,7 @@ void agents_rolling(struct fold *fold, uint32_t k, uint32_t windows, const struc
 /* The same window of the key that the agent's lies within. */
 static void tell_within(struct fold *fold, struct cell cell, const struct tally_run *run)
 {
-    uint32_t c = cells_find(fold, fold->key[cell.key]->within, cell.window, cell.start_ms, cell.end_ms);
+    uint32_t c = cells_find(fold, fold->key[cell.key]->within, cell.window, cell.start_ms, cell_end_ms(&cell));
     if (c != NONE) /* it has had what its agent has: one is beyond correction with the other */
         cell_add(fold, c, run->bytes, run->length);
 }

@@ -73,7 +73,7 @@ bool baseline_loaded(struct fold *fold, uint32_t c)
     struct key *key = fold->key[cell->key];
     const struct zone *zone = &fold->zone[key->zone];
     key->baseline = c;
-    return cell->start_ms == zone->baseline_from_ms && cell->end_ms == zone->baseline_to_ms;
+    return cell->start_ms == zone->baseline_from_ms && cell_end_ms(cell) == zone->baseline_to_ms;
 }
 
 static void instant_text(const struct config_instant *instant, char *text, size_t room)

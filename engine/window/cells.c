@@ -38,7 +38,7 @@ static void cell_phase(struct fold *fold, uint32_t c, enum phase phase)
     uint32_t last = key->last[cell->window];
     if (cell->kept)
         return;
-    bool past = cell->end_ms <= fold->now_ms; /* else the feed is over before the window is: it still is the one that runs */
+    bool past = cell_end_ms(cell) <= fold->now_ms; /* else the feed is over before the window is: it still is the one that runs */
     if (phase == PHASE_ENDED && past && (last == NONE || fold->cell[last].start_ms < cell->start_ms))
         key->last[cell->window] = c;
     if (phase == PHASE_FINAL) {
@@ -100,7 +100,8 @@ uint32_t cell_new(struct fold *fold, uint32_t key, int window, int64_t start_ms,
         }
         c = fold->cells_made++;
     }
-    fold->cell[c] = (struct cell){.start_ms = start_ms, .end_ms = end_ms, .key = key, .next = NONE, .window = (uint8_t)window, .used = true};
+    ensure((end_ms - start_ms) % 1000 == 0, "windows, like time zones, go by whole seconds");
+    fold->cell[c] = (struct cell){.start_ms = start_ms, .length_s = (uint32_t)((end_ms - start_ms) / 1000), .key = key, .next = NONE, .window = (uint8_t)window, .used = true};
     if (window < CALENDAR_COUNT && start_ms > fold->newest_start_ms)
         fold->newest_start_ms = start_ms;
     fold->cells++;
@@ -144,7 +145,7 @@ void cells_forget(struct fold *fold, uint32_t c)
 {
     const struct cell *cell = &fold->cell[c];
     bool now = cell->window == WINDOW_NOW;
-    uint32_t *link = now ? &fold->key[cell->key]->now : &bucket_of(fold, cell->window, cell->start_ms, cell->end_ms)->first;
+    uint32_t *link = now ? &fold->key[cell->key]->now : &bucket_of(fold, cell->window, cell->start_ms, cell_end_ms(cell))->first;
     fold->now.cells -= now;
     while (*link != NONE && *link != c)
         link = &fold->cell[*link].next;
@@ -204,7 +205,7 @@ static void begin_next(struct fold *fold, uint32_t c)
 {
     struct cell cell = fold->cell[c];
     int64_t start_ms, end_ms;
-    if (cell.kept || cell.end_ms > fold->now_ms || key_is_agent(fold->key[cell.key]))
+    if (cell.kept || cell_end_ms(&cell) > fold->now_ms || key_is_agent(fold->key[cell.key]))
         return;
     uint8_t all = (uint8_t)((1u << fold->setup.outlets) - 1);
     if ((cell.published & all) == all && tally_is_zero(&fold->cell[c].tally, &fold->slab, &fold->dense))

@@ -288,6 +288,12 @@ static bool window_is_wanted(const struct fold_load *load, uint8_t window)
                                                              : load->fold[0]->config->calendar >> (window == WINDOW_KEPT ? CALENDAR_HOUR : window) & 1);
 }
 
+static bool is_window(int64_t start_ms, int64_t end_ms)
+{
+    uint64_t length_ms = (uint64_t)end_ms - (uint64_t)start_ms;
+    return end_ms > start_ms && length_ms % 1000 == 0 && length_ms / 1000 <= UINT32_MAX;
+}
+
 /* Of a state of before hours beyond correction had sheets. */
 static bool load_kept_hour(struct fold_load *load, struct fold *fold, uint32_t k, int64_t start_ms, const uint8_t *runs, uint32_t length)
 {
@@ -327,7 +333,7 @@ static bool load_cell(struct fold_load *load, struct slice_item *item)
     uint64_t revision = slice_get(item), flags = slice_get(item), hash = slice_get_u64(item);
     uint32_t length;
     const uint8_t *runs = slice_get_rest(item, &length);
-    if (item->bad || end_ms <= start_ms || !tally_runs_valid(runs, length))
+    if (item->bad || !is_window(start_ms, end_ms) || !tally_runs_valid(runs, length))
         return false;
     if (ours != WINDOW_KEPT) /* its integers are no measures */
         load_runs(load, fold, &runs, &length);

@@ -82,19 +82,27 @@ static inline bool key_is_agent(const struct key *key)
 
 enum phase { PHASE_FUTURE, PHASE_RUNNING, PHASE_ENDED, PHASE_FINAL, PHASE_KEPT };
 
+/* One cache line. */
 struct cell {
-    int64_t start_ms, end_ms;
+    int64_t start_ms;
     uint64_t final_hash; /* of the integers in the last final row */
+    uint32_t length_s;
     uint32_t key, next;  /* next in its bucket, or in the free list */
     uint32_t revision;
     struct tally tally;
     uint8_t window, waits, urgent, published; /* bits: outlets */
     uint8_t told; /* bits: outlets that have had the row of this revision */
-    bool final, changed, used;
-    bool recalled; /* a sink held its row before this life had told one */
-    bool kept; /* a day or week beyond correction: `closed` alone, for the one of a week later; of WINDOW_NOW: without those in wrap */
+    bool final : 1, changed : 1, used : 1;
+    bool recalled : 1; /* a sink held its row before this life had told one */
+    bool kept : 1; /* a day or week beyond correction: `closed` alone, for the one of a week later; of WINDOW_NOW: without those in wrap */
     struct mark mark;
 };
+_Static_assert(sizeof(struct cell) == 64, "there are millions of them");
+
+static inline int64_t cell_end_ms(const struct cell *cell)
+{
+    return cell->start_ms + (int64_t)cell->length_s * 1000;
+}
 
 static inline bool cell_is_calendar(const struct cell *cell)
 {

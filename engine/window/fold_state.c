@@ -17,7 +17,7 @@ static uint8_t *put_cell_name(uint8_t *at, uint32_t key, int window, int64_t sta
 static uint8_t *put_cell(uint8_t *at, const struct cell *cell)
 {
     at = put_cell_name(at, cell->key, cell->window, cell->start_ms);
-    at = varint_put(at, zigzag(cell->end_ms));
+    at = varint_put(at, zigzag(cell_end_ms(cell)));
     at = varint_put(at, cell->revision);
     *at++ = (uint8_t)((cell->final ? CELL_FINAL : 0) | (cell->changed ? CELL_CHANGED : 0) | (cell->kept ? CELL_KEPT : 0));
     at = slice_u64(at, cell->final_hash);

@@ -313,7 +313,7 @@ void headcount_step(struct fold *fold)
         return;
     for (uint32_t c = 0; c < fold->cells_made; c++) {
         const struct cell *cell = &fold->cell[c];
-        if (cell_has_row(fold, cell) && fold->key[cell->key]->headcount_ms < cell->end_ms)
+        if (cell_has_row(fold, cell) && fold->key[cell->key]->headcount_ms < cell_end_ms(cell))
             cell_changed(fold, c);
     }
     for (uint32_t k = 0; k < fold->keys; k++) {

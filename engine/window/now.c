@@ -104,7 +104,7 @@ static void read_blocks(struct fold *fold, const struct key *key, int64_t at_ms,
     memset(gauge, 0, MEASURE_COUNT * sizeof *gauge);
     for (uint32_t c = key->now; c != NONE; c = fold->cell[c].next) {
         const struct cell *cell = &fold->cell[c];
-        bool wrapping = !wraps_are_over(fold, cell->end_ms);
+        bool wrapping = !wraps_are_over(fold, cell_end_ms(cell));
         if (cell->start_ms && oldest_ms != INT64_MAX && !wrapping)
             continue;
         tally_dense_add(&fold->dense, tally_bytes(&cell->tally), cell->tally.length, 1);
@@ -171,7 +171,7 @@ static void next_second(struct fold *fold)
 static void sweep_block(struct fold *fold, uint32_t c)
 {
     struct cell *cell = &fold->cell[c];
-    if (!cell->kept && wraps_are_over(fold, cell->end_ms)) {
+    if (!cell->kept && wraps_are_over(fold, cell_end_ms(cell))) {
         cell_keep_for_checkpoint(fold, c);
         cell->kept = true;
         tally_dense_add(&fold->dense, tally_bytes(&cell->tally), cell->tally.length, 1);

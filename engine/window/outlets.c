@@ -168,7 +168,7 @@ struct row *fold_rolling_row(struct fold *fold, uint32_t k, int window, bool *em
 /* They make no row of their own. */
 static int64_t eligible_at_end(struct fold *fold, const struct cell *cell)
 {
-    return cell->tally.length ? headcount_at(fold, fold->key[cell->key], cell->end_ms) : 0;
+    return cell->tally.length ? headcount_at(fold, fold->key[cell->key], cell_end_ms(cell)) : 0;
 }
 
 struct row *fold_calendar_row(struct fold *fold, uint32_t c)
@@ -178,11 +178,11 @@ struct row *fold_calendar_row(struct fold *fold, uint32_t c)
     tally_settle(&cell->tally, &fold->slab, &fold->dense);
     struct row head = fold_row_head(fold, cell->key);
     head.start_ms = cell->start_ms;
-    head.end_ms = cell->end_ms;
+    head.end_ms = cell_end_ms(cell);
     head.final = cell->final;
     head.restored |= cell->recalled;
     head.revision = cell->revision;
-    head.running = !fold->setup.batch && cell->start_ms <= fold->now_ms && fold->now_ms < cell->end_ms;
+    head.running = !fold->setup.batch && cell->start_ms <= fold->now_ms && fold->now_ms < cell_end_ms(cell);
     head.last = key->last[cell->window] == c;
     head.window = cell->window;
     head.window_name = calendar_names[cell->window];
