@@ -241,7 +241,8 @@ class Bench:
         _, _, _, said = self.measured(BUILD + "/bench/memory", "keys", str(keys), "31")
         print(said.strip())
         # counted while the replay's last windows still move: it differs from run to run
-        self.figure("100,000 keys with a month (from %d)" % keys, 4096, float(re.search(r"keys, (\d+) bytes each", said)[1]) * 100000 / 1048576, "MiB", more=False)
+        each, index = re.search(r"keys, (\d+) bytes each, and (\d+) of indexes", said).groups()
+        self.figure("100,000 keys with a month (from %d)" % keys, 4096, (float(each) + float(index)) * 100000 / 1048576, "MiB", more=False)
 
     def checkpoint(self):
         _, _, _, said = self.measured(BUILD + "/bench/checkpoint", "1000000", "50000", "10")

@@ -5,7 +5,8 @@
  *
  *   usage: memory interactions N | keys N DAYS
  *
- * Keys are measured by fewer of them than the goal has: what a key takes does not depend on how many there are. */
+ * Keys are measured by fewer of them than the goal has: what a key takes does not depend on how many there are, but for the indexes, whose room is a power of
+ * two. They are worked out, for KEYS_MEANT. */
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@
 #include "esteem/pipeline.h"
 #include "one_input.h"
 
-enum { TEXT = 448, CONTACTS_A_DAY = 50, DAY_MS = 86400000, SHIFT_MS = 8 * 3600000, KEYS_A_TENANT_QUEUE = 100, SETTLES_S = 120, OUT_OF_ORDER_MS = 10000 };
+enum { TEXT = 448, CONTACTS_A_DAY = 50, DAY_MS = 86400000, SHIFT_MS = 8 * 3600000, KEYS_A_TENANT_QUEUE = 100, SETTLES_S = 120, OUT_OF_ORDER_MS = 10000, KEYS_MEANT = 100000 };
 #define START_MS INT64_C(1788220800000) /* a midnight, UTC */
 
 struct maker {
@@ -91,6 +92,22 @@ static struct pipeline_counts settled(struct pipeline *pipeline, const struct ma
     return counts;
 }
 
+/* Of an index of so many items: slots.h. */
+static double index_bytes(double items)
+{
+    double room = 1024;
+    while (items > room * 3 / 4)
+        room *= 2;
+    return room * sizeof(uint64_t);
+}
+
+/* A key's share of the indexes, where there are as many as the goal has. */
+static double index_of_a_key(const struct fold_counts *folds)
+{
+    double more = folds->keys ? (double)KEYS_MEANT / (double)folds->keys : 0;
+    return (index_bytes((double)(folds->panes - folds->packed_panes) * more) + index_bytes((double)folds->calendar_windows * more)) / KEYS_MEANT;
+}
+
 int main(int argc, char **argv)
 {
     struct maker maker = {.keys = argc == 4 && strcmp(argv[1], "keys") == 0};
@@ -117,9 +134,10 @@ int main(int argc, char **argv)
         usleep(100000);
     struct pipeline_counts counts = settled(pipeline, &maker);
     uint64_t resident = memory_resident() - before, records = counts.shards.ledger.records, ledger = counts.shards.ledger.fact_bytes + counts.shards.ledger.index_bytes;
-    printf("%" PRIu64 " interactions, %.0f bytes each; %" PRIu64 " bytes of books; %" PRIu64 " keys, %.0f bytes each (%" PRIu64 " panes, %" PRIu64 " calendar windows); %.0f MiB resident\n", records,
-           records ? (double)ledger / (double)records : 0, counts.shards.books_bytes, counts.folds.keys, counts.folds.keys ? (double)counts.folds.bytes / (double)counts.folds.keys : 0,
-           counts.folds.panes, counts.folds.calendar_windows, (double)resident / 1048576);
+    printf("%" PRIu64 " interactions, %.0f bytes each; %" PRIu64 " bytes of books; ", records, records ? (double)ledger / (double)records : 0, counts.shards.books_bytes);
+    printf("%" PRIu64 " keys, %.0f bytes each, and %.0f of indexes if they were %d (%" PRIu64 " panes, %" PRIu64 " of them packed, %" PRIu64 " calendar windows); %.0f MiB resident\n",
+           counts.folds.keys, counts.folds.keys ? (double)counts.folds.bytes / (double)counts.folds.keys : 0, index_of_a_key(&counts.folds), KEYS_MEANT, counts.folds.panes,
+           counts.folds.packed_panes, counts.folds.calendar_windows, (double)resident / 1048576);
     pipeline_stop(pipeline, END_DRAIN, 0);
     pipeline_free(pipeline);
     config_free(config);

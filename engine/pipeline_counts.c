@@ -110,6 +110,7 @@ struct pipeline_counts pipeline_counts(struct pipeline *pipeline)
         sum.folds.keys += agent->counts.keys;
         sum.folds.agent_keys += agent->counts.agent_keys;
         sum.folds.panes += agent->counts.panes;
+        sum.folds.packed_panes += agent->counts.packed_panes;
         sum.folds.calendar_windows += agent->counts.calendar_windows;
         sum.folds.bytes += agent->counts.bytes;
         sum.folds.rows += agent->counts.rows;

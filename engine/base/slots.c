@@ -52,7 +52,7 @@ static void grow(struct slots *slots)
 
 void slots_put(struct slots *slots, uint32_t hash, uint32_t number)
 {
-    if (slots->count * UINT64_C(2) > slots->mask)
+    if (slots->count * UINT64_C(4) > slots->mask * UINT64_C(3))
         grow(slots);
     put(slots, (uint64_t)hash << 32 | number);
     slots->count++;

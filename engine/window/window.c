@@ -482,6 +482,7 @@ struct fold_counts fold_counts(const struct fold *fold)
     counts.keys = fold->keys - fold->agent_keys;
     counts.agent_keys = fold->agent_keys;
     counts.panes = panes.panes;
+    counts.packed_panes = panes.packed;
     counts.calendar_windows = fold->cells - fold->now.cells;
     counts.bytes = panes.bytes + fold->slab.used + fold->cells * sizeof(struct cell) +
                    fold->keys * (sizeof(struct key) + (size_t)fold->rolling_count * sizeof(struct tally)) + fold->kin_room * sizeof(struct kin) +

@@ -1,4 +1,4 @@
-/* slots: an index from hashes to the numbers of items in a pool of the owner's. Open addressing at most half full; beside a number stands its
+/* slots: an index from hashes to the numbers of items in a pool of the owner's. Open addressing, at most three quarters full; beside a number stands its
  * item's hash, so that neither growing nor taking out looks at items, and a look-up only at the one that it finds (or at one of the
  * same 32 bits).
  *

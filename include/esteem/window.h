@@ -106,7 +106,8 @@ int fold_recall_step(struct fold *fold);
 bool fold_recalled(const struct fold *fold);
 
 struct fold_counts {
-    uint64_t keys, agent_keys, panes, calendar_windows, bytes, rows, beyond_correction, saturated;
+    uint64_t keys, agent_keys, panes, packed_panes, calendar_windows, rows, beyond_correction, saturated;
+    uint64_t bytes; /* without the indexes of panes and calendar windows */
     /* agent_keys: what distinct agents are counted by, an agent within a key; not among `keys` */
     uint64_t untold;      /* calendar windows that were let go before every outlet had them, for want of memory */
     uint64_t recall_emptied, recall_refused; /* rows that a sink held and the feed does not make: emptied; left for want of a key */
