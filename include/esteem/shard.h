@@ -18,7 +18,7 @@
 #include "esteem/source.h"
 #include "esteem/timing.h"
 
-enum { SHARD_MAX = 64, SHARD_IN_FLIGHT = 32 << 20 /* bytes of batches on their way to folds, above which a shard reads no more */ };
+enum { SHARD_MAX = 64, SHARD_IN_FLIGHT = 8 << 20 /* bytes of batches on their way to folds, above which a shard reads no more */ };
 
 /* Each shard's word on event time, for all to read: what is too late is judged by the least of them. A shard's watermark does not
  * pass what it has handed over until that has reached the folds. */
