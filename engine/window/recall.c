@@ -142,7 +142,7 @@ static bool may_be_made(struct fold *fold, const struct recalled *row, int64_t *
 static void make(struct fold *fold, const struct recalled *row)
 {
     int64_t end_ms = 0;
-    uint32_t k = fold_key_find(fold, &row->key);
+    uint32_t k = fold_key_find(fold, &row->key), c;
     if (!fold_scope_configured(fold->config, row->key.scope) || (!row->rolling && !may_be_made(fold, row, &end_ms)))
         return;
     if (k == NONE && !is_other(&row->key) && !key_registry_admit(fold->setup.registry, &row->key)) {
@@ -153,8 +153,10 @@ static void make(struct fold *fold, const struct recalled *row)
         k = fold_key(fold, &row->key);
     if (row->rolling)
         tell_rolling(fold, k, row->window);
+    else if ((c = cells_find(fold, k, row->window, row->start_ms, end_ms)) != NONE)
+        tell_cell(fold, c);
     else
-        tell_cell(fold, cells_find(fold, k, row->window, row->start_ms, end_ms));
+        return; /* its figures are not there any more */
     note_shown(fold, k, row);
     fold->counts.recall_emptied++;
 }

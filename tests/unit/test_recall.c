@@ -253,6 +253,26 @@ Test(recalled, a_row_whose_figures_are_kept_for_the_week_after_alone_is_not_told
     cr_expect_eq(offered("hour", "queue=billing", t0 - 9 * DAY), 3);
 }
 
+/* Corrections are taken for longer since a reload, but those figures are gone. */
+Test(recalled, what_is_kept_stays_alone_where_correction_reaches_further_now)
+{
+    begin("windows: {calendar: [hour]}\nscopes: [[queue]]\nretention: {correction: 8d}\n");
+    folding_put(f, "billing", NULL, t0 - 9 * DAY, run_of2(MEASURE_offered, 3, MEASURE_closed, 3));
+    f->watermark_ms = t0 - 9 * DAY;
+    folding_tick(f, t0 - 9 * DAY);
+    f->watermark_ms = t0;
+    folding_tick(f, t0);
+    folding_settle(f);
+    folding_reload(f, "windows: {calendar: [hour]}\nscopes: [[queue]]\nretention: {correction: 20d}\n");
+    folding_put(f, "billing", NULL, t0 - 9 * DAY, run_of2(MEASURE_offered, 1, MEASURE_closed, 1));
+    names("acme|queue=billing|hour|2026-11-13T14:00:00Z", 1, false);
+    caught_up();
+    folding_settle(f);
+    cr_expect_eq(offered("hour", "queue=billing", t0 - 9 * DAY), 3);
+    cr_expect_eq(fold_counts(f->fold).recall_emptied, 0);
+    cr_expect_eq(fold_counts(f->fold).beyond_correction, 1);
+}
+
 Test(recalled, beyond_correction_nothing_is_touched)
 {
     begin("windows: {rolling: [1m], calendar: [hour]}\nscopes: [[], [queue]]\nretention: {correction: 8d}\n");
