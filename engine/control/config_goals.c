@@ -50,6 +50,8 @@ static int metric_find(struct reader *reader, const yaml_node_t *node, const cha
 
 /* --- baseline --- */
 
+enum { DAY_MS = 86400000, BASELINE_DAYS_MOST = 36525 /* a window's length in seconds has 32 bits */ };
+
 /* "2026-09-01", a local date, or a time with its zone, of a whole second. */
 static bool instant_read(struct reader *reader, const yaml_node_t *node, const char *key, struct config_instant *instant)
 {
@@ -68,7 +70,7 @@ static bool instant_read(struct reader *reader, const yaml_node_t *node, const c
         reader_fault(reader, node_line(node), key, "%.40s is no whole second; round it", text);
         return false;
     }
-    instant->at = instant->local ? ms / 86400000 : ms;
+    instant->at = instant->local ? ms / DAY_MS : ms;
     return true;
 }
 
@@ -115,6 +117,8 @@ void read_baseline(struct reader *reader, yaml_node_t *node, int line, const cha
     else if (right && baseline->from.at >= baseline->to.at)
         reader_fault(reader, node_line(members[1].value), "baseline.to", "is not after `from`; it is the first %s that no longer counts",
                      baseline->to.local ? "day" : "instant");
+    else if (right && (baseline->to.at - baseline->from.at) / (baseline->to.local ? 1 : DAY_MS) > BASELINE_DAYS_MOST)
+        reader_fault(reader, node_line(members[1].value), "baseline.to", "is more than a hundred years after `from`; name a shorter period");
     int count = reader_items(reader, members[2].value, node_line(members[2].value), "baseline.metrics", "a list of metrics, [csat, aht_ms]",
                              CONFIG_BASELINE_MAX);
     for (int i = 0; i < count; i++)

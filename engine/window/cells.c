@@ -260,8 +260,10 @@ static bool cell_shrink(struct fold *fold, uint32_t c)
     tally_dense_add(&fold->dense, tally_bytes(&cell->tally), cell->tally.length, 1);
     int64_t closed = fold->dense.value[MEASURE_closed];
     tally_dense_clear(&fold->dense);
-    if (cell->window == CALENDAR_HOUR)
-        kept_put(fold, cell->key, cell->start_ms, closed);
+    if (cell->window == CALENDAR_HOUR) {
+        kept_put(fold, cell->key, cell->start_ms, closed); /* may move all cells */
+        return false;
+    }
     if (closed == 0 || (cell->window != CALENDAR_DAY && cell->window != CALENDAR_WEEK))
         return false;
     cell_keep_for_checkpoint(fold, c);
@@ -289,10 +291,10 @@ static int64_t oldest_row_ms(const struct fold *fold, int window)
     return oldest_ms;
 }
 
-/* The window of a week later changes no more, and has been told. */
-static bool kept_enough(const struct fold *fold, const struct bucket *bucket, int64_t oldest_ms)
+/* The window of a week after the newest of these changes no more, and has been told. */
+static bool kept_enough(const struct fold *fold, const struct bucket *bucket, int64_t newest_ms, int64_t oldest_ms)
 {
-    return bucket->end_ms + fold->config->retention_correction_ms + KEPT_MS < fold->watermark_ms && bucket->start_ms + KEPT_MS < oldest_ms;
+    return bucket->end_ms + fold->config->retention_correction_ms + KEPT_MS < fold->watermark_ms && newest_ms + KEPT_MS < oldest_ms;
 }
 
 /* What an outlet has not had yet stays, however old, while there is memory: nothing that was counted goes untold. */
@@ -308,7 +310,7 @@ static void expire_bucket(struct fold *fold, int window, int b, int64_t oldest_m
             fold->counts.untold++;
         }
     }
-    bool keep = !pressed && !kept_enough(fold, bucket, oldest_ms);
+    bool keep = !pressed && !kept_enough(fold, bucket, bucket->start_ms, oldest_ms);
     uint32_t left = NONE;
     for (uint32_t c = bucket->first, next; c != NONE; c = next) {
         next = fold->cell[c].next;
@@ -346,7 +348,7 @@ static bool advance_all(struct fold *fold, int window, int *moved)
         const struct bucket *bucket = &fold->bucket[window][b];
         if (bucket->phase == PHASE_FINAL && !fold->finished && bucket->end_ms + fold->config->retention_correction_ms < fold->watermark_ms)
             expire_bucket(fold, window, b, oldest_ms);
-        else if (bucket->phase == PHASE_KEPT && kept_enough(fold, bucket, oldest_ms))
+        else if (bucket->phase == PHASE_KEPT && kept_enough(fold, bucket, bucket->start_ms, oldest_ms))
             expire_bucket(fold, window, b, oldest_ms);
     }
     return made;
@@ -358,9 +360,11 @@ int cells_advance(struct fold *fold)
     for (int window = 0; window < CALENDAR_COUNT; window++)
         if (advance_all(fold, window, &moved))
             (void)advance_all(fold, window, &moved); /* the feed may be over: it is final at once, and nobody comes by again */
-    for (int b = fold->buckets[WINDOW_KEPT]; b-- > 0;)
-        if (kept_enough(fold, &fold->bucket[WINDOW_KEPT][b], oldest_row_ms(fold, CALENDAR_HOUR)))
+    for (int b = fold->buckets[WINDOW_KEPT]; b-- > 0;) {
+        const struct bucket *sheets = &fold->bucket[WINDOW_KEPT][b];
+        if (kept_enough(fold, sheets, sheets->end_ms, oldest_row_ms(fold, CALENDAR_HOUR))) /* hours may begin until then */
             drop_all(fold, WINDOW_KEPT, b);
+    }
     return moved;
 }
 

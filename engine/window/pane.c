@@ -11,7 +11,7 @@
 #include "esteem/grain.h"
 #include "esteem/span.h"
 
-enum { AHEAD = 4, SETTLES_WIDTH_MS = 600000 };
+enum { AHEAD = 4, SETTLES_WIDTH_MS = 600000, SETTLES_MOST = 16384 /* panes, or one bucket, a move */ };
 
 struct pane_ladder *pane_ladder_new(const struct config_rolling *rolling, int count, bool panes)
 {
@@ -22,12 +22,11 @@ struct pane_ladder *pane_ladder_new(const struct config_rolling *rolling, int co
     memcpy(ladder->rolling, rolling, (size_t)count * sizeof *rolling);
     int64_t width_ms[CONFIG_ROLLING_MAX];
     grain_widths(rolling, count, width_ms);
-    for (int k = 0; k < count; k++) {
+    for (int k = 0; k < count; k++)
         ladder->level[k].width_ms = width_ms[k];
-        ladder->edges[k] = (struct pane_edges){INT64_MAX, INT64_MAX};
-    }
     for (int k = 0; k <= count; k++)
         buckets_init(&ladder->level[k]);
+    pane_lift(ladder);
     slab_init(&ladder->slab);
     ladder->free_first = NONE;
     slots_init(&ladder->slots, 1024);
@@ -44,7 +43,7 @@ void pane_ladder_free(struct pane_ladder *ladder)
             for (uint32_t i = 0; i < bucket->count; i++)
                 tally_free(&ladder->pane[bucket->pane[i]].tally, &ladder->slab);
             free(bucket->pane);
-            pack_free(ladder, &ladder->level[k], bucket);
+            pack_free_all(ladder, &ladder->level[k], bucket);
         }
         buckets_close(&ladder->level[k]);
     }
@@ -113,8 +112,8 @@ static void bucket_crosses(const struct pane_ladder *ladder, const struct bucket
         if (was != in || (before && pane->spans))
             crosses(context, &(struct pane_cross){&pane->tally, pane->key, was, in, pane->spans ? before : 0, soon->key});
     }
-    if (bucket->pack)
-        pack_crosses(bucket->pack, was, in, before, crosses, context);
+    for (const struct pack *pack = bucket->pack; pack; pack = pack->next)
+        pack_crosses(pack, was, in, before, crosses, context);
 }
 
 /* ---- panes ---- */
@@ -336,7 +335,7 @@ static void promote(struct pane_ladder *ladder, int k)
         int64_t start_ms;
         int to = level_of(ladder, bucket_in(level, 0)->start_ms, &start_ms);
         if (to < ladder->count)
-            pack_take_all_out(ladder, k, bucket_in(level, 0));
+            pack_move(ladder, k, bucket_in(level, 0)->start_ms, to);
         else
             pack_drop(ladder, k, bucket_in(level, 0), spans_stay);
         const struct bucket *bucket = bucket_in(level, 0);
@@ -410,6 +409,7 @@ static void move(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *cross
 static void settle(struct pane_ladder *ladder, int k, int64_t until_ms)
 {
     struct level *level = &ladder->level[k];
+    uint32_t settled = 0;
     if (level->width_ms < SETTLES_WIDTH_MS || until_ms <= level->settled_ms)
         return;
     for (uint32_t b = bucket_from(level, level->settled_ms); b < level->count && bucket_in(level, b)->start_ms + level->width_ms <= until_ms; b++) {
@@ -417,6 +417,8 @@ static void settle(struct pane_ladder *ladder, int k, int64_t until_ms)
         for (uint32_t i = 0; i < bucket->count; i++)
             tally_settle(&ladder->pane[bucket_at(ladder, bucket, i)].tally, &ladder->slab, &ladder->dense);
         level->settled_ms = bucket->start_ms + level->width_ms;
+        if ((settled += bucket->count) > SETTLES_MOST)
+            return; /* with the next move */
     }
 }
 
@@ -431,7 +433,7 @@ void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *cros
     int64_t until_ms = ladder->edges[0].left_ms; /* all that is older has left the windows before k */
     for (int k = 1; k < ladder->count; k++) {
         settle(ladder, k, until_ms);
-        pack_level(ladder, k, until_ms);
+        pack_level(ladder, k, until_ms, PACK_MOST);
         until_ms = ladder->edges[k].left_ms < until_ms ? ladder->edges[k].left_ms : until_ms;
     }
 }
@@ -454,6 +456,8 @@ void pane_lift(struct pane_ladder *ladder)
 {
     for (int w = 0; w < ladder->count; w++)
         ladder->edges[w] = (struct pane_edges){INT64_MAX, INT64_MAX};
+    for (int k = 0; k < ladder->count; k++)
+        ladder->level[k].settled_ms = ladder->level[k].packs_due_ms = INT64_MIN;
     ladder->placed = false;
 }
 

@@ -65,7 +65,7 @@ static void order_put(struct level *level, uint32_t number)
     level->order[level->first + level->count++] = number;
 }
 
-static struct bucket *bucket_of(struct level *level, int64_t start_ms)
+struct bucket *bucket_of(struct level *level, int64_t start_ms)
 {
     struct bucket *bucket = bucket_find(level, start_ms);
     if (bucket)

@@ -1,6 +1,6 @@
-/* Wide panes that nothing but what is late comes to lie packed: those of a level and start in one block, ascending by key, a few bytes more than their
- * figures take. An edge that moves reads a block from end to end. What is late takes its pane out of the block again; when many have gone, or have
- * come anew beside it, the block is made anew.
+/* Wide panes that nothing but what is late comes to lie packed: those of a level and start in a few blocks, each ascending by key, a few bytes more than
+ * their figures take. An edge that moves reads a block from end to end. What is late takes its pane out of its block again; what has come anew is
+ * packed into a further block, and a block of which a quarter is out is given up, when there is time.
  *
  *   block: { varint key - previous key, varint length << 3 | flags, runs } ...
  *
@@ -15,7 +15,7 @@
 #include "esteem/varint.h"
 
 enum { FLAG_OUT = 1 /* it is in the table again */, FLAG_DIRTY = 2 /* of no checkpoint yet */, FLAG_SPANS = 4, FLAG_BITS = 3 };
-enum { MARK_EVERY = 32, LOOSE_SHARE = 4, PACKS_WIDTH_MS = 3600000, BLOCK_MOST = 1 << 30 };
+enum { MARK_EVERY = 32, LOOSE_SHARE = 16, OUT_SHARE = 4, PACKS_WIDTH_MS = 3600000, VISITS_MOST = 65536 /* panes a step */ };
 
 /* ---- one block ---- */
 
@@ -68,18 +68,23 @@ static bool pack_find(const struct pack *pack, uint32_t key, struct packed *one)
     return false;
 }
 
-void pack_free(struct pane_ladder *ladder, struct level *level, struct bucket *bucket)
+/* Takes the block at `link` out of its bucket. */
+static void pack_free(struct pane_ladder *ladder, struct level *level, struct pack **link)
 {
-    struct pack *pack = bucket->pack;
-    if (pack == NULL)
-        return;
+    struct pack *pack = *link;
+    *link = pack->next;
     ladder->packed -= pack->panes - pack->out;
     ladder->packed_bytes -= sizeof *pack + pack->length + pack->marks * sizeof *pack->mark;
     level->packs--;
     free(pack->bytes);
     free(pack->mark);
     free(pack);
-    bucket->pack = NULL;
+}
+
+void pack_free_all(struct pane_ladder *ladder, struct level *level, struct bucket *bucket)
+{
+    while (bucket->pack)
+        pack_free(ladder, level, &bucket->pack);
 }
 
 /* ---- making one ---- */
@@ -115,14 +120,6 @@ static void put(struct making *making, uint32_t key, const uint8_t *runs, uint32
     making->dirty += (flags & FLAG_DIRTY) != 0;
 }
 
-/* Those below `key` of the block that was. */
-static void put_older(struct making *making, const struct pack *old, struct pack_cursor *cursor, uint64_t key)
-{
-    struct packed one;
-    for (struct pack_cursor next = *cursor; old && pack_next(old, &next, &one) && one.key < key; *cursor = next)
-        put(making, one.key, one.runs, one.length, *one.flags & (FLAG_DIRTY | FLAG_SPANS));
-}
-
 static void put_loose(struct pane_ladder *ladder, struct making *making, uint32_t p)
 {
     struct pane *pane = &ladder->pane[p];
@@ -134,10 +131,9 @@ static void put_loose(struct pane_ladder *ladder, struct making *making, uint32_
     pane_forget(ladder, p);
 }
 
-static int by_key(const void *left, const void *right, void *context)
+static int ascending(const void *left, const void *right)
 {
-    const struct pane *pane = context;
-    uint32_t a = pane[*(const uint32_t *)left].key, b = pane[*(const uint32_t *)right].key;
+    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
     return (a > b) - (a < b);
 }
 
@@ -150,68 +146,108 @@ static void *shorten(void *block, size_t size)
 
 static void pack_put(struct pane_ladder *ladder, struct level *level, struct bucket *bucket, const struct making *making)
 {
-    struct pack *pack = calloc(1, sizeof *pack);
+    struct pack *pack = malloc(sizeof *pack), **link = &bucket->pack;
     ensure(pack != NULL, "the machine has memory left");
     *pack = (struct pack){.bytes = shorten(making->bytes, making->length), .length = (uint32_t)making->length, .panes = making->panes,
                           .dirty = making->dirty, .mark = shorten(making->mark, making->marks * sizeof *making->mark), .marks = making->marks};
-    bucket->pack = pack;
+    while (*link) /* a walk that is on its way goes by their numbers */
+        link = &(*link)->next;
+    *link = pack;
     ladder->packed += pack->panes;
     ladder->packed_bytes += sizeof *pack + pack->length + pack->marks * sizeof *pack->mark;
     level->packs++;
 }
 
-static void pack_bucket(struct pane_ladder *ladder, struct level *level, struct bucket *bucket)
+/* The last `count` of the bucket's loose ones. */
+static void pack_some(struct pane_ladder *ladder, struct level *level, struct bucket *bucket, uint32_t count)
 {
     struct making making = {0};
-    struct pack_cursor older = {0, 0};
-    qsort_r(bucket->pane, bucket->count, sizeof *bucket->pane, by_key, ladder->pane);
-    for (uint32_t i = 0; i < bucket->count; i++) {
-        put_older(&making, bucket->pack, &older, ladder->pane[bucket->pane[i]].key);
-        put_loose(ladder, &making, bucket->pane[i]);
-    }
-    put_older(&making, bucket->pack, &older, UINT64_MAX);
-    pack_free(ladder, level, bucket);
-    free(bucket->pane);
-    bucket->pane = NULL;
-    bucket->count = bucket->room = 0;
+    uint64_t loose[PACK_MOST]; /* key << 32 | number: to sort them, panes need not be looked at */
+    bucket->count -= count;
+    for (uint32_t i = 0; i < count; i++)
+        loose[i] = (uint64_t)ladder->pane[bucket->pane[bucket->count + i]].key << 32 | bucket->pane[bucket->count + i];
+    qsort(loose, count, sizeof *loose, ascending);
+    for (uint32_t i = 0; i < count; i++)
+        put_loose(ladder, &making, (uint32_t)loose[i]);
     if (making.panes)
         pack_put(ladder, level, bucket, &making);
+    if (bucket->count)
+        return;
+    free(bucket->pane);
+    bucket->pane = NULL;
+    bucket->room = 0;
 }
 
-static bool worthwhile(const struct bucket *bucket)
+static uint64_t packed_in(const struct bucket *bucket)
 {
-    uint64_t packed = bucket->pack ? bucket->pack->panes : 0, out = bucket->pack ? bucket->pack->out : 0;
-    return bucket->count && (bucket->count + out) * LOOSE_SHARE > packed && (bucket->pack ? bucket->pack->length : 0) < BLOCK_MOST;
+    uint64_t packed = 0;
+    for (const struct pack *pack = bucket->pack; pack; pack = pack->next)
+        packed += pack->panes - pack->out;
+    return packed;
 }
 
-void pack_level(struct pane_ladder *ladder, int k, int64_t until_ms)
+static void take_all_out(struct pane_ladder *ladder, int k, struct bucket *bucket, struct pack **link, uint32_t number);
+
+static void give_up_blocks(struct pane_ladder *ladder, int k, struct bucket *bucket)
+{
+    for (struct pack **link = &bucket->pack; *link;)
+        if (*link && (uint64_t)(*link)->out * OUT_SHARE > (*link)->panes)
+            take_all_out(ladder, k, bucket, link, 0);
+        else
+            link = &(*link)->next;
+}
+
+void pack_level(struct pane_ladder *ladder, int k, int64_t until_ms, uint32_t most)
 {
     struct level *level = &ladder->level[k];
     if (level->width_ms < PACKS_WIDTH_MS || ladder->track.running || until_ms < level->packs_due_ms)
         return;
-    for (uint32_t b = bucket_from(level, INT64_MIN); b < level->count && bucket_in(level, b)->start_ms + level->width_ms <= until_ms; b++)
-        if (worthwhile(bucket_in(level, b)))
-            pack_bucket(ladder, level, bucket_in(level, b));
+    for (uint32_t b = bucket_from(level, INT64_MIN); b < level->count && bucket_in(level, b)->start_ms + level->width_ms <= until_ms; b++) {
+        struct bucket *bucket = bucket_in(level, b);
+        give_up_blocks(ladder, k, bucket);
+        for (uint64_t packed = packed_in(bucket); bucket->count && (uint64_t)bucket->count * LOOSE_SHARE > packed; packed = packed_in(bucket)) {
+            uint32_t count = bucket->count < PACK_MOST ? bucket->count : PACK_MOST;
+            if (count > most)
+                return; /* with the next move */
+            pack_some(ladder, level, bucket, count);
+            most -= count;
+        }
+    }
     level->packs_due_ms = until_ms == INT64_MAX ? INT64_MIN : until_ms + level->width_ms;
 }
 
 /* ---- taking panes out ---- */
 
-/* A checkpoint that runs has it, or gets it now. */
-static void keep_for_checkpoint(struct pane_ladder *ladder, int k, int64_t start_ms, const struct packed *one)
+/* Where a pane lies. */
+struct spot {
+    int level;
+    int64_t start_ms;
+    uint32_t number; /* of its block */
+};
+
+static bool is_written(const struct pack_walk *dump, const struct spot *at, uint32_t offset)
 {
-    const struct pack_walk *dump = &ladder->pack_dump;
-    bool written = !dump->running || k < dump->level || (k == dump->level && (start_ms < dump->start_ms || (start_ms == dump->start_ms && one->offset < dump->cursor.offset)));
-    if (!written && (dump->full || *one->flags & FLAG_DIRTY) && slice_late_open(ladder->out)) {
-        uint8_t *at = pane_put_name(slice_put_late(ladder->out, SLICE_PANE, PANE_HEAD + one->length), one->key, k, start_ms);
-        slice_put_end_late(ladder->out, (uint8_t *)memcpy(at, one->runs, one->length) + one->length);
-    }
+    if (at->level != dump->level)
+        return at->level < dump->level;
+    if (at->start_ms != dump->start_ms)
+        return at->start_ms < dump->start_ms;
+    return at->number != dump->number ? at->number < dump->number : offset < dump->cursor.offset;
 }
 
-static uint32_t take_out(struct pane_ladder *ladder, int k, int64_t start_ms, struct pack *pack, const struct packed *one)
+/* A checkpoint that runs has it, or gets it now. */
+static void keep_for_checkpoint(struct pane_ladder *ladder, const struct spot *at, const struct packed *one)
 {
-    keep_for_checkpoint(ladder, k, start_ms, one);
-    uint32_t p = pane_make(ladder, one->key, k, start_ms);
+    const struct pack_walk *dump = &ladder->pack_dump;
+    if (!dump->running || is_written(dump, at, one->offset) || !(dump->full || *one->flags & FLAG_DIRTY) || !slice_late_open(ladder->out))
+        return;
+    uint8_t *to = pane_put_name(slice_put_late(ladder->out, SLICE_PANE, PANE_HEAD + one->length), one->key, at->level, at->start_ms);
+    slice_put_end_late(ladder->out, (uint8_t *)memcpy(to, one->runs, one->length) + one->length);
+}
+
+static uint32_t take_out(struct pane_ladder *ladder, const struct spot *at, struct pack *pack, const struct packed *one)
+{
+    keep_for_checkpoint(ladder, at, one);
+    uint32_t p = pane_make(ladder, one->key, at->level, at->start_ms);
     tally_add(&ladder->pane[p].tally, &ladder->slab, &ladder->dense, one->runs, one->length);
     ladder->pane[p].spans = one->spans;
     pack->dirty -= (*one->flags & FLAG_DIRTY) != 0;
@@ -223,36 +259,85 @@ static uint32_t take_out(struct pane_ladder *ladder, int k, int64_t start_ms, st
 
 uint32_t pack_take_out(struct pane_ladder *ladder, uint32_t key, int k, int64_t start_ms)
 {
-    struct level *level = &ladder->level[k];
+    struct spot at = {k, start_ms, 0};
     struct packed one;
-    if (level->packs == 0)
-        return NONE;
-    const struct bucket *bucket = bucket_find(level, start_ms);
-    if (bucket == NULL || bucket->pack == NULL || !pack_find(bucket->pack, key, &one))
-        return NONE;
-    return take_out(ladder, k, start_ms, bucket->pack, &one);
+    const struct bucket *bucket = ladder->level[k].packs ? bucket_find(&ladder->level[k], start_ms) : NULL;
+    for (struct pack *pack = bucket ? bucket->pack : NULL; pack; pack = pack->next, at.number++)
+        if (pack_find(pack, key, &one))
+            return take_out(ladder, &at, pack, &one);
+    return NONE;
 }
 
-void pack_take_all_out(struct pane_ladder *ladder, int k, struct bucket *bucket)
+static void take_all_out(struct pane_ladder *ladder, int k, struct bucket *bucket, struct pack **link, uint32_t number)
+{
+    struct spot at = {k, bucket->start_ms, number};
+    struct pack_cursor cursor = {0, 0};
+    for (struct packed one; pack_next(*link, &cursor, &one);)
+        (void)take_out(ladder, &at, *link, &one);
+    pack_free(ladder, &ladder->level[k], link);
+}
+
+/* Under another name: for the next checkpoint they are new. */
+static void rename_all(struct pane_ladder *ladder, int k, int64_t start_ms, struct pack *pack)
 {
     struct pack_cursor cursor = {0, 0};
-    for (struct packed one; bucket->pack && pack_next(bucket->pack, &cursor, &one);)
-        (void)take_out(ladder, k, bucket->start_ms, bucket->pack, &one);
-    pack_free(ladder, &ladder->level[k], bucket);
+    for (struct packed one; pack_next(pack, &cursor, &one);) {
+        pane_note_gone(ladder, one.key, k, start_ms);
+        pack->dirty += !(*one.flags & FLAG_DIRTY);
+        *one.flags |= FLAG_DIRTY;
+    }
+}
+
+void pack_move(struct pane_ladder *ladder, int k, int64_t start_ms, int to)
+{
+    struct level *level = &ladder->level[k], *next = &ladder->level[to];
+    struct bucket *bucket = bucket_find(level, start_ms);
+    if (bucket->pack == NULL)
+        return;
+    bool whole = next->width_ms == level->width_ms && bucket_find(next, start_ms) == NULL && !ladder->track.running;
+    for (uint32_t number = 0; bucket->pack && !whole; number++)
+        take_all_out(ladder, k, bucket, &bucket->pack, number);
+    for (struct pack *pack = bucket->pack; pack; pack = pack->next, level->packs--, next->packs++)
+        if (track_on(&ladder->track))
+            rename_all(ladder, k, start_ms, pack);
+    if (!bucket->pack)
+        return;
+    bucket_of(next, start_ms)->pack = bucket->pack;
+    bucket->pack = NULL;
 }
 
 void pack_drop(struct pane_ladder *ladder, int k, struct bucket *bucket, pack_goes *goes)
 {
-    struct pack_cursor cursor = {0, 0};
-    for (struct packed one; bucket->pack && pack_next(bucket->pack, &cursor, &one);) {
-        keep_for_checkpoint(ladder, k, bucket->start_ms, &one);
-        pane_note_gone(ladder, one.key, k, bucket->start_ms);
-        goes(ladder, &one);
+    struct spot at = {k, bucket->start_ms, 0};
+    for (const struct pack *pack = bucket->pack; pack; pack = pack->next, at.number++) {
+        struct pack_cursor cursor = {0, 0};
+        for (struct packed one; pack_next(pack, &cursor, &one);) {
+            keep_for_checkpoint(ladder, &at, &one);
+            pane_note_gone(ladder, one.key, k, at.start_ms);
+            goes(ladder, &one);
+        }
     }
-    pack_free(ladder, &ladder->level[k], bucket);
+    pack_free_all(ladder, &ladder->level[k], bucket);
 }
 
 /* ---- all of them ---- */
+
+/* The next pane of the bucket, in the order of its blocks; where no block before `number` has been looked at again. */
+static bool next_in_bucket(const struct bucket *bucket, struct pack_walk *walk, struct pack **pack, struct packed *one)
+{
+    uint32_t number = 0;
+    for (*pack = bucket->pack; *pack; *pack = (*pack)->next, number++) {
+        if (number < walk->number)
+            continue;
+        if (number > walk->number) {
+            walk->number = number;
+            walk->cursor = (struct pack_cursor){0, 0};
+        }
+        if ((walk->full || (*pack)->dirty) && pack_next(*pack, &walk->cursor, one))
+            return true;
+    }
+    return false;
+}
 
 /* The next packed pane from where `walk` stands; false: there are no more. */
 static bool walk_next(struct pane_ladder *ladder, struct pack_walk *walk, struct pack **pack, struct packed *one)
@@ -263,10 +348,10 @@ static bool walk_next(struct pane_ladder *ladder, struct pack_walk *walk, struct
             const struct bucket *bucket = bucket_in(level, b);
             if (bucket->start_ms != walk->start_ms) {
                 walk->start_ms = bucket->start_ms;
+                walk->number = 0;
                 walk->cursor = (struct pack_cursor){0, 0};
             }
-            *pack = bucket->pack;
-            if (bucket->pack && (walk->full || bucket->pack->dirty) && pack_next(bucket->pack, &walk->cursor, one))
+            if (next_in_bucket(bucket, walk, pack, one))
                 return true;
         }
     }
@@ -283,7 +368,7 @@ bool pack_dump_step(struct pane_ladder *ladder, uint64_t until_bytes)
     struct pack_walk *dump = &ladder->pack_dump;
     struct pack *pack;
     struct packed one;
-    while (dump->running && ladder->out->bytes < until_bytes) {
+    for (uint32_t visits = 0; dump->running && ladder->out->bytes < until_bytes && visits < VISITS_MOST; visits++) {
         if (!walk_next(ladder, dump, &pack, &one)) {
             dump->running = false;
             break;

@@ -26,6 +26,7 @@ struct pack_cursor {
 
 /* Panes in one block: pane_pack.c. */
 struct pack {
+    struct pack *next; /* of the same bucket, packed later */
     uint8_t *bytes;
     uint32_t length, panes, out, dirty; /* panes that were put; that are out again; that no checkpoint has yet */
     struct pack_mark {
@@ -46,13 +47,13 @@ struct bucket {
     int64_t start_ms;
     uint32_t *pane; /* numbers, in no order */
     uint32_t count, room;
-    struct pack *pack; /* or NULL */
+    struct pack *pack; /* the first, or NULL */
 };
 
 struct level {
     int64_t width_ms, settled_ms; /* settled_ms: earlier ones are added up */
     int64_t packs_due_ms; /* when to look again what can be packed */
-    uint32_t packs;       /* buckets that have one */
+    uint32_t packs;
     struct bucket *bucket; /* by number, in no order */
     uint32_t made, room, *number_free, numbers_free; /* number_free: to be used again */
     struct slots starts;   /* start -> number */
@@ -76,6 +77,7 @@ struct pack_walk {
     bool running, full; /* full: also those that a checkpoint has */
     int level;
     int64_t start_ms;
+    uint32_t number; /* of the block in its bucket */
     struct pack_cursor cursor;
 };
 
@@ -121,7 +123,9 @@ void pane_forget(struct pane_ladder *ladder, uint32_t p);
 
 void buckets_init(struct level *level);
 void buckets_close(struct level *level);
-/* Puts the number of a pane into the bucket of its start; moves buckets, and not their order. */
+/* The one of a start, made when there is none; may move the others. */
+struct bucket *bucket_of(struct level *level, int64_t start_ms);
+/* Puts the number of a pane into the bucket of its start. */
 void bucket_put(struct level *level, int64_t start_ms, uint32_t p);
 /* The one that starts then, or NULL. */
 struct bucket *bucket_find(const struct level *level, int64_t start_ms);
@@ -132,19 +136,20 @@ void buckets_drop_first(struct level *level);
 
 /* ---- pane_pack.c ---- */
 
-/* Packs what ends at until_ms or earlier, where that pays. */
-void pack_level(struct pane_ladder *ladder, int level, int64_t until_ms);
+/* Packs what ends at until_ms or earlier, where that pays, at most `most` panes: below 10 ms for PACK_MOST. */
+enum { PACK_MOST = 8192 };
+void pack_level(struct pane_ladder *ladder, int level, int64_t until_ms, uint32_t most);
 /* The next pane behind the cursor that is in the block; false: there are no more. */
 bool pack_next(const struct pack *pack, struct pack_cursor *cursor, struct packed *one);
 /* A view, to be read. */
 void packed_tally(const struct packed *one, struct tally *view);
 /* Into the table again. NONE: it is not packed. */
 uint32_t pack_take_out(struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms);
-void pack_take_all_out(struct pane_ladder *ladder, int level, struct bucket *bucket);
+/* All of a bucket that goes into another level, or away for good (each is shown once more). */
+void pack_move(struct pane_ladder *ladder, int level, int64_t start_ms, int to);
 typedef void pack_goes(struct pane_ladder *ladder, const struct packed *one);
-/* All of them go for good; each is shown once more. */
 void pack_drop(struct pane_ladder *ladder, int level, struct bucket *bucket, pack_goes *goes);
-void pack_free(struct pane_ladder *ladder, struct level *level, struct bucket *bucket);
+void pack_free_all(struct pane_ladder *ladder, struct level *level, struct bucket *bucket);
 /* For the checkpoint that begins; track_begin has been asked. */
 void pack_dump_begin(struct pane_ladder *ladder, bool full);
 /* Writes on until the slice has so many bytes. True: all is written. */

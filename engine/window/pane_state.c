@@ -8,7 +8,8 @@
 #include "esteem/err.h"
 #include "esteem/varint.h"
 
-enum { GONE_MOST = 4 << 20 /* more of them make the next checkpoint a full one */, LOADS_A_PACKING = 1 << 20 };
+enum { GONE_MOST = 4 << 20 /* more of them make the next checkpoint a full one */, LOADS_A_PACKING = 1 << 20,
+       VISITS_MOST = 65536 /* places of the pool a step */ };
 
 /* ---- writing ---- */
 
@@ -74,7 +75,8 @@ bool pane_dump_step(struct pane_ladder *ladder, uint32_t bytes)
     uint64_t until = ladder->out->bytes + bytes;
     if (!pack_dump_step(ladder, until))
         return false;
-    for (uint32_t p; ladder->out->bytes < until;) {
+    uint32_t visits = 0;
+    for (uint32_t p; ladder->out->bytes < until && visits < VISITS_MOST; visits++) {
         if (!track_next(&ladder->track, &p))
             return true;
         struct pane *pane = &ladder->pane[p];
@@ -117,8 +119,9 @@ void pane_load(struct pane_ladder *ladder, const struct pane_saved *saved)
     pane->spans = saved->runs && pane_has_spans(ladder, saved->runs, saved->length);
     if (saved->runs)
         tally_add(&pane->tally, &ladder->slab, &ladder->dense, saved->runs, saved->length);
-    for (int k = 0; k < ladder->count && ++ladder->loaded % LOADS_A_PACKING == 0; k++)
-        pack_level(ladder, k, INT64_MAX);
+    bool pack = ++ladder->loaded % LOADS_A_PACKING == 0;
+    for (int k = 0; k < ladder->count && pack; k++)
+        pack_level(ladder, k, INT64_MAX, UINT32_MAX);
 }
 
 static void pour(struct pane_ladder *ladder, const struct pane *pane, pane_crosses *crosses, void *context)

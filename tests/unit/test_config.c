@@ -787,6 +787,8 @@ Test(config, reads_a_baseline_of_dates_or_of_times)
 Test(config, refuses_what_is_no_baseline)
 {
     refuse("baseline: {from: 2026-09-01, metrics: [csat]}", "f:1: baseline: needs all three; write {from: 2026-09-01, to: 2026-10-01, metrics: [csat]}");
+    refuse("baseline: {from: 2020-01-01, to: 2120-01-03, metrics: [csat]}", "f:1: baseline.to: is more than a hundred years after `from`; name a shorter period");
+    refuse("baseline: {from: 2020-01-01T00:00:00Z, to: 2120-01-03T00:00:00Z, metrics: [csat]}", "f:1: baseline.to: is more than a hundred years after `from`; name a shorter period");
     refuse("baseline: {from: 2026-09-01, to: 2026-09-01, metrics: [csat]}", "f:1: baseline.to: is not after `from`; it is the first day that no longer counts");
     refuse("baseline: {from: 2026-09-01, to: 2026-10-01T00:00:00Z, metrics: [csat]}",
            "f:1: baseline.to: is a time and `from` is a date; write both as dates, or both as times");

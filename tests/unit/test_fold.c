@@ -926,6 +926,55 @@ Test(fold, hours_of_one_day_are_kept_apart)
     }
 }
 
+/* The first sheet may come when the pool of cells is full, and has to grow. */
+Test(fold, an_hours_sheet_may_move_all_cells)
+{
+    for (int queues = 509; queues < 515; queues++) {
+        if (queues > 509) {
+            folding_end(f);
+            free(f);
+        }
+        begin("windows: {rolling: [], calendar: [hour]}\nscopes: [[queue]]\nretention: {correction: 2d}\n");
+        f->watermark_ms = t0;
+        for (int q = 0; q < queues; q++) {
+            char name[16];
+            (void)snprintf(name, sizeof name, "q%d", q);
+            folding_put(f, name, NULL, t0, run_of(MEASURE_closed, 10));
+        }
+        folding_tick(f, t0);
+        folding_settle(f);
+        f->watermark_ms = t0 + 5 * DAY;
+        folding_tick(f, t0 + 5 * DAY);
+        folding_settle(f);
+        f->watermark_ms++;
+        folding_tick(f, t0 + 5 * DAY + MIN);
+        cr_expect_eq(fold_counts(f->fold).calendar_windows, (uint64_t)queues * 2); /* a sheet each, and the hour that was shown as empty */
+    }
+}
+
+/* Its clocks are set back between the two, and the half hour of its zone begins the later one late on the sheet's day. */
+Test(fold, a_sheet_stays_until_the_week_after_its_last_hour_has_been_told)
+{
+    begin("windows: {rolling: [5m], calendar: [hour], timezone: America/St_Johns}\nscopes: [[queue]]\nretention: {correction: 1d}\n");
+    int64_t hour = INT64_C(1793145600000) + 23 * H + 30 * MIN, later = INT64_C(1793145600000) + 8 * DAY + 30 * MIN; /* 2026-10-28T23:30Z, 2026-11-05T00:30Z */
+    f->watermark_ms = hour;
+    closed(hour, 10);
+    folding_tick(f, hour);
+    folding_settle(f);
+    f->watermark_ms = later;
+    folding_tick(f, later);
+    folding_settle(f);
+    f->full = true;
+    closed(later, 12);
+    for (int i = 0; i < 80; i++) {
+        f->watermark_ms = later + i * H;
+        folding_tick(f, later + i * H);
+    }
+    f->full = false;
+    folding_settle(f);
+    cr_expect_eq(week_earlier("hour", later), 10);
+}
+
 Test(fold, last_weeks_hour_stays_until_this_weeks_row_has_been_told)
 {
     begin(channels);

@@ -243,6 +243,36 @@ Test(pane, what_is_old_and_wide_is_packed_and_what_is_late_still_counts)
     cr_expect_eq(pane_counts(ladder).bytes, 0);
 }
 
+/* Or a start would take more memory than the life before it. */
+Test(pane, what_is_loaded_is_packed_on_the_way)
+{
+    begin("1m, 1h, 1d, 7d");
+    const struct tally_run *run = run_of(1, 5);
+    enum { PANES = (1 << 20) + 1000 };
+    for (uint32_t p = 0; p < PANES; p++)
+        pane_load(ladder, &(struct pane_saved){.key = p % 20000, .level = 3, .start_ms = start / 3600000 * 3600000 - p / 20000 * 3600000, .runs = run->bytes, .length = run->length});
+    cr_expect_gt(pane_counts(ladder).packed, PANES * 9 / 10);
+    cr_expect_eq(pane_counts(ladder).panes, PANES);
+}
+
+Test(pane, is_packed_as_well_when_the_clock_was_set_right)
+{
+    begin("1m, 1h, 1d, 7d");
+    int64_t year_ms = INT64_C(365) * 24 * 3600000;
+    put(0, start + year_ms, 1);
+    advance(start + year_ms);
+    pane_lift(ladder);
+    memset(sums, 0, sizeof sums);
+    for (int64_t hour = 0; hour < 100; hour++)
+        for (uint32_t key = 0; key < KEYS; key++)
+            put(key, start - hour * 3600000, 1);
+    memset(sums, 0, sizeof sums); /* the first advance says all */
+    for (int hour = 0; hour < 5; hour++)
+        advance(start + hour * 3600000);
+    cr_expect_gt(pane_counts(ladder).packed, 60 * KEYS);
+    expect_equal_to_the_model(start + 4 * 3600000);
+}
+
 enum { FILES = 400 };
 static struct {
     bool full;
