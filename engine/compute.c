@@ -23,7 +23,8 @@ static const char help[] =
     "  -c, --config FILE  the configuration\n"
     "  --at TIME          RFC 3339 with zone, or epoch milliseconds\n"
     "  --mapping NAME     jq program of the folder `mappings` for the files; default: that of the configuration's only topic\n"
-    "  --refused FILE     write refused events there, a JSON line each: file, line, reason, field\n"
+    "  --refused FILE     write refused events there, a JSON line each: file, line, reason, field,\n"
+    "                     and what a mapping said: text\n"
     "\n"
     "  --diff             instead: which rows of the file OLD are others in NEW, measure by measure and metric by metric.\n"
     "                     Both are rows as above, or as Redis and a topic have them (one topic at a time); of rows of one\n"
@@ -79,8 +80,13 @@ static bool write_refused(void *context, const struct refused *refused)
         return true;
     fputs("{\"file\":", refusals->out);
     put_text(refusals->files[refused->message->input], refusals->out);
-    fprintf(refusals->out, ",\"line\":%lld,\"reason\":\"%s\",\"field\":\"%s\"}\n", (long long)refused->message->offset, refusal_names[refused->reason],
+    fprintf(refusals->out, ",\"line\":%lld,\"reason\":\"%s\",\"field\":\"%s\"", (long long)refused->message->offset, refusal_names[refused->reason],
             refused->field);
+    if (refused->text[0]) {
+        fputs(",\"text\":", refusals->out);
+        put_text(refused->text, refusals->out);
+    }
+    fputs("}\n", refusals->out);
     return true;
 }
 
@@ -237,8 +243,11 @@ int command_compute(int argc, char **argv)
         pipeline_summary(&rows.counts, config, stderr);
     else
         fprintf(stderr, "esteem compute: %s\n", err_text());
-    if (refused)
-        fclose(refused);
+    bool unwritten = refused && ferror(refused) != 0;
+    if (refused && (fclose(refused) != 0 || unwritten)) {
+        fprintf(stderr, "esteem compute: %s: not all that was refused could be written\n", arguments.refused);
+        result = result ? result : ERR_IO;
+    }
     compute_rows_free(&rows);
     config_free(config);
     return command_code(result);

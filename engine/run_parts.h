@@ -45,6 +45,8 @@ struct reloading {
     int64_t longest_us;          /* any agent's step into a new configuration, of all reloads */
     struct file_look file, roster;
     uint64_t mappings, mappings_tried; /* their folder as it looked when the programs in force were compiled; when somebody looked last */
+    struct file_look file_before, roster_before; /* as they looked a moment ago */
+    uint64_t mappings_before;
     int64_t look_ms;             /* when they were looked at; monotonic */
     uint64_t scopes_seen[SCOPE_LISTS_SEEN_MAX]; /* hashes */
     int scopes_count;

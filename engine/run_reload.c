@@ -38,13 +38,18 @@ static void look(struct run *run)
     run->reloading.mappings_tried = run_mappings_look(run_config(run));
 }
 
-/* One that is being replaced is not there for a moment: it is looked at again. */
+/* One that is being replaced is not there for a moment, and one that is being written is another with the next look: they are looked at again. */
 static bool files_changed(struct run *run)
 {
     struct reloading *reloading = &run->reloading;
     struct file_look file = look_at(reloading->path), roster = look_at(run_config(run)->roster_file);
-    bool there = file.inode != 0;
-    return there && (!looks_same(&file, &reloading->file) || !looks_same(&roster, &reloading->roster) || run_mappings_look(run_config(run)) != reloading->mappings_tried);
+    uint64_t mappings = run_mappings_look(run_config(run));
+    bool changed = !looks_same(&file, &reloading->file) || !looks_same(&roster, &reloading->roster) || mappings != reloading->mappings_tried;
+    bool stands = looks_same(&file, &reloading->file_before) && looks_same(&roster, &reloading->roster_before) && mappings == reloading->mappings_before;
+    reloading->file_before = file;
+    reloading->roster_before = roster;
+    reloading->mappings_before = mappings;
+    return file.inode != 0 && changed && stands;
 }
 
 /* ---- scopes: a bound (run_parts.h) ---- */

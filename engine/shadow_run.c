@@ -66,9 +66,10 @@ static void tell_begin(struct run *run, struct progress *progress)
     int64_t left = run_left(run);
     if (progress->first_left >= 0 || left < 0 || progress->messages == 0)
         return;
-    progress->first_left = left;
-    log_info("shadow.begun", "%" PRId64 " of %" PRId64 " messages are to be read%s", left, progress->messages,
-             left < progress->messages ? ", the others were read before" : "");
+    int64_t read = (int64_t)pipeline_counts(run_pipeline(run)).shards.messages; /* already, before anybody looked */
+    progress->first_left = left + read < progress->messages ? left + read : progress->messages;
+    log_info("shadow.begun", "%" PRId64 " of %" PRId64 " messages are to be read%s", progress->first_left, progress->messages,
+             progress->first_left < progress->messages ? ", the others were read before" : "");
 }
 
 /* ---- until its end ---- */

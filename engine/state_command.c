@@ -366,7 +366,7 @@ static int survey(const char *folder, uint64_t only, bool deep)
         found |= epochs[i] == only;
     if (count >= 0 && (count == 0 || !found)) {
         printf("%s has no checkpoint%s\n", folder, only ? " of that epoch" : "");
-        code = only ? EXIT_FAILED : code;
+        code = only || deep ? EXIT_FAILED : code; /* a backup without any is none */
     }
     for (int i = 0; i < count; i++) {
         uint64_t items[ITEMS] = {0};

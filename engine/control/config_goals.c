@@ -307,6 +307,16 @@ static bool goal_numbers(struct reader *reader, const struct member *member, str
     return right;
 }
 
+/* Employees' figures leave in final rows of a day or longer alone. */
+static bool may_be_there(struct reader *reader, const yaml_node_t *window, const char *key, int metric, const struct config_place *place)
+{
+    if (metric < 0 || !metric_is_employee(metric) || (!place->rolling && place->window >= CALENDAR_DAY))
+        return true;
+    reader_fault(reader, node_line(window), key, "%s is an employees' figure, which only leaves in rows of a day, a week or a month; take one of these",
+                 metric_name(metric));
+    return false;
+}
+
 static bool goal_item(struct reader *reader, yaml_node_t *item, struct config_goal *goal)
 {
     struct member member[GOAL_MEMBERS] = {{"name", NULL}, {"metric", NULL}, {"measure", NULL}, {"per", NULL}, {"scope", NULL}, {"match", NULL},
@@ -321,7 +331,8 @@ static bool goal_item(struct reader *reader, yaml_node_t *item, struct config_go
     bool right = goal_name(reader, member[GOAL_NAME].value, goal);
     right = goal_figure(reader, member, goal) && goal_per(reader, member[GOAL_PER].value, goal) &&
             goal_direction(reader, member[GOAL_DIRECTION].value, goal) && right;
-    right = window_find(reader, member[GOAL_WINDOW].value, "goals.window", &goal->place) && right;
+    right = window_find(reader, member[GOAL_WINDOW].value, "goals.window", &goal->place) &&
+            may_be_there(reader, member[GOAL_WINDOW].value, "goals.window", goal->metric, &goal->place) && right;
     right = goal_numbers(reader, member, goal) && right;
     char of[64];
     snprintf(of, sizeof of, goal->name ? " of goal %s" : "%s", goal->name ? goal->name : "");
@@ -357,7 +368,8 @@ static bool board_item(struct reader *reader, yaml_node_t *item, struct config_b
         return false;
     }
     board->metric = metric_find(reader, member[0].value, "leaderboards.metric");
-    bool right = window_find(reader, member[2].value, "leaderboards.window", &board->place);
+    bool right = window_find(reader, member[2].value, "leaderboards.window", &board->place) &&
+                 may_be_there(reader, member[2].value, "leaderboards.window", board->metric, &board->place);
     return scope_find(reader, member[1].value, node_line(item), "leaderboards.scope", "", &board->place.scope) && right && board->metric >= 0;
 }
 

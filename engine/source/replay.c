@@ -248,6 +248,12 @@ static int producer_open(struct replay *replay)
         rd_kafka_conf_destroy(conf);
         return err_set(ERR_KAFKA, "%s", why);
     }
+    return 0;
+}
+
+/* After the topic was created: naming it asks the broker for it, which may create it as the broker likes. */
+static int topic_open(struct replay *replay)
+{
     replay->topic = rd_kafka_topic_new(replay->rk, replay->options->topic, NULL);
     return replay->topic ? 0 : err_set(ERR_KAFKA, "topic %s: %s", replay->options->topic, rd_kafka_err2str(rd_kafka_last_error()));
 }
@@ -261,6 +267,10 @@ static int broker_ask(struct replay *replay)
         return err_set(ERR_KAFKA, "no broker answers at %s (%s); start one, or name it with --brokers or --config", replay->options->brokers,
                        rd_kafka_err2str(error));
     }
+    int partitions = metadata->topic_cnt ? metadata->topics[0].partition_cnt : 0;
+    if (replay->options->partitions && partitions && partitions != replay->options->partitions)
+        fprintf(stderr, "esteem replay: topic %s is there already, with %d partitions; --partitions %d changes nothing\n", replay->options->topic, partitions,
+                replay->options->partitions);
     rd_kafka_metadata_destroy(metadata);
     return 0;
 }
@@ -440,6 +450,7 @@ static int replay_run(struct replay *replay, char **paths, int count)
     if (!error && options->partitions) {
         error = topic_create(replay);
     }
+    error = error ? error : topic_open(replay);
     error = error ? error : broker_ask(replay);
     replay->started_ms = now_ms();
     for (int i = 0; i < count && !error && !stop_asked; i++) {

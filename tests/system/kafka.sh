@@ -98,7 +98,8 @@ if [ -e "$shared/data/pwc_telecom/call_center.csv" ]; then
         config "pwc$shards" $shards "[pwc]" "$dir/pwc.yaml"
         case_run "pwc$shards" "pwc_telecom, $shards shards" --mapping pwc_telecom --offered 5000 "$csv"
     done
-    "$esteem" replay --brokers "127.0.0.1:$port" --topic pwcraw --partitions 4 "$csv" 2>"$dir/replay.log"
+    "$esteem" replay --brokers "127.0.0.1:$port" --topic pwcraw --partitions 3 "$csv" 2>"$dir/replay.log" # the broker's own number is 4
+    kcat -L -b "127.0.0.1:$port" -t pwcraw | grep -q '"pwcraw" with 3 partitions' || { failed=$((failed + 1)); echo "not ok - a topic has the partitions that were asked for"; }
     config pwcraw 2 "[{name: pwcraw, mapping: pwc_telecom, keyed: false}]" "$dir/pwc.yaml"
     case_run pwcraw "pwc_telecom mapped in run, not keyed, 2 shards" --mapping pwc_telecom --offered 5000 "$csv"
 else

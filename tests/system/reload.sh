@@ -285,6 +285,22 @@ config '' 'metrics: {service_level: {threshold: 10s}, min_n: 44}
 reload: {watch: true}
 dimensions: [tier]'
 check "a file that is watched is read by itself" within 10 grep -q 'metrics.min_n: .* -> 44' "$dir/run.log"
+sleep 1 # it is counted when all threads have it
+have=$(figure reloads)
+cp "$dir/esteem.yaml" "$dir/whole.yaml"
+for try in 1 2 3 4 5; do # somebody writes it in two parts, again and again
+    : >"$dir/esteem.yaml"
+    sleep 0.3
+    sed 's/min_n: 44/min_n: 45/' "$dir/whole.yaml" >"$dir/esteem.yaml"
+    sleep 0.3
+done
+check "one that is half written is not read" within 10 grep -q 'metrics.min_n: 44 -> 45' "$dir/run.log"
+sleep 1
+check "nor was it on the way" test "$(figure reloads)" -eq $((have + 1))
+check "a program that fails says why, also in compute" sh -c "echo '{' | sed 's/{/{\"a\":1}/' >$dir/odd.jsonl; mkdir -p $dir/m; echo '.a | keys' >$dir/m/odd.jq; printf 'mappings: $dir/m\nredis: {enabled: false}\n' >$dir/odd.yaml
+    $esteem compute -c $dir/odd.yaml --mapping odd --refused $dir/odd.refused $dir/odd.jsonl; grep -q '\"reason\":\"mapping_failed\".*\"text\":\".*number.*has no keys' $dir/odd.refused"
+check "and what cannot be written is told" sh -c "! $esteem compute -c $dir/odd.yaml --mapping odd --refused /dev/full $dir/odd.jsonl"
+check "a folder without a checkpoint does not pass as a backup" sh -c "mkdir -p $dir/empty; ! $esteem state verify $dir/empty"
 check "dump prints rows" sh -c "$esteem ctl --socket $dir/control.sock dump 'acme|queue=q1' | jq -se 'any(.[]; .window == \"month\" and .measures.offered > 100)' >/dev/null"
 check "and says so when there are none" sh -c "! $esteem ctl --socket $dir/control.sock dump 'acme|queue=none'"
 check "checkpoint makes one" sh -c "$esteem ctl --socket $dir/control.sock checkpoint | grep -q 'is written'"

@@ -856,6 +856,9 @@ Test(config, reads_leaderboards_and_refuses_what_is_none)
            "f:1: leaderboards: is there twice; take one out");
     refuse("leaderboards: [{metric: csat, scope: [channel, brand], window: day}]",
            "f:1: leaderboards.scope: [channel, brand] is none of the configured scopes; add it to scopes:, or take another");
+    refuse("leaderboards: [{metric: esat, scope: [queue], window: 1h}]", "f:1: leaderboards.window: esat is an employees' figure, which only leaves in rows of a day, a week or a month; take one of these");
+    refuse("goals: [{name: g, metric: esat, scope: [queue], window: hour, target: 80}]", "f:1: goals.window: esat is an employees' figure, which only leaves in rows of a day, a week or a month; take one of these");
+    config_free(accept("goals: [{name: g, metric: esat, scope: [queue], window: day, target: 80}]"));
     refuse("leaderboards: [{metric: csat, scope: [queue]}]", "f:1: leaderboards: needs all three; write {metric: usage_rate, scope: [team], window: day}");
 }
 
