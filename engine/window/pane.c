@@ -430,6 +430,13 @@ void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *cros
         move(ladder, now_ms, crosses, context);
     for (int k = 0; k < ladder->count; k++)
         promote(ladder, k);
+    pane_tend(ladder);
+}
+
+void pane_tend(struct pane_ladder *ladder)
+{
+    if (!ladder->placed)
+        return;
     int64_t until_ms = ladder->edges[0].left_ms; /* all that is older has left the windows before k */
     for (int k = 1; k < ladder->count; k++) {
         settle(ladder, k, until_ms);

@@ -399,6 +399,8 @@ int fold_step(struct fold *fold, int64_t clock_ms)
     if (fold->now_ms != INT64_MIN) {
         if (fold->now_ms != was_now)
             fold_advance(fold);
+        else
+            pane_tend(fold->ladder);
         if (fold->now_ms != was_now || fold->watermark_ms != was_watermark || fold->finished)
             moved = cells_advance(fold);
     }

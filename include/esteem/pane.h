@@ -50,6 +50,9 @@ void pane_prefetch(const struct pane_ladder *ladder, uint32_t key, int64_t at_ms
  * yet, all panes come into what holds them. */
 void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *crosses, void *context);
 
+/* Goes on with what pane_advance had no time for, a bounded step: old panes are added up and packed. */
+void pane_tend(struct pane_ladder *ladder);
+
 /* ---- checkpoints (pane_state.c) ---- */
 
 /* Begins to write the panes as they are now: all, or what has changed or gone since the last begin, of keys below `keys`: no file has
