@@ -233,8 +233,8 @@ Test(recalled, a_record_that_was_emptied_needs_nothing)
     cr_expect_eq(offered("hour", "queue=half", t0), 0);
 }
 
-/* A sink is read while the feed runs through weeks: it names rows of this life, of which nothing is left but what the week after needs. */
-Test(recalled, a_row_whose_figures_are_kept_for_the_week_after_alone_is_not_told_again)
+/* Of 2026-11-13T14:00, beyond correction. */
+static void keep_an_hour(void)
 {
     begin("windows: {calendar: [hour]}\nscopes: [[queue]]\nretention: {correction: 8d}\n");
     folding_put(f, "billing", NULL, t0 - 9 * DAY, run_of2(MEASURE_offered, 3, MEASURE_closed, 3));
@@ -243,6 +243,12 @@ Test(recalled, a_row_whose_figures_are_kept_for_the_week_after_alone_is_not_told
     f->watermark_ms = t0;
     folding_tick(f, t0);
     folding_settle(f);
+}
+
+/* A sink is read while the feed runs through weeks: it names rows of this life, of which nothing is left but what the week after needs. */
+Test(recalled, a_row_whose_figures_are_kept_for_the_week_after_alone_is_not_told_again)
+{
+    keep_an_hour();
     cr_assert_eq(offered("hour", "queue=billing", t0 - 9 * DAY), 3);
     folding_tick(f, t0 + MIN);
     uint64_t rows = f->rows;
@@ -256,13 +262,7 @@ Test(recalled, a_row_whose_figures_are_kept_for_the_week_after_alone_is_not_told
 /* Corrections are taken for longer since a reload, but those figures are gone. */
 Test(recalled, what_is_kept_stays_alone_where_correction_reaches_further_now)
 {
-    begin("windows: {calendar: [hour]}\nscopes: [[queue]]\nretention: {correction: 8d}\n");
-    folding_put(f, "billing", NULL, t0 - 9 * DAY, run_of2(MEASURE_offered, 3, MEASURE_closed, 3));
-    f->watermark_ms = t0 - 9 * DAY;
-    folding_tick(f, t0 - 9 * DAY);
-    f->watermark_ms = t0;
-    folding_tick(f, t0);
-    folding_settle(f);
+    keep_an_hour();
     folding_reload(f, "windows: {calendar: [hour]}\nscopes: [[queue]]\nretention: {correction: 20d}\n");
     folding_put(f, "billing", NULL, t0 - 9 * DAY, run_of2(MEASURE_offered, 1, MEASURE_closed, 1));
     names("acme|queue=billing|hour|2026-11-13T14:00:00Z", 1, false);
