@@ -245,7 +245,7 @@ int command_compute(int argc, char **argv)
         fprintf(stderr, "esteem compute: %s\n", err_text());
     bool unwritten = refused && ferror(refused) != 0;
     if (refused && (fclose(refused) != 0 || unwritten)) {
-        fprintf(stderr, "esteem compute: %s: not all that was refused could be written\n", arguments.refused);
+        fprintf(stderr, "esteem compute: %s: not all that was refused could be written; free space there, or name another file\n", arguments.refused);
         result = result ? result : ERR_IO;
     }
     compute_rows_free(&rows);

@@ -360,9 +360,10 @@ int cells_advance(struct fold *fold)
     for (int window = 0; window < CALENDAR_COUNT; window++)
         if (advance_all(fold, window, &moved))
             (void)advance_all(fold, window, &moved); /* the feed may be over: it is final at once, and nobody comes by again */
+    int64_t oldest_ms = oldest_row_ms(fold, CALENDAR_HOUR);
     for (int b = fold->buckets[WINDOW_KEPT]; b-- > 0;) {
         const struct bucket *sheets = &fold->bucket[WINDOW_KEPT][b];
-        if (kept_enough(fold, sheets, sheets->end_ms, oldest_row_ms(fold, CALENDAR_HOUR))) /* hours may begin until then */
+        if (kept_enough(fold, sheets, sheets->end_ms, oldest_ms)) /* hours may begin until then */
             drop_all(fold, WINDOW_KEPT, b);
     }
     return moved;

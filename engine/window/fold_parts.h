@@ -82,7 +82,6 @@ static inline bool key_is_agent(const struct key *key)
 
 enum phase { PHASE_FUTURE, PHASE_RUNNING, PHASE_ENDED, PHASE_FINAL, PHASE_KEPT };
 
-/* One cache line. */
 struct cell {
     int64_t start_ms;
     uint64_t final_hash; /* of the integers in the last final row */

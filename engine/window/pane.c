@@ -11,7 +11,7 @@
 #include "esteem/grain.h"
 #include "esteem/span.h"
 
-enum { AHEAD = 4, SETTLES_WIDTH_MS = 600000, SETTLES_MOST = 16384 /* panes, or one bucket, a move */ };
+enum { AHEAD = 4, SETTLES_WIDTH_MS = 600000, SETTLES_MOST = 16384 /* panes, or one bucket, a step */ };
 
 struct pane_ladder *pane_ladder_new(const struct config_rolling *rolling, int count, bool panes)
 {
@@ -418,7 +418,7 @@ static void settle(struct pane_ladder *ladder, int k, int64_t until_ms)
             tally_settle(&ladder->pane[bucket_at(ladder, bucket, i)].tally, &ladder->slab, &ladder->dense);
         level->settled_ms = bucket->start_ms + level->width_ms;
         if ((settled += bucket->count) > SETTLES_MOST)
-            return; /* with the next move */
+            return; /* with the next step */
     }
 }
 

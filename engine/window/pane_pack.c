@@ -4,7 +4,7 @@
  *
  *   block: { varint key - previous key, varint length << 3 | flags, runs } ...
  *
- * A pane is either in the block or in the table (pane.c), so its name stays the name of one. A checkpoint writes blocks first, from end to end;
+ * A pane is either in a block or in the table (pane.c), so its name stays the name of one. A checkpoint writes blocks first, from end to end;
  * what leaves one before its turn is written as it leaves. */
 #include "pane_parts.h"
 
@@ -146,13 +146,11 @@ static void *shorten(void *block, size_t size)
 
 static void pack_put(struct pane_ladder *ladder, struct level *level, struct bucket *bucket, const struct making *making)
 {
-    struct pack *pack = malloc(sizeof *pack), **link = &bucket->pack;
+    struct pack *pack = malloc(sizeof *pack);
     ensure(pack != NULL, "the machine has memory left");
-    *pack = (struct pack){.bytes = shorten(making->bytes, making->length), .length = (uint32_t)making->length, .panes = making->panes,
+    *pack = (struct pack){.next = bucket->pack, .bytes = shorten(making->bytes, making->length), .length = (uint32_t)making->length, .panes = making->panes,
                           .dirty = making->dirty, .mark = shorten(making->mark, making->marks * sizeof *making->mark), .marks = making->marks};
-    while (*link) /* a walk that is on its way goes by their numbers */
-        link = &(*link)->next;
-    *link = pack;
+    bucket->pack = pack;
     ladder->packed += pack->panes;
     ladder->packed_bytes += sizeof *pack + pack->length + pack->marks * sizeof *pack->mark;
     level->packs++;
@@ -191,7 +189,7 @@ static void take_all_out(struct pane_ladder *ladder, int k, struct bucket *bucke
 static void give_up_blocks(struct pane_ladder *ladder, int k, struct bucket *bucket)
 {
     for (struct pack **link = &bucket->pack; *link;)
-        if (*link && (uint64_t)(*link)->out * OUT_SHARE > (*link)->panes)
+        if ((uint64_t)(*link)->out * OUT_SHARE > (*link)->panes)
             take_all_out(ladder, k, bucket, link, 0);
         else
             link = &(*link)->next;
@@ -208,7 +206,7 @@ void pack_level(struct pane_ladder *ladder, int k, int64_t until_ms, uint32_t mo
         for (uint64_t packed = packed_in(bucket); bucket->count && (uint64_t)bucket->count * LOOSE_SHARE > packed; packed = packed_in(bucket)) {
             uint32_t count = bucket->count < PACK_MOST ? bucket->count : PACK_MOST;
             if (count > most)
-                return; /* with the next move */
+                return; /* with the next step */
             pack_some(ladder, level, bucket, count);
             most -= count;
         }
@@ -295,13 +293,14 @@ void pack_move(struct pane_ladder *ladder, int k, int64_t start_ms, int to)
     if (bucket->pack == NULL)
         return;
     bool whole = next->width_ms == level->width_ms && bucket_find(next, start_ms) == NULL && !ladder->track.running;
-    for (uint32_t number = 0; bucket->pack && !whole; number++)
-        take_all_out(ladder, k, bucket, &bucket->pack, number);
+    if (!whole) {
+        for (uint32_t number = 0; bucket->pack; number++)
+            take_all_out(ladder, k, bucket, &bucket->pack, number);
+        return;
+    }
     for (struct pack *pack = bucket->pack; pack; pack = pack->next, level->packs--, next->packs++)
         if (track_on(&ladder->track))
             rename_all(ladder, k, start_ms, pack);
-    if (!bucket->pack)
-        return;
     bucket_of(next, start_ms)->pack = bucket->pack;
     bucket->pack = NULL;
 }

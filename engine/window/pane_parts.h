@@ -26,7 +26,7 @@ struct pack_cursor {
 
 /* Panes in one block: pane_pack.c. */
 struct pack {
-    struct pack *next; /* of the same bucket, packed later */
+    struct pack *next; /* of the same bucket */
     uint8_t *bytes;
     uint32_t length, panes, out, dirty; /* panes that were put; that are out again; that no checkpoint has yet */
     struct pack_mark {
