@@ -34,7 +34,7 @@ static void emit_state(struct shifts *shifts, uint32_t tenant, const struct book
     enum span span;
     struct emission to = {shifts, tenant, entry->scopes, book_dims(shifts->states, entry->dims)};
     if (state_span(entry->flags, &span))
-        span_put(span, from_ms, to_ms, sign, each_run, &to);
+        span_put(1u << span, from_ms, to_ms, sign, each_run, &to);
 }
 
 /* The state before is over at from_ms, and no longer at to_ms (or never); or, with sign -1, the other way round. */
@@ -45,9 +45,9 @@ static void emit_before(struct shifts *shifts, uint32_t tenant, const struct boo
     if (!state_span(before->flags, &span))
         return;
     if (to_ms == SPAN_OPEN)
-        span_close(span, before->at_ms, from_ms, sign, each_run, &to);
+        span_close(1u << span, before->at_ms, from_ms, sign, each_run, &to);
     else
-        span_put(span, from_ms, to_ms, -sign, each_run, &to);
+        span_put(1u << span, from_ms, to_ms, -sign, each_run, &to);
 }
 
 /* The state becomes its agent's latest (sign 1), or is no longer that. An agent in wrap or offline is no gauge: in_wrap counts contacts. */
@@ -111,40 +111,27 @@ struct stretch {
     int64_t from_ms, to_ms;
 };
 
-/* The segments of an agent that overlap one at hand. */
-struct others {
-    const struct book_entry **entry;
-    struct stretch *cover; /* `room` for each scope: what of the segment others cover, in order, apart */
+/* What others of the same key cover of a segment, in one scope: in order, apart. */
+struct cover {
+    struct stretch *stretch;
     uint32_t count, room;
 };
 
-static _Thread_local struct others others;
+static _Thread_local struct cover covers[CONFIG_SCOPE_MAX];
 
-static void others_reserve(void)
+static void cover_add(struct cover *cover, int64_t from_ms, int64_t to_ms)
 {
-    if (others.count < others.room)
+    struct stretch *last = cover->count ? &cover->stretch[cover->count - 1] : NULL;
+    if (last && from_ms <= last->to_ms) {
+        last->to_ms = to_ms > last->to_ms ? to_ms : last->to_ms;
         return;
-    others.room = others.room ? others.room * 2 : 64;
-    others.entry = realloc(others.entry, others.room * sizeof *others.entry);
-    others.cover = realloc(others.cover, others.room * CONFIG_SCOPE_MAX * sizeof *others.cover);
-    ensure(others.entry && others.cover, "the machine has memory left");
-}
-
-/* All but the one at `self`. */
-static void find_others(struct shifts *shifts, struct book_place self)
-{
-    const struct book *book = shifts->segments;
-    const struct book_entry *entry = book_at(book, self);
-    struct book_place place;
-    others.count = 0;
-    bool more = book_seek(book, self.person, entry->at_ms - book_longest_ms(book, self.person), &place);
-    for (; more && book_at(book, place)->at_ms < entry->until_ms; more = book_next(book, &place)) {
-        const struct book_entry *other = book_at(book, place);
-        if (other->until_ms <= entry->at_ms || (place.entry == self.entry && place.page == self.page))
-            continue;
-        others_reserve();
-        others.entry[others.count++] = other;
     }
+    if (cover->count == cover->room) {
+        cover->room = cover->room ? cover->room * 2 : 16;
+        cover->stretch = realloc(cover->stretch, cover->room * sizeof *cover->stretch);
+        ensure(cover->stretch != NULL, "the machine has memory left");
+    }
+    cover->stretch[cover->count++] = (struct stretch){from_ms, to_ms};
 }
 
 static bool same_key(uint32_t mask, const struct dims *a, const struct dims *b)
@@ -173,23 +160,30 @@ static bool shares_key(struct shifts *shifts, const struct book_entry *entry, co
     return other->scopes == entry->scopes || lists(shifts, other->scopes, mask);
 }
 
-/* What others of the same key in this scope cover of the segment. They come by their begin, so once its end is covered no more is. */
-static uint32_t cover(struct shifts *shifts, const struct book_entry *entry, uint32_t mask, struct stretch *stretch)
+/* Scope by scope, what an agent's other segments cover of the one at `self`. They come by their begin, so where its end is covered no more is. */
+static void find_covers(struct shifts *shifts, struct book_place self, const uint32_t *masks, int scopes)
 {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < others.count && (count == 0 || stretch[count - 1].to_ms < entry->until_ms); i++) {
-        const struct book_entry *other = others.entry[i];
-        if (!shares_key(shifts, entry, other, mask))
+    const struct book *book = shifts->segments;
+    const struct book_entry *entry = book_at(book, self);
+    uint32_t open = scopes ? UINT32_MAX >> (CONFIG_SCOPE_MAX - scopes) : 0;
+    struct book_place place;
+    for (int s = 0; s < scopes; s++)
+        covers[s].count = 0;
+    bool more = book_seek(book, self.person, entry->at_ms - book_longest_ms(book, self.person), &place);
+    for (; more && open && book_at(book, place)->at_ms < entry->until_ms; more = book_next(book, &place)) {
+        const struct book_entry *other = book_at(book, place);
+        if (other->until_ms <= entry->at_ms || (place.entry == self.entry && place.page == self.page))
             continue;
         int64_t from_ms = other->at_ms > entry->at_ms ? other->at_ms : entry->at_ms;
         int64_t to_ms = other->until_ms < entry->until_ms ? other->until_ms : entry->until_ms;
-        struct stretch *last = count ? &stretch[count - 1] : NULL;
-        if (last && from_ms <= last->to_ms)
-            last->to_ms = to_ms > last->to_ms ? to_ms : last->to_ms;
-        else
-            stretch[count++] = (struct stretch){from_ms, to_ms};
+        for (uint32_t left = open; left; left &= left - 1) {
+            uint32_t s = (uint32_t)__builtin_ctz(left);
+            if (!shares_key(shifts, entry, other, masks[s]))
+                continue;
+            cover_add(&covers[s], from_ms, to_ms);
+            open &= ~((uint32_t)(to_ms == entry->until_ms) << s);
+        }
     }
-    return count;
 }
 
 static bool has(const struct dims *dims, uint32_t mask)
@@ -200,67 +194,80 @@ static bool has(const struct dims *dims, uint32_t mask)
     return true;
 }
 
-static void emit_cover(struct shifts *shifts, uint32_t tenant, uint8_t scopes, const struct dims *dims, const struct stretch *stretch, uint32_t count, int sign)
+static bool same_cover(const struct cover *a, const struct cover *b)
 {
-    struct emission to = {shifts, tenant, scopes, dims};
-    for (uint32_t i = 0; i < count; i++)
-        span_put(SPAN_OVERLAP, stretch[i].from_ms, stretch[i].to_ms, sign, each_run, &to);
+    return a->count == b->count && memcmp(a->stretch, b->stretch, a->count * sizeof *a->stretch) == 0;
+}
+
+static void emit_cover(const struct cover *cover, const struct emission *to, int sign)
+{
+    for (uint32_t i = 0; i < cover->count; i++)
+        span_put(1u << SPAN_OVERLAP, cover->stretch[i].from_ms, cover->stretch[i].to_ms, sign, each_run, (void *)to);
 }
 
 /* Scopes that have the same overlap, mostly all or nearly all of them, are told it together. */
-static void emit_overlap(struct shifts *shifts, struct book_place place, int sign)
+static void emit_covers(const struct emission *to, const uint32_t *masks, int scopes, int sign)
 {
-    const struct book_entry *entry = book_at(shifts->segments, place);
-    const struct dims *dims = book_dims(shifts->segments, entry->dims);
-    uint32_t tenant = book_tenant(shifts->segments, place.person), masks[CONFIG_SCOPE_MAX], count[CONFIG_SCOPE_MAX];
-    find_others(shifts, place);
-    if (others.count == 0)
-        return;
-    int scopes = shifts->scopes_of(shifts->context, entry->scopes, masks), with = 0;
-    for (int s = 0; s < scopes; s++)
-        if (has(dims, masks[s])) {
-            masks[with] = masks[s];
-            count[with] = cover(shifts, entry, masks[s], others.cover + (size_t)with * others.room);
-            with++;
-        }
-    for (int s = 0; s < with; s++) {
-        const struct stretch *stretch = others.cover + (size_t)s * others.room;
+    struct shifts *shifts = to->shifts;
+    for (int s = 0; s < scopes; s++) {
         uint32_t alike[CONFIG_SCOPE_MAX];
         int n = 0;
-        for (int t = s; t < with && count[s]; t++)
-            if (count[t] == count[s] && memcmp(stretch, others.cover + (size_t)t * others.room, count[s] * sizeof *stretch) == 0) {
+        for (int t = s; t < scopes && covers[s].count; t++)
+            if (same_cover(&covers[t], &covers[s])) {
                 alike[n++] = masks[t];
-                count[t] = t > s ? 0 : count[t]; /* told */
+                covers[t].count = t > s ? 0 : covers[t].count; /* told */
             }
-        int list = n == 0 || n == with ? entry->scopes : shifts->scopes_with(shifts->context, alike, n);
-        for (int a = 0; a < n && list < 0; a++)
-            emit_cover(shifts, tenant, (uint8_t)shifts->scopes_with(shifts->context, &alike[a], 1), dims, stretch, count[s], sign);
+        struct emission alone = *to;
+        int list = n == 0 || n == scopes ? to->scopes : shifts->scopes_with(shifts->context, alike, n);
+        for (int a = 0; a < n && list < 0; a++) {
+            alone.scopes = (uint8_t)shifts->scopes_with(shifts->context, &alike[a], 1);
+            emit_cover(&covers[s], &alone, sign);
+        }
+        alone.scopes = (uint8_t)list;
         if (n && list >= 0)
-            emit_cover(shifts, tenant, (uint8_t)list, dims, stretch, count[s], sign);
+            emit_cover(&covers[s], &alone, sign);
     }
 }
 
-static void emit_segment(struct shifts *shifts, uint32_t tenant, const struct book_entry *entry, const struct dims *dims, int sign)
+/* In all scopes the whole of it. */
+static bool covered(const struct book_entry *entry, int scopes)
 {
-    struct emission to = {shifts, tenant, entry->scopes, dims};
-    span_put(SPAN_SEGMENT, entry->at_ms, entry->until_ms, sign, each_run, &to);
+    for (int s = 0; s < scopes; s++)
+        if (covers[s].count == 0 || covers[s].stretch[0].from_ms > entry->at_ms || covers[s].stretch[0].to_ms < entry->until_ms)
+            return false;
+    return scopes > 0;
 }
 
-/* First what makes engaged_ms more: whoever is told in between sees none that is below zero. One that the book does not take (limits.shifts)
- * counts whole, and is not there to be taken out. */
+/* First what makes engaged_ms more: whoever is told in between sees none that is below zero. */
+static void emit_segment(const struct emission *to, struct book_place place, int sign)
+{
+    struct shifts *shifts = to->shifts;
+    const struct book_entry *entry = book_at(shifts->segments, place);
+    uint32_t masks[CONFIG_SCOPE_MAX];
+    int all = shifts->scopes_of(shifts->context, to->scopes, masks), scopes = 0;
+    for (int s = 0; s < all; s++)
+        if (has(to->dims, masks[s]))
+            masks[scopes++] = masks[s];
+    find_covers(shifts, place, masks, scopes);
+    bool whole = covered(entry, scopes);
+    if (sign < 0 && !whole)
+        emit_covers(to, masks, scopes, sign);
+    span_put(whole ? 1u << SPAN_SEGMENT | 1u << SPAN_OVERLAP : 1u << SPAN_SEGMENT, entry->at_ms, entry->until_ms, sign, each_run, (void *)to);
+    if (sign > 0 && !whole)
+        emit_covers(to, masks, scopes, sign);
+}
+
+/* One that the book does not take (limits.shifts) counts whole, and is not there to be taken out. */
 void shift_segment(struct shifts *shifts, int sign, uint32_t tenant, uint32_t agent, const struct book_entry *entry, const struct dims *dims)
 {
+    struct emission to = {shifts, tenant, entry->scopes, dims};
     struct book_place place;
-    if (sign > 0) {
-        emit_segment(shifts, tenant, entry, dims, 1);
-        if (book_put(shifts->segments, tenant, agent, entry, dims, &place))
-            emit_overlap(shifts, place, 1);
-        return;
-    }
-    uint32_t person = book_person(shifts->segments, tenant, agent);
-    if (person != BOOK_NOBODY && book_find(shifts->segments, person, entry, dims, &place)) {
-        emit_overlap(shifts, place, -1);
+    uint32_t person = sign > 0 ? BOOK_NOBODY : book_person(shifts->segments, tenant, agent);
+    bool there = person != BOOK_NOBODY && book_find(shifts->segments, person, entry, dims, &place);
+    if (there || (sign > 0 && book_put(shifts->segments, tenant, agent, entry, dims, &place)))
+        emit_segment(&to, place, sign);
+    else
+        span_put(1u << SPAN_SEGMENT, entry->at_ms, entry->until_ms, sign, each_run, &to);
+    if (there)
         book_remove(shifts->segments, place);
-    }
-    emit_segment(shifts, tenant, entry, dims, -1);
 }

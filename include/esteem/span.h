@@ -31,10 +31,10 @@ static inline int64_t span_ms(int64_t before, int64_t on, int64_t at, int64_t le
 
 #define SPAN_OPEN INT64_MAX /* an end that is not known: counts in rolling windows alone */
 
-/* Hands out what [from_ms, to_ms) contributes (sign 1), or takes away (-1); `run` ends with its zero byte. */
+/* Hands out what [from_ms, to_ms) contributes (sign 1), or takes away (-1), to each of `spans` (bits); `run` ends with its zero byte. */
 typedef void span_each(void *context, int64_t anchor_ms, struct tally_run *run);
-void span_put(enum span span, int64_t from_ms, int64_t to_ms, int sign, span_each *each, void *context);
-/* The end of a span that was open becomes known. */
-void span_close(enum span span, int64_t from_ms, int64_t to_ms, int sign, span_each *each, void *context);
+void span_put(uint32_t spans, int64_t from_ms, int64_t to_ms, int sign, span_each *each, void *context);
+/* The end of spans that were open becomes known. */
+void span_close(uint32_t spans, int64_t from_ms, int64_t to_ms, int sign, span_each *each, void *context);
 
 #endif

@@ -35,7 +35,7 @@ static int64_t in_window(int64_t left_ms, int64_t right_ms)
 {
     int64_t edges[2] = {left_ms, right_ms};
     on_before = on_in = at_in = quarters = 0;
-    span_put(SPAN_READY, from_ms, to_ms, 1, count_span, edges);
+    span_put(1u << SPAN_READY, from_ms, to_ms, 1, count_span, edges);
     return span_ms(on_before, on_in, at_in, left_ms, right_ms);
 }
 
