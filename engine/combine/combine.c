@@ -20,7 +20,8 @@
 #include "esteem/slots.h"
 #include "esteem/varint.h"
 
-enum { SCOPE_LISTS_MAX = 256, TUPLES_MOST = 1 << 17, TUPLES_LEAST = 1 << 12, TUPLES_SHARE = 128 /* of limits.memory */, TUPLES_FIRST = 1024, CELLS_FIRST = 4096, SETTLES_FROM = 256 /* bytes */ };
+enum { SCOPE_LISTS_MAX = 256, TUPLES_MOST = 1 << 17, TUPLES_LEAST = 1 << 12, TUPLES_SHARE = 128 /* of limits.memory */, TUPLES_FIRST = 1024, CELLS_FIRST = 4096, SETTLES_FROM = 256 /* bytes */,
+       GATHERED_MOST = 8, GATHERED_BYTES = 2 * TALLY_RUN_MAX };
 #define NONE UINT32_MAX
 
 struct tuple {
@@ -32,16 +33,25 @@ struct tuple {
 
 struct key {
     uint32_t fold;
-    bool named; /* the fold has been told its number */
+    bool named;     /* the fold has been told its number */
+    uint32_t cells; /* the first of its cells, or NONE */
     uint32_t tenant, scope;
     uint32_t value[DIMENSION_MAX];
 };
 
 struct cell {
     int64_t pane; /* of what is now: its block */
-    uint32_t key;
+    uint32_t key, next; /* next of the key's */
     bool spans, now;
     struct tally tally;
+};
+
+/* Contributions under one tuple to one pane, on their way into its cells. */
+struct gathered {
+    int64_t pane;
+    bool spans;
+    uint32_t length;
+    uint8_t runs[GATHERED_BYTES];
 };
 
 struct combine {
@@ -63,8 +73,18 @@ struct combine {
     struct cell *cell;
     uint32_t cells, cell_room;
     struct slots cell_slots;
+    struct cell **sorted;    /* of one key */
+    uint32_t *with, withs;   /* keys that have cells */
+    uint32_t sorted_room, with_room;
     struct slab slab;
     struct tally_dense dense;
+    struct {
+        uint32_t tenant, scopes;
+        struct dims dims;          /* as they were named */
+        const struct tuple *tuple; /* NULL: none */
+    } at;
+    struct gathered gathered[GATHERED_MOST];
+    uint32_t gathered_count;
 };
 
 struct combine *combine_new(int shard, int folds, int64_t pane_ms, int64_t pane_from_ms, const struct intern *strings,
@@ -100,6 +120,8 @@ void combine_free(struct combine *combine)
     free(combine->key);
     slots_close(&combine->key_slots);
     free(combine->cell);
+    free(combine->sorted);
+    free(combine->with);
     slots_close(&combine->cell_slots);
     slab_close(&combine->slab);
     free(combine);
@@ -145,6 +167,16 @@ uint32_t combine_lists(const struct combine *combine)
 
 /* ---- keys ---- */
 
+static void *grown(void *items, uint32_t count, uint32_t *room, size_t size)
+{
+    if (count < *room)
+        return items;
+    *room = *room ? *room * 2 : 1024;
+    items = realloc(items, *room * size);
+    ensure(items != NULL, "the machine has memory left");
+    return items;
+}
+
 static struct scope_key key_text(const struct combine *combine, const struct key *key)
 {
     struct scope_key text = {.scope = key->scope, .tenant = intern_text(combine->strings, key->tenant)};
@@ -189,12 +221,9 @@ static uint32_t key_number(struct combine *combine, struct key key)
         memset(key.value + from, 0, sizeof key.value - (size_t)from * sizeof *key.value); /* __other__: value 0 of every dimension */
         return key_number(combine, key);
     }
-    if (combine->keys == combine->key_room) {
-        combine->key_room = combine->key_room ? combine->key_room * 2 : 256;
-        combine->key = realloc(combine->key, combine->key_room * sizeof *combine->key);
-        ensure(combine->key != NULL, "the machine has memory left");
-    }
+    combine->key = grown(combine->key, combine->keys, &combine->key_room, sizeof *combine->key);
     key.fold = key_fold(&text, combine->folds);
+    key.cells = NONE;
     combine->key[combine->keys] = key;
     slots_put(&combine->key_slots, hash, combine->keys);
     return combine->keys++;
@@ -234,8 +263,12 @@ static void tuples_grow(struct combine *combine)
     free(old);
 }
 
+static void put_gathered(struct combine *combine);
+
 static void tuples_forget(struct combine *combine)
 {
+    put_gathered(combine);
+    combine->at.tuple = NULL;
     for (uint32_t i = 0; i < combine->tuple_slots; i++) {
         free(combine->tuple[i]);
         combine->tuple[i] = NULL;
@@ -300,13 +333,15 @@ static struct cell *cell_of(struct combine *combine, uint32_t key, int64_t pane,
     for (uint32_t i = slots_home(&combine->cell_slots, hash); (c = slots_match(&combine->cell_slots, hash, &i)) != SLOTS_NONE;)
         if (combine->cell[c].key == key && combine->cell[c].pane == pane && combine->cell[c].now == now)
             return &combine->cell[c];
-    if (combine->cells == combine->cell_room) {
-        combine->cell_room = combine->cell_room ? combine->cell_room * 2 : 1024;
-        combine->cell = realloc(combine->cell, combine->cell_room * sizeof *combine->cell);
-        ensure(combine->cell != NULL, "the machine has memory left");
-    }
+    combine->cell = grown(combine->cell, combine->cells, &combine->cell_room, sizeof *combine->cell);
     slots_put(&combine->cell_slots, hash, combine->cells);
-    combine->cell[combine->cells] = (struct cell){.pane = pane, .key = key, .now = now};
+    uint32_t *first = &combine->key[key].cells;
+    if (*first == NONE) {
+        combine->with = grown(combine->with, combine->withs, &combine->with_room, sizeof *combine->with);
+        combine->with[combine->withs++] = key;
+    }
+    combine->cell[combine->cells] = (struct cell){.pane = pane, .key = key, .next = *first, .now = now};
+    *first = combine->cells;
     return &combine->cell[combine->cells++];
 }
 
@@ -347,21 +382,66 @@ void combine_coarsen(struct combine *combine, const struct grain *grain)
     combine->grain = *grain;
 }
 
+static void add_gathered(struct combine *combine, struct gathered *gathered)
+{
+    const struct tuple *tuple = combine->at.tuple;
+    struct tally_run picked;
+    int scopes = combine->list[tuple->scopes].count;
+    for (int s = 0; s < scopes; s++)
+        add_to(combine, tuple->key[s], gathered->pane, gathered->spans, gathered->runs, gathered->length);
+    if (combine->at.dims.id[DIMENSION_agent] && pick_distinct(gathered->runs, gathered->length, &picked))
+        for (int s = 0; s < scopes; s++)
+            add_to(combine, tuple->agent[s], gathered->pane, false, picked.bytes, picked.length);
+    gathered->length = 0;
+    gathered->spans = false;
+}
+
+static void put_gathered(struct combine *combine)
+{
+    for (uint32_t g = 0; g < combine->gathered_count; g++)
+        add_gathered(combine, &combine->gathered[g]);
+    combine->gathered_count = 0;
+}
+
+/* Those of a contact follow one another: its tuple is looked up once, and what goes into one pane is put there together. */
+static void gather_under(struct combine *combine, uint32_t tenant, uint32_t scopes, const struct dims *dims)
+{
+    if (combine->at.tuple && combine->at.tenant == tenant && combine->at.scopes == scopes && memcmp(&combine->at.dims, dims, sizeof *dims) == 0)
+        return;
+    put_gathered(combine);
+    combine->at.tuple = tuple_of(combine, tenant, scopes, dims);
+    combine->at.tenant = tenant;
+    combine->at.scopes = scopes;
+    combine->at.dims = *dims;
+}
+
+static struct gathered *gathered_at(struct combine *combine, int64_t pane)
+{
+    for (uint32_t g = 0; g < combine->gathered_count; g++)
+        if (combine->gathered[g].pane == pane)
+            return &combine->gathered[g];
+    if (combine->gathered_count == GATHERED_MOST)
+        put_gathered(combine);
+    for (int s = 0; s < combine->list[combine->at.scopes].count; s++)
+        slots_prefetch(&combine->cell_slots, cell_hash(combine->at.tuple->key[s], pane, false));
+    struct gathered *gathered = &combine->gathered[combine->gathered_count++];
+    gathered->pane = pane;
+    gathered->length = 0;
+    gathered->spans = false;
+    return gathered;
+}
+
 void combine_add(struct combine *combine, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, bool spans,
                  const uint8_t *runs, uint32_t length)
 {
-    const struct tuple *tuple = tuple_of(combine, tenant, scopes, dims);
+    gather_under(combine, tenant, scopes, dims);
     int64_t from_ms = grain_told_ms(&combine->grain, anchor_ms) - combine->pane_from_ms;
-    int64_t pane = from_ms / combine->pane_ms - (from_ms % combine->pane_ms < 0);
-    for (int s = 0; s < combine->list[scopes].count; s++)
-        slots_prefetch(&combine->cell_slots, cell_hash(tuple->key[s], pane, false));
-    for (int s = 0; s < combine->list[scopes].count; s++)
-        add_to(combine, tuple->key[s], pane, spans, runs, length);
-    struct tally_run picked;
-    if (dims->id[DIMENSION_agent] == 0 || !pick_distinct(runs, length, &picked))
-        return;
-    for (int s = 0; s < combine->list[scopes].count; s++)
-        add_to(combine, tuple->agent[s], pane, false, picked.bytes, picked.length);
+    struct gathered *gathered = gathered_at(combine, from_ms / combine->pane_ms - (from_ms % combine->pane_ms < 0));
+    if (gathered->length + length > GATHERED_BYTES)
+        add_gathered(combine, gathered);
+    memcpy(gathered->runs + gathered->length, runs, length);
+    gathered->length += length;
+    gathered->spans |= spans;
 }
 
 void combine_add_now(struct combine *combine, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, const uint8_t *runs,
@@ -375,42 +455,51 @@ void combine_add_now(struct combine *combine, uint32_t tenant, uint32_t scopes, 
 
 uint32_t combine_cells(const struct combine *combine)
 {
-    return combine->cells;
+    return combine->cells + combine->gathered_count;
 }
 
-/* By key, what is now first, then by pane: the fold adds up what goes to one window before it looks the window up. */
-static int by_key_and_pane(const void *left, const void *right)
+/* What is now first, then by pane: the fold adds up what goes to one window before it looks the window up. */
+static int by_pane(const void *left, const void *right)
 {
-    const struct cell *a = left, *b = right;
-    if (a->key != b->key)
-        return a->key < b->key ? -1 : 1;
+    const struct cell *a = *(struct cell *const *)left, *b = *(struct cell *const *)right;
     if (a->now != b->now)
         return a->now ? -1 : 1;
     return (a->pane > b->pane) - (a->pane < b->pane);
 }
 
+static void flush_cell(struct combine *combine, struct key *key, struct cell *cell, struct batch *batch)
+{
+    if (cell->tally.length > SETTLES_FROM) /* else the fold adds it up as easily */
+        tally_settle(&cell->tally, &combine->slab, &combine->dense);
+    if (cell->tally.length == 0) /* all was taken back within the tick */
+        return;
+    if (!key->named) {
+        struct scope_key text = key_text(combine, key);
+        batch_put_key(batch, cell->key, &text);
+        key->named = true;
+    }
+    if (cell->now)
+        batch_put_now(batch, cell->key, cell->pane, tally_bytes(&cell->tally), cell->tally.length);
+    else
+        batch_put_cell(batch, cell->key, cell->pane, cell->spans, tally_bytes(&cell->tally), cell->tally.length);
+    tally_free(&cell->tally, &combine->slab);
+}
+
 void combine_flush(struct combine *combine, struct batch **batch)
 {
-    if (combine->cells)
-        qsort(combine->cell, combine->cells, sizeof *combine->cell, by_key_and_pane);
-    for (uint32_t c = 0; c < combine->cells; c++) {
-        struct cell *cell = &combine->cell[c];
-        struct key *key = &combine->key[cell->key];
-        if (cell->tally.length > SETTLES_FROM) /* else the fold adds it up as easily */
-            tally_settle(&cell->tally, &combine->slab, &combine->dense);
-        if (cell->tally.length == 0) /* all was taken back within the tick */
-            continue;
-        if (!key->named) {
-            struct scope_key text = key_text(combine, key);
-            batch_put_key(batch[key->fold], cell->key, &text);
-            key->named = true;
+    put_gathered(combine);
+    for (uint32_t w = 0; w < combine->withs; w++) {
+        struct key *key = &combine->key[combine->with[w]];
+        uint32_t count = 0;
+        for (uint32_t c = key->cells; c != NONE; c = combine->cell[c].next) {
+            combine->sorted = grown(combine->sorted, count, &combine->sorted_room, sizeof(struct cell *));
+            combine->sorted[count++] = &combine->cell[c];
         }
-        if (cell->now)
-            batch_put_now(batch[key->fold], cell->key, cell->pane, tally_bytes(&cell->tally), cell->tally.length);
-        else
-            batch_put_cell(batch[key->fold], cell->key, cell->pane, cell->spans, tally_bytes(&cell->tally), cell->tally.length);
-        tally_free(&cell->tally, &combine->slab);
+        key->cells = NONE;
+        qsort(combine->sorted, count, sizeof(struct cell *), by_pane);
+        for (uint32_t i = 0; i < count; i++)
+            flush_cell(combine, key, combine->sorted[i], batch[key->fold]);
     }
-    combine->cells = 0;
+    combine->withs = combine->cells = 0;
     slots_clear(&combine->cell_slots);
 }

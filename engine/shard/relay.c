@@ -205,6 +205,14 @@ static void tell_list(struct shard *shard, int target, uint32_t scopes)
     written(bundle, at);
 }
 
+static bool returns(const struct shard *shard, const struct dims *dims)
+{
+    if (dims->id[DIMENSION_direction] == 0)
+        return true;
+    const char *direction = intern_text(&shard->strings, dims->id[DIMENSION_direction]);
+    return strcmp(direction, "outbound") != 0 && strcmp(direction, "proactive") != 0;
+}
+
 static int owner(const struct shard *shard, uint32_t tenant, const struct block *block, const struct note *note)
 {
     if (shard->setup.shards == 1)
@@ -215,15 +223,36 @@ static int owner(const struct shard *shard, uint32_t tenant, const struct block 
     return relay_owner_of_agent(intern_text(&shard->strings, tenant), agent, shard->setup.shards);
 }
 
+static void take(struct shard *shard, enum block_kind kind, int sign, uint32_t tenant, uint8_t scopes, const struct dims *dims, int64_t anchor_ms,
+                 const struct note *note)
+{
+    struct relay *relay = &shard->relay;
+    uint32_t agent = dims->id[DIMENSION_agent];
+    struct book_entry entry = {.at_ms = anchor_ms, .until_ms = note->until_ms, .id = note->id, .scopes = scopes};
+    if (kind == BLOCK_VISIT) {
+        entry.flags = returns(shard, dims) ? VISIT_RETURNS : 0;
+        entry.rank = (uint16_t)note->state;
+        visit_take(&relay->visits, sign, tenant, note->who, &entry, dims);
+    } else if (kind == BLOCK_STATE) {
+        entry.flags = (uint8_t)note->state;
+        entry.until_ms = DERIVE_NEVER;
+        shift_state(&relay->shifts, sign, tenant, agent, &entry, dims);
+    } else {
+        shift_segment(&relay->shifts, sign, tenant, agent, &entry, dims);
+    }
+}
+
 void relay_note(struct shard *shard, uint32_t tenant, uint32_t scopes, const struct block *block, int sign, const struct note *note)
 {
     struct relay *relay = &shard->relay;
-    uint32_t tuple = tuple_number(relay, tenant, &block->dims);
     int target = owner(shard, tenant, block, note);
-    if (target != shard->setup.index) {
-        tell_tuple(shard, target, tuple);
-        tell_list(shard, target, scopes);
+    if (target == shard->setup.index && !relay->loading) {
+        take(shard, block->kind, sign, tenant, (uint8_t)scopes, &block->dims, block->anchor_ms, note);
+        return;
     }
+    uint32_t tuple = tuple_number(relay, tenant, &block->dims);
+    tell_tuple(shard, target, tuple);
+    tell_list(shard, target, scopes);
     bool never = note->until_ms == DERIVE_NEVER;
     uint8_t *at = reserve(&relay->bundle[target], NOTE_MOST);
     *at++ = 'n';
@@ -251,9 +280,6 @@ static void forget_numbers(struct shard *shard)
 void relay_send(struct shard *shard)
 {
     struct relay *relay = &shard->relay;
-    struct relay_bundle *own = &relay->bundle[shard->setup.index];
-    relay_take(shard, shard->setup.index, own->bytes, own->length);
-    own->length = 0;
     for (int s = 0; s < shard->setup.shards; s++) {
         struct relay_bundle *bundle = &relay->bundle[s];
         if (bundle->length == 0)
@@ -269,6 +295,19 @@ void relay_send(struct shard *shard)
     }
     if (relay->tuples > TUPLES_MOST)
         forget_numbers(shard);
+}
+
+void relay_loading(struct relay *relay)
+{
+    relay->loading = true;
+}
+
+void relay_loaded(struct shard *shard)
+{
+    struct relay_bundle *own = &shard->relay.bundle[shard->setup.index];
+    shard->relay.loading = false;
+    relay_take(shard, shard->setup.index, own->bytes, own->length);
+    own->length = 0;
 }
 
 struct book *relay_book(const struct relay *relay, int number)
@@ -327,31 +366,6 @@ static const uint8_t *take_list(struct shard *shard, struct relay_sender *sender
     return at;
 }
 
-static bool returns(const struct shard *shard, const struct dims *dims)
-{
-    if (dims->id[DIMENSION_direction] == 0)
-        return true;
-    const char *direction = intern_text(&shard->strings, dims->id[DIMENSION_direction]);
-    return strcmp(direction, "outbound") != 0 && strcmp(direction, "proactive") != 0;
-}
-
-static void apply(struct shard *shard, enum block_kind kind, int sign, const struct relay_tuple *tuple, const struct note *note, struct book_entry *entry)
-{
-    struct relay *relay = &shard->relay;
-    uint32_t agent = tuple->dims.id[DIMENSION_agent];
-    if (kind == BLOCK_VISIT) {
-        entry->flags = returns(shard, &tuple->dims) ? VISIT_RETURNS : 0;
-        entry->rank = (uint16_t)note->state;
-        visit_take(&relay->visits, sign, tuple->tenant, note->who, entry, &tuple->dims);
-    } else if (kind == BLOCK_STATE) {
-        entry->flags = (uint8_t)note->state;
-        entry->until_ms = DERIVE_NEVER;
-        shift_state(&relay->shifts, sign, tuple->tenant, agent, entry, &tuple->dims);
-    } else {
-        shift_segment(&relay->shifts, sign, tuple->tenant, agent, entry, &tuple->dims);
-    }
-}
-
 static const uint8_t *take_note(struct shard *shard, const struct relay_sender *sender, const uint8_t *at)
 {
     enum block_kind kind = *at++;
@@ -369,18 +383,16 @@ static const uint8_t *take_note(struct shard *shard, const struct relay_sender *
         at = varint_get(at, &until);
         note.until_ms = unzigzag(anchor) + unzigzag(until);
     }
-    struct book_entry entry = {.at_ms = unzigzag(anchor), .until_ms = note.until_ms, .id = note.id,
-                               .scopes = sender ? sender->list[scopes] : (uint8_t)scopes};
-    const struct relay_tuple tuple = sender ? sender->tuple[number] : shard->relay.tuple[number];
-    apply(shard, kind, sign, &tuple, &note, &entry);
+    const struct relay_tuple tuple = sender->tuple[number];
+    take(shard, kind, sign, tuple.tenant, sender->list[scopes], &tuple.dims, unzigzag(anchor), &note);
     return at;
 }
 
 void relay_take(struct shard *shard, int from, const uint8_t *at, uint32_t length)
 {
-    struct relay_sender *sender = NULL;
+    struct relay_sender *sender = shard->relay.from[from];
     const uint8_t *end = at + length;
-    if (from != shard->setup.index && (sender = shard->relay.from[from]) == NULL) {
+    if (sender == NULL) {
         sender = shard->relay.from[from] = calloc(1, sizeof *sender);
         ensure(sender != NULL, "the machine has memory left");
     }

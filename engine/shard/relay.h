@@ -1,7 +1,6 @@
-/* relay: what interactions tell of customers and agents (struct note, derive.h) goes to the shard that owns them, by hash. The notes of one
- * flush travel as one parcel a shard; tuples of dimensions and lists of scopes are spelled out the first time and then called by
- * number. A shard's notes to itself take the same way but the ring. Private to the shard. Bounded: TUPLES_MOST tuples, then all
- * numbers are given anew.
+/* relay: what interactions tell of customers and agents (struct note, derive.h) goes to the shard that owns them, by hash: at once, where that is this
+ * one. The notes of one flush travel as one parcel a shard; tuples of dimensions and lists of scopes are spelled out the first time and then
+ * called by number. Private to the shard. Bounded: TUPLES_MOST tuples, then all numbers are given anew.
  *
  *   't' varint number, tenant, varint mask, a text each       a tuple gets its number
  *   'l' varint number, varint count, varint masks             a list of scopes gets its number
@@ -41,18 +40,22 @@ struct relay {
     struct relay_sender *from[SHARD_MAX];
     struct visits visits;
     struct shifts shifts;
+    bool loading;
 };
 
 struct shard;
 
 void relay_init(struct shard *shard);
 void relay_close(struct relay *relay);
-/* A note of the ledger, on its way. */
+/* A note of the ledger: taken, or on its way. */
 void relay_note(struct shard *shard, uint32_t tenant, uint32_t scopes, const struct block *block, int sign, const struct note *note);
-/* Takes the notes to itself and posts those to others. */
+/* Posts the notes to others. */
 void relay_send(struct shard *shard);
 /* Takes those of another shard. */
 void relay_take(struct shard *shard, int from, const uint8_t *bytes, uint32_t length);
+/* From now on notes to itself wait, as the books that they belong into are not whole yet; they are, and it takes them. */
+void relay_loading(struct relay *relay);
+void relay_loaded(struct shard *shard);
 bool relay_empty(const struct relay *relay);
 struct book *relay_book(const struct relay *relay, int number); /* BOOK_VISITS ... */
 

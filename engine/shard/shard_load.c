@@ -62,6 +62,8 @@ struct shard_load *shard_load_new(struct shard **shards, int count, int slice, i
     ensure(load != NULL, "the machine has memory left");
     load->shard = shards;
     load->shards = count;
+    for (int s = 0; s < count; s++)
+        relay_loading(&shards[s]->relay);
     load->view = calloc((size_t)count, sizeof *load->view);
     ensure(load->view != NULL, "the machine has memory left");
     intern_init(&load->strings);

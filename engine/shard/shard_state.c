@@ -298,6 +298,7 @@ void shard_restored(struct shard *shard, const struct shard_input *list, int cou
     ensure(shard->restored_taken != NULL, "the machine has memory left");
     if (shard->restored_without_now)
         shift_tell_now(&shard->relay.shifts);
+    relay_loaded(shard);
 }
 
 static int restored_of(const struct shard *shard, int input)

@@ -39,6 +39,7 @@ void combine_add(struct combine *combine, uint32_t tenant, uint32_t scopes, cons
 void combine_add_now(struct combine *combine, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, const uint8_t *runs,
                      uint32_t length);
 
+/* About how many there are; 0: none. */
 uint32_t combine_cells(const struct combine *combine);
 
 /* Writes all cells into batch[fold] and empties the table. */
