@@ -6,6 +6,9 @@
  *
  * A tuple is met again with nearly every contact of the same agent and queue, so the keys of six scopes cost one look-up.
  *
+ * A scope whose dimensions another one has too is a sum of that one's cells, so it is added up from them when a tick ends: queue x channel is added to
+ * with each contribution, queue, channel and the whole tenant once a tick and pane. Not so from agents, of whom hardly two contributions meet.
+ *
  * Distinct agents: a scope without the dimension agent has, within each key, a key for each agent (SCOPE_AGENTS). What says whether an agent counts,
  * `uses` and `handled`, goes there too; the fold sees when it becomes more than 0, and when it is taken back. */
 #include "esteem/combine.h"
@@ -28,6 +31,8 @@ struct tuple {
     uint32_t tenant, scopes; /* scopes NONE: an empty slot */
     struct dims dims;
     uint32_t key[CONFIG_SCOPE_MAX];   /* NONE: the tuple lacks a dimension of that scope */
+    uint32_t direct;                  /* mask: scopes that are added to at once; the others when a tick ends */
+    uint32_t to[CONFIG_SCOPE_MAX];    /* of one of those: which others its cells are added to then */
     uint32_t agent[CONFIG_SCOPE_MAX]; /* of its agent within that key; NONE: it names none, or the scope does */
 };
 
@@ -42,6 +47,8 @@ struct key {
 struct cell {
     int64_t pane; /* of what is now: its block */
     uint32_t key, next; /* next of the key's */
+    uint32_t to;        /* as in a tuple, of a list of scopes; 0: nowhere */
+    uint8_t scopes;
     bool spans, now;
     struct tally tally;
 };
@@ -238,6 +245,18 @@ static uint32_t agent_number(struct combine *combine, uint32_t within, uint32_t 
     return key_number(combine, key);
 }
 
+/* The key of a scope that has some of its dimensions; NONE: it has not been made. */
+static uint32_t key_of_part(const struct combine *combine, uint32_t k, uint32_t scope)
+{
+    const struct key *whole = &combine->key[k];
+    struct key part = {.tenant = whole->tenant, .scope = scope};
+    int at = 0, count = 0;
+    for (uint32_t left = whole->scope; left; left &= left - 1, at++)
+        if (scope & left & -left)
+            part.value[count++] = whole->value[at];
+    return key_find(combine, &part, key_hash_of(&part));
+}
+
 /* ---- tuples ---- */
 
 static uint32_t tuple_find(const struct combine *combine, uint32_t tenant, uint32_t scopes, const struct dims *dims)
@@ -276,6 +295,30 @@ static void tuples_forget(struct combine *combine)
     combine->tuples = 0;
 }
 
+/* Whether all that this tuple adds to scope `part` can be taken from what it adds to scope `whole`. */
+static bool within(const struct combine *combine, const struct tuple *tuple, int part, int whole)
+{
+    uint32_t of = combine->list[tuple->scopes].scope[part] & ~SCOPE_AGENTS, in = combine->list[tuple->scopes].scope[whole] & ~SCOPE_AGENTS;
+    return of != in && (of & in) == of && !(in >> DIMENSION_agent & 1) && tuple->key[whole] != NONE && key_of_part(combine, tuple->key[whole], of) == tuple->key[part];
+}
+
+static void tuple_roll_up(const struct combine *combine, struct tuple *tuple)
+{
+    int scopes = combine->list[tuple->scopes].count;
+    for (int s = 0; s < scopes; s++) {
+        int whole = s;
+        for (int t = 0; t < scopes && tuple->key[s] != NONE; t++)
+            if (within(combine, tuple, whole, t)) {
+                whole = t;
+                t = -1;
+            }
+        if (whole == s)
+            tuple->direct |= 1u << s;
+        else
+            tuple->to[whole] |= 1u << s;
+    }
+}
+
 static void tuple_fill(struct combine *combine, struct tuple *tuple)
 {
     uint32_t agent = tuple->dims.id[DIMENSION_agent];
@@ -291,6 +334,7 @@ static void tuple_fill(struct combine *combine, struct tuple *tuple)
         tuple->key[s] = whole ? key_number(combine, key) : NONE;
         tuple->agent[s] = whole && agent && scope & SCOPE_AGENTS ? agent_number(combine, tuple->key[s], agent) : NONE;
     }
+    tuple_roll_up(combine, tuple);
 }
 
 static const struct tuple *tuple_of(struct combine *combine, uint32_t tenant, uint32_t scopes, const struct dims *full)
@@ -327,11 +371,12 @@ static uint32_t cell_hash(uint32_t key, int64_t pane, bool now)
     return slots_hash((uint64_t)pane, (uint64_t)key << 1 | now);
 }
 
-static struct cell *cell_of(struct combine *combine, uint32_t key, int64_t pane, bool now)
+static struct cell *cell_of(struct combine *combine, uint32_t key, int64_t pane, bool now, uint32_t to, uint32_t scopes)
 {
     uint32_t hash = cell_hash(key, pane, now), c;
     for (uint32_t i = slots_home(&combine->cell_slots, hash); (c = slots_match(&combine->cell_slots, hash, &i)) != SLOTS_NONE;)
-        if (combine->cell[c].key == key && combine->cell[c].pane == pane && combine->cell[c].now == now)
+        if (combine->cell[c].key == key && combine->cell[c].pane == pane && combine->cell[c].now == now && combine->cell[c].to == to &&
+            combine->cell[c].scopes == scopes)
             return &combine->cell[c];
     combine->cell = grown(combine->cell, combine->cells, &combine->cell_room, sizeof *combine->cell);
     slots_put(&combine->cell_slots, hash, combine->cells);
@@ -340,7 +385,7 @@ static struct cell *cell_of(struct combine *combine, uint32_t key, int64_t pane,
         combine->with = grown(combine->with, combine->withs, &combine->with_room, sizeof *combine->with);
         combine->with[combine->withs++] = key;
     }
-    combine->cell[combine->cells] = (struct cell){.pane = pane, .key = key, .next = *first, .now = now};
+    combine->cell[combine->cells] = (struct cell){.pane = pane, .key = key, .next = *first, .to = to, .scopes = (uint8_t)scopes, .now = now};
     *first = combine->cells;
     return &combine->cell[combine->cells++];
 }
@@ -368,11 +413,11 @@ static bool pick_distinct(const uint8_t *at, uint32_t length, struct tally_run *
     return !tally_run_empty(picked);
 }
 
-static void add_to(struct combine *combine, uint32_t key, int64_t pane, bool spans, const uint8_t *runs, uint32_t length)
+static void add_to(struct combine *combine, uint32_t key, int64_t pane, uint32_t to, uint32_t scopes, bool spans, const uint8_t *runs, uint32_t length)
 {
     if (key == NONE)
         return;
-    struct cell *cell = cell_of(combine, key, pane, false);
+    struct cell *cell = cell_of(combine, key, pane, false, to, to ? scopes : 0);
     tally_log(&cell->tally, &combine->slab, &combine->dense, runs, length);
     cell->spans |= spans;
 }
@@ -387,11 +432,13 @@ static void add_gathered(struct combine *combine, struct gathered *gathered)
     const struct tuple *tuple = combine->at.tuple;
     struct tally_run picked;
     int scopes = combine->list[tuple->scopes].count;
-    for (int s = 0; s < scopes; s++)
-        add_to(combine, tuple->key[s], gathered->pane, gathered->spans, gathered->runs, gathered->length);
+    for (uint32_t left = tuple->direct; left; left &= left - 1) {
+        int s = __builtin_ctz(left);
+        add_to(combine, tuple->key[s], gathered->pane, tuple->to[s], tuple->scopes, gathered->spans, gathered->runs, gathered->length);
+    }
     if (combine->at.dims.id[DIMENSION_agent] && pick_distinct(gathered->runs, gathered->length, &picked))
         for (int s = 0; s < scopes; s++)
-            add_to(combine, tuple->agent[s], gathered->pane, false, picked.bytes, picked.length);
+            add_to(combine, tuple->agent[s], gathered->pane, 0, 0, false, picked.bytes, picked.length);
     gathered->length = 0;
     gathered->spans = false;
 }
@@ -422,8 +469,8 @@ static struct gathered *gathered_at(struct combine *combine, int64_t pane)
             return &combine->gathered[g];
     if (combine->gathered_count == GATHERED_MOST)
         put_gathered(combine);
-    for (int s = 0; s < combine->list[combine->at.scopes].count; s++)
-        slots_prefetch(&combine->cell_slots, cell_hash(combine->at.tuple->key[s], pane, false));
+    for (uint32_t left = combine->at.tuple->direct; left; left &= left - 1)
+        slots_prefetch(&combine->cell_slots, cell_hash(combine->at.tuple->key[__builtin_ctz(left)], pane, false));
     struct gathered *gathered = &combine->gathered[combine->gathered_count++];
     gathered->pane = pane;
     gathered->length = 0;
@@ -450,7 +497,7 @@ void combine_add_now(struct combine *combine, uint32_t tenant, uint32_t scopes, 
     const struct tuple *tuple = tuple_of(combine, tenant, scopes, dims);
     for (int s = 0; s < combine->list[scopes].count; s++)
         if (tuple->key[s] != NONE)
-            tally_log(&cell_of(combine, tuple->key[s], now_block(anchor_ms), true)->tally, &combine->slab, &combine->dense, runs, length);
+            tally_log(&cell_of(combine, tuple->key[s], now_block(anchor_ms), true, 0, 0)->tally, &combine->slab, &combine->dense, runs, length);
 }
 
 uint32_t combine_cells(const struct combine *combine)
@@ -474,6 +521,19 @@ static int by_number(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
+static void roll_up(struct combine *combine)
+{
+    for (uint32_t c = 0, cells = combine->cells; c < cells; c++) {
+        if (combine->cell[c].to && combine->cell[c].tally.length > SETTLES_FROM)
+            tally_settle(&combine->cell[c].tally, &combine->slab, &combine->dense);
+        const struct cell cell = combine->cell[c]; /* others may move it */
+        for (uint32_t left = cell.to; left; left &= left - 1) {
+            uint32_t scope = combine->list[cell.scopes].scope[__builtin_ctz(left)] & ~SCOPE_AGENTS;
+            add_to(combine, key_of_part(combine, cell.key, scope), cell.pane, 0, 0, cell.spans, tally_bytes(&cell.tally), cell.tally.length);
+        }
+    }
+}
+
 static void flush_cell(struct combine *combine, struct key *key, struct cell *cell, struct batch *batch)
 {
     if (cell->tally.length > SETTLES_FROM) /* else the fold adds it up as easily */
@@ -495,6 +555,7 @@ static void flush_cell(struct combine *combine, struct key *key, struct cell *ce
 void combine_flush(struct combine *combine, struct batch **batch)
 {
     put_gathered(combine);
+    roll_up(combine);
     if (combine->withs)
         qsort(combine->with, combine->withs, sizeof *combine->with, by_number);
     for (uint32_t w = 0; w < combine->withs; w++) {
