@@ -307,13 +307,19 @@ static bool goal_numbers(struct reader *reader, const struct member *member, str
     return right;
 }
 
-/* Employees' figures leave in final rows of a day or longer alone. */
+/* Employees' figures leave in final rows of a day or longer alone; volume_change compares with the same hour, day or week a week earlier. */
 static bool may_be_there(struct reader *reader, const yaml_node_t *window, const char *key, int metric, const struct config_place *place)
 {
-    if (metric < 0 || !metric_is_employee(metric) || (!place->rolling && place->window >= CALENDAR_DAY))
+    if (metric < 0)
         return true;
-    reader_fault(reader, node_line(window), key, "%s is an employees' figure, which only leaves in rows of a day, a week or a month; take one of these",
-                 metric_name(metric));
+    if (metric_is_employee(metric) && (place->rolling || place->window < CALENDAR_DAY))
+        reader_fault(reader, node_line(window), key, "%s is an employees' figure, which only leaves in rows of a day, a week or a month; take one of these",
+                     metric_name(metric));
+    else if (metric == METRIC_volume_change &&
+             (place->rolling || (place->window != CALENDAR_HOUR && place->window != CALENDAR_DAY && place->window != CALENDAR_WEEK)))
+        reader_fault(reader, node_line(window), key, "volume_change compares an hour, a day or a week with that of the week before; take one of these");
+    else
+        return true;
     return false;
 }
 

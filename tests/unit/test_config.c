@@ -862,6 +862,22 @@ Test(config, reads_leaderboards_and_refuses_what_is_none)
     refuse("leaderboards: [{metric: csat, scope: [queue]}]", "f:1: leaderboards: needs all three; write {metric: usage_rate, scope: [team], window: day}");
 }
 
+Test(config, compares_volumes_in_hours_days_and_weeks)
+{
+    static const char *const none[] = {"7d", "1h", "month", "half_hour"}, *const some[] = {"hour", "day", "week"};
+    char yaml[256];
+    for (int i = 0; i < 4; i++) {
+        snprintf(yaml, sizeof yaml, "windows: {calendar: [half_hour, month]}\ngoals: [{name: g, metric: volume_change, window: %s, target: 5, direction: up}]", none[i]);
+        refuse(yaml, "f:2: goals.window: volume_change compares an hour, a day or a week with that of the week before; take one of these");
+    }
+    for (int i = 0; i < 3; i++) {
+        snprintf(yaml, sizeof yaml, "goals: [{name: g, metric: volume_change, window: %s, target: 5, direction: up}]", some[i]);
+        config_free(accept(yaml));
+    }
+    refuse("leaderboards: [{metric: volume_change, scope: [queue], window: month}]",
+           "f:1: leaderboards.window: volume_change compares an hour, a day or a week with that of the week before; take one of these");
+}
+
 Test(config, changes_goals_and_leaderboards_live_and_a_baseline_not)
 {
     struct config *old = accept(""), *next = accept("goals: [{name: g, metric: csat, window: day, target: 80}]\nleaderboards: [{metric: csat, scope: [], window: day}]");
