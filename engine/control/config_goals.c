@@ -287,17 +287,26 @@ static bool real_member(struct reader *reader, const yaml_node_t *node, const ch
     return true;
 }
 
+static bool goal_target(struct reader *reader, const yaml_node_t *node, struct config_goal *goal)
+{
+    if (node == NULL)
+        reader_fault(reader, goal->line, "goals.target", "is missing; write %s", goal_form);
+    else if (real_member(reader, node, "goals.target", "a number above 0: attainment is value / target", 1e-9, &goal->target)) {
+        if (goal->metric < 0 || goal->target <= metric_most((enum metric)goal->metric))
+            return true;
+        reader_fault(reader, node_line(node), "goals.target", "%g is above %g, the most that %s can be; take a number up to that", goal->target,
+                     metric_most((enum metric)goal->metric), metric_name(goal->metric));
+    }
+    return false;
+}
+
 static bool goal_numbers(struct reader *reader, const struct member *member, struct config_goal *goal)
 {
-    const yaml_node_t *target = member[GOAL_TARGET].value, *clear = member[GOAL_CLEAR].value;
+    const yaml_node_t *clear = member[GOAL_CLEAR].value;
     const yaml_node_t *wait = member[GOAL_FOR].value, *alert = member[GOAL_ALERT].value;
-    bool right = target != NULL;
+    bool right = goal_target(reader, member[GOAL_TARGET].value, goal);
     goal->alert = true;
     goal->for_ms = 300000;
-    if (target == NULL)
-        reader_fault(reader, goal->line, "goals.target", "is missing; write %s", goal_form);
-    else
-        right = real_member(reader, target, "goals.target", "a number above 0: attainment is value / target", 1e-9, &goal->target);
     if (clear)
         right = real_member(reader, clear, "goals.clear", "a number of 0 or more, in the unit of the target", 0, &goal->clear) && right;
     if (wait)

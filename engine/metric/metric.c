@@ -10,6 +10,7 @@
 #include "esteem/metric.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "esteem/row.h"
 
@@ -156,6 +157,22 @@ bool metric_is_across(enum metric metric)
 {
     return metric == METRIC_csat_gap || metric == METRIC_nps_gap || metric == METRIC_aht_gap_ms || metric == METRIC_sl_gap ||
            metric == METRIC_conversion_lift || metric == METRIC_volume_change;
+}
+
+double metric_most(enum metric metric)
+{
+    const char *unit = metric_infos[metric].unit;
+    switch (metric) {
+    case METRIC_volume_change: case METRIC_turnover: case METRIC_opportunity_rate: case METRIC_usage_rate: case METRIC_usage_vs_expected:
+        return INFINITY; /* per cent of what it is no part of */
+    case METRIC_nps_lift: case METRIC_nps_gap: return 200; /* 100 less -100 */
+    case METRIC_ces_mean: return 7;
+    case METRIC_aht_csat_r: return 1;
+    default:
+        if (strcmp(unit, "scale") == 0)
+            return 5;
+        return strcmp(unit, "percent") == 0 || strcmp(unit, "points") == 0 ? 100 : INFINITY;
+    }
 }
 
 static struct metric_value channels_of(const struct row_view *view, enum gap gap)

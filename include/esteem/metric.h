@@ -81,6 +81,8 @@ struct metric_across { /* all 0: nothing to compare with */
 };
 /* Whether the metric needs more than its own row's integers. */
 bool metric_is_across(enum metric metric);
+/* The most that its unit and its scale let it be; INFINITY: no such bound. E.g. csat 100, csat_mean 5, aht_ms none. */
+double metric_most(enum metric metric);
 
 struct row_view;
 /* One metric of a view whose integers are there. */

@@ -83,7 +83,7 @@ def goals(seed, scopes, windows):
                          "measure: offered, direction: up"])
         match = ", match: {%s: %s}" % (scope[0], r.choice(["billing", "chat", "north"])) if scope and r.random() < 0.3 else ""
         out.append("  - {name: g%d, %s, scope: [%s]%s, window: %s, target: %s}" % (
-            i, what, ", ".join(scope), match, r.choice(windows), r.choice(["50", "80", "200000", "0.5", "12"])))
+            i, what, ", ".join(scope), match, r.choice(windows), r.choice(["50", "80", "200000" if "_ms" in what else "100", "0.5", "12"])))
     return out
 
 

@@ -845,6 +845,33 @@ Test(config, refuses_goals_that_cannot_be)
            "f:3: goals.name: g is the goal of line 2 already; take another name");
 }
 
+static void goal_to(const char *metric, const char *target, const char *fault)
+{
+    char yaml[256];
+    snprintf(yaml, sizeof yaml, "goals: [{name: g, metric: %s, window: day, target: %s}]", metric, target);
+    if (fault)
+        refuse(yaml, fault);
+    else
+        config_free(accept(yaml));
+}
+
+Test(config, refuses_targets_beyond_what_a_metric_can_be)
+{
+    goal_to("csat", "100", NULL);
+    goal_to("csat", "100.5", "f:1: goals.target: 100.5 is above 100, the most that csat can be; take a number up to that");
+    goal_to("csat", "-5", "f:1: goals.target: \"-5\" is not a number above 0: attainment is value / target");
+    goal_to("abandon_rate", "500", "f:1: goals.target: 500 is above 100, the most that abandon_rate can be; take a number up to that");
+    goal_to("adoption, scope: [team]", "101", "f:1: goals.target: 101 is above 100, the most that adoption can be; take a number up to that");
+    goal_to("nps", "101", "f:1: goals.target: 101 is above 100, the most that nps can be; take a number up to that");
+    goal_to("nps", "-101", "f:1: goals.target: \"-101\" is not a number above 0: attainment is value / target");
+    goal_to("nps_lift", "200", NULL);
+    goal_to("csat_mean", "80", "f:1: goals.target: 80 is above 5, the most that csat_mean can be; take a number up to that");
+    goal_to("ces_mean", "7", NULL);
+    goal_to("aht_ms", "200000", NULL);
+    goal_to("usage_vs_expected", "120", NULL);
+    goal_to("volume_change, direction: up", "150", NULL);
+}
+
 Test(config, reads_leaderboards_and_refuses_what_is_none)
 {
     struct config *config = accept("leaderboards: [{metric: usage_rate, scope: [queue, channel], window: day}, {metric: csat, scope: [], window: 1h}]");
