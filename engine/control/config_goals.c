@@ -332,6 +332,17 @@ static bool may_be_there(struct reader *reader, const yaml_node_t *window, const
     return false;
 }
 
+/* Eligible agents are counted for the tenant, its sites, teams and agents: the roster knows of nothing else. */
+static bool may_count_agents(struct reader *reader, const yaml_node_t *node, const char *key, int metric, int measure, uint32_t scope)
+{
+    const uint32_t counted = 1u << DIMENSION_site | 1u << DIMENSION_team | 1u << DIMENSION_agent;
+    if ((metric >= 0 ? metric_infos[metric].n : (enum measure)measure) != MEASURE_eligible_agents || !(scope & ~counted))
+        return true;
+    reader_fault(reader, node_line(node), key, "%s rests on eligible agents, who are counted by site, team and agent alone; take a scope of these, or []",
+                 metric >= 0 ? metric_name(metric) : measure_name(measure));
+    return false;
+}
+
 static bool goal_item(struct reader *reader, yaml_node_t *item, struct config_goal *goal)
 {
     struct member member[GOAL_MEMBERS] = {{"name", NULL}, {"metric", NULL}, {"measure", NULL}, {"per", NULL}, {"scope", NULL}, {"match", NULL},
@@ -351,7 +362,9 @@ static bool goal_item(struct reader *reader, yaml_node_t *item, struct config_go
     right = goal_numbers(reader, member, goal) && right;
     char of[64];
     snprintf(of, sizeof of, goal->name ? " of goal %s" : "%s", goal->name ? goal->name : "");
-    right = scope_find(reader, member[GOAL_SCOPE].value, goal->line, "goals.scope", of, &goal->place.scope) && right;
+    const yaml_node_t *scope = member[GOAL_SCOPE].value;
+    right = scope_find(reader, scope, goal->line, "goals.scope", of, &goal->place.scope) &&
+            may_count_agents(reader, scope, "goals.scope", goal->metric, goal->measure, goal->place.scope) && right;
     return right && goal_match(reader, member[GOAL_MATCH].value, goal);
 }
 
@@ -385,7 +398,8 @@ static bool board_item(struct reader *reader, yaml_node_t *item, struct config_b
     board->metric = metric_find(reader, member[0].value, "leaderboards.metric");
     bool right = window_find(reader, member[2].value, "leaderboards.window", &board->place) &&
                  may_be_there(reader, member[2].value, "leaderboards.window", board->metric, &board->place);
-    return scope_find(reader, member[1].value, node_line(item), "leaderboards.scope", "", &board->place.scope) && right && board->metric >= 0;
+    return scope_find(reader, member[1].value, node_line(item), "leaderboards.scope", "", &board->place.scope) &&
+           may_count_agents(reader, member[1].value, "leaderboards.scope", board->metric, -1, board->place.scope) && right && board->metric >= 0;
 }
 
 static void board_name(const struct config *config, struct config_board *board)

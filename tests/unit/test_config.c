@@ -905,6 +905,18 @@ Test(config, compares_volumes_in_hours_days_and_weeks)
            "f:1: leaderboards.window: volume_change compares an hour, a day or a week with that of the week before; take one of these");
 }
 
+Test(config, counts_eligible_agents_by_site_team_and_agent)
+{
+    refuse(GOAL(", metric: adoption, scope: [queue]"),
+           "f:1: goals.scope: adoption rests on eligible agents, who are counted by site, team and agent alone; take a scope of these, or []");
+    refuse(GOAL(", measure: eligible_agents, direction: up, scope: [queue]"),
+           "f:1: goals.scope: eligible_agents rests on eligible agents, who are counted by site, team and agent alone; take a scope of these, or []");
+    refuse("scopes: [[team, queue]]\nleaderboards: [{metric: turnover, scope: [team, queue], window: day}]",
+           "f:2: leaderboards.scope: turnover rests on eligible agents, who are counted by site, team and agent alone; take a scope of these, or []");
+    config_free(accept(GOAL(", metric: adoption")));
+    config_free(accept("scopes: [[site, team]]\n" GOAL(", metric: adoption, scope: [site, team]")));
+}
+
 Test(config, changes_goals_and_leaderboards_live_and_a_baseline_not)
 {
     struct config *old = accept(""), *next = accept("goals: [{name: g, metric: csat, window: day, target: 80}]\nleaderboards: [{metric: csat, scope: [], window: day}]");
