@@ -176,7 +176,8 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
     for (int option; (option = getopt_long(argc, argv, "c:a:m:r:h", options, NULL)) != -1;) {
         switch (option) {
         case 'c':
-            arguments->config = optarg;
+            if (command_config("compute", optarg, &arguments->config) != 0)
+                return EXIT_USAGE;
             break;
         case 'a':
             if (!event_time_parse(optarg, strlen(optarg), &arguments->at_ms))

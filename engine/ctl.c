@@ -81,9 +81,10 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
                                             {"dry-run", no_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     *arguments = (struct arguments){.tenant = "default"};
     for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
-        if (option == 'c')
-            arguments->config = optarg;
-        else if (option == 's')
+        if (option == 'c') {
+            if (command_config("ctl", optarg, &arguments->config) != 0)
+                return EXIT_USAGE;
+        } else if (option == 's')
             arguments->socket = optarg;
         else if (option == 't')
             arguments->tenant = optarg;

@@ -292,7 +292,10 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
     *arguments = (struct arguments){0};
     for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
         switch (option) {
-        case 'c': arguments->config = optarg; break;
+        case 'c':
+            if (command_config("explain", optarg, &arguments->config) != 0)
+                return EXIT_USAGE;
+            break;
         case 's': arguments->socket = optarg; break;
         case 'H': arguments->host = optarg; break;
         case 'r': arguments->rows = optarg; break;

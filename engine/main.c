@@ -59,6 +59,14 @@ int command_usage(const char *command, const char *format, ...)
     return EXIT_USAGE;
 }
 
+int command_config(const char *command, const char *file, const char **config)
+{
+    if (*config)
+        return command_usage(command, "-c %s: the configuration is %s already; name one file", file, *config);
+    *config = file;
+    return 0;
+}
+
 static void help(FILE *out)
 {
     fputs("esteem reads contact-centre events and keeps rolling CSAT, NPS, AHT and usage figures.\n\nusage: esteem COMMAND ...\n\n", out);

@@ -360,9 +360,10 @@ static int read_arguments(int argc, char **argv, const char **path, bool *until_
     static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {"until-end", no_argument, NULL, 'u'},
                                             {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
-        if (option == 'c')
-            *path = optarg;
-        else if (option == 'u')
+        if (option == 'c') {
+            if (command_config("run", optarg, path) != 0)
+                return EXIT_USAGE;
+        } else if (option == 'u')
             *until_end = true;
         else if (option == 'h') {
             fputs(help, stdout);

@@ -148,7 +148,7 @@ static int read_option(struct shadow *shadow, int option, const char *text)
 {
     char *end = NULL;
     switch (option) {
-    case 'c': shadow->path = text; return 0;
+    case 'c': return command_config("shadow", text, &shadow->path);
     case 'f': return time_of(text, &shadow->from_ms) ? 0 : command_usage("shadow", "--from %s: is no instant; take 2026-10-24 or 2026-10-24T06:00:00Z", text);
     case 't': return time_of(text, &shadow->to_ms) ? 0 : command_usage("shadow", "--to %s: is no instant; take 2026-11-24 or 2026-11-24T06:00:00Z", text);
     case 'F': shadow->follow = true; return 0;

@@ -129,3 +129,8 @@ holds "check says in which order the files stand" 2 "FILE, or FILE --against OLD
 printf 'state: {folder: state}\nredis: {password: $ESTEEM_NOT_SET}\nkafka: {properties: {security.protocol: $ESTEEM_NOT_SET}}\n' >secret.yaml
 holds "ctl needs no secret, and says from where the path is seen" 1 "state/control.sock: no esteem listens there, as seen from the working directory $work;" "$esteem" ctl -c secret.yaml status
 holds "check needs them" 2 "secret.yaml:2: redis.password: environment variable ESTEEM_NOT_SET is not set" "$esteem" check secret.yaml
+: >other.yaml
+for command in run compute explain ctl "shadow next"; do
+    holds "$command reads one configuration" 2 "-c other.yaml: the configuration is empty.yaml already; name one file" timeout 20 "$esteem" $command -c empty.yaml -c other.yaml
+done
+holds "and replay" 2 "-c twice: name one configuration file" "$esteem" replay --topic t -c empty.yaml --config other.yaml empty.yaml

@@ -18,5 +18,7 @@ int command_demo(int argc, char **argv);
 int command_code(int result);
 /* Says what is wrong and how to get help; returns EXIT_USAGE. */
 int command_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Takes the FILE of -c; EXIT_USAGE, once told, when there is one already. */
+int command_config(const char *command, const char *file, const char **config);
 
 #endif
