@@ -5,8 +5,9 @@
  *     ann,north,bonn,true,2026-01-01,2026-03-01,acme
  *     ann,south,,,2026-03-01,,acme
  *
- * Only `agent` must be there. A date is its first instant in the tenant's zone; without `from` the stay has always been, without
- * `until` it lasts, or ends where the agent's next one begins. Bounded by ROSTER_LINES_MAX. */
+ * Only the column `agent` must be there; a line has a cell for each column, which may be empty. A date is its first instant in the
+ * tenant's zone; without `from` the stay has always been, without `until` it lasts, or ends where the agent's next one begins. Bounded
+ * by ROSTER_LINES_MAX. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -247,6 +248,8 @@ static void csv_read(struct roster_reader *roster, char *text, size_t length)
             continue;
         if (at > count)
             reader_fault(roster->reader, line, "line", "has %d cells for %d columns; quote a value that holds a comma", at, count);
+        else if (at < count)
+            reader_fault(roster->reader, line, "line", "has %d of %d cells: it is cut short, or a comma is missing; write a comma also for what is empty", at, count);
         else
             stay_add(roster, line, cell);
     }

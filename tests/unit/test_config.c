@@ -653,7 +653,7 @@ static void roster_refused(const char *end, const char *text, const char *fault)
 
 Test(config, a_roster_is_read_from_csv_and_from_yaml_alike)
 {
-    static const char *const csv = "team,agent,from,until,eligible,site,tenant\nnorth,ann,2026-03-29,2026-03-29T12:00:00+02:00,,,\n\"so\"\"uth,\n\",bob,,,false,bonn,acme\n";
+    static const char *const csv = "team,agent,from,until,eligible,site,tenant\nnorth,ann,2026-03-29,2026-03-29T12:00:00+02:00,,,\n\"so\"\"uth,\n\",bob,,,false,bonn,acme"; /* a last line may lack its end */
     static const char *const yaml = "- {agent: ann, team: north, from: 2026-03-29, until: \"2026-03-29T10:00:00Z\"}\n- agent: bob\n  team: \"so\\\"uth,\\n\"\n  site: bonn\n  eligible: false\n  tenant: acme\n";
     for (int i = 0; i < 2; i++) {
         struct config *config = with_roster(i ? ".yml" : ".csv", i ? yaml : csv);
@@ -676,6 +676,8 @@ Test(config, every_fault_of_a_roster_is_told_with_its_line_and_the_fix)
     roster_refused(".csv", "agent,team,agent\n", "1: header: agent is there twice; take one out");
     roster_refused(".csv", "team,site\n", "1: header: has no column agent; begin with the line agent,team,site");
     roster_refused(".csv", "agent,team\n\nann,north,bonn\n", "3: line: has 3 cells for 2 columns; quote a value that holds a comma");
+    roster_refused(".csv", "agent,team,until\nann,north,\nbob,so", "3: line: has 2 of 3 cells: it is cut short, or a comma is missing; write a comma also for what is empty");
+    roster_refused(".csv", "agent,team,until\nann\nbob,south,\n", "2: line: has 1 of 3 cells: it is cut short, or a comma is missing; write a comma also for what is empty");
     roster_refused(".csv", "agent,team\nann,\"north\nbob,south\n", "2: line: is no CSV: a quote does not close, or something follows it; mend the quotes");
     roster_refused(".csv", "agent,team\nann,\"north\"\"\n", "2: line: is no CSV: a quote does not close, or something follows it; mend the quotes");
     roster_refused(".csv", "agent,team\nann,\"north\"s\n", "2: line: is no CSV: a quote does not close, or something follows it; mend the quotes");
