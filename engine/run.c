@@ -450,7 +450,7 @@ static int wait_for_end(struct run *run, const sigset_t *signals, bool until_end
         if (signal == SIGTERM || signal == SIGINT)
             return 0;
         if (signal == SIGHUP)
-            run_reload(run, NULL, false);
+            run_reload_signalled(run);
         if (run_check(run) != 0)
             return (int)err_code();
         if (until_end && run_at_end(run)) {

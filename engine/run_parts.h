@@ -36,7 +36,7 @@ struct reloading {
     const char *path;            /* of the configuration; NULL: there is none to read again (the demo) */
     struct plan plan;            /* of the last one that took effect: what still needs a restart */
     bool under_way;              /* not every agent has taken it over */
-    bool again;                  /* a signal came meanwhile, or the file has changed */
+    bool signalled;              /* to be read once the files stand */
     int64_t begun_ms, began_at_ms; /* of the newest: monotonic, and by the wall clock; 0: none */
     struct control_client *asked; /* waits for it; NULL: nobody */
     char *answer;
@@ -99,7 +99,9 @@ void run_reload_open(struct run *run, const char *path);
 void run_reload_close(struct run *run);
 /* Reads the file again. `client`: NULL, or who is told, when it is in force; `dry`: nothing changes. */
 void run_reload(struct run *run, struct control_client *client, bool dry);
-/* Tells that a reload is done; looks at the files with reload.watch. */
+/* The same, once the files stand: a look twice a second finds them unchanged. */
+void run_reload_signalled(struct run *run);
+/* Tells that a reload is done; looks at the files after a signal, and with reload.watch. */
 void run_reload_step(struct run *run);
 
 /* ---- run_mappings.c ---- */

@@ -3,7 +3,7 @@
  *   SIGHUP, esteem ctl reload, a change of the file ─> config_load ─faults─> told, counted, nothing changes
  *                                                          └─> plan ─> live_config ─> agents ─> told when all have it
  *
- * What needs a restart keeps its old value (plan.h); all else takes effect. */
+ * Signal and change are followed once the files stand still: whoever writes them may be half way. What needs a restart keeps its old value (plan.h); all else takes effect. */
 #include "run_parts.h"
 
 #include <stdlib.h>
@@ -39,17 +39,33 @@ static void look(struct run *run)
 }
 
 /* One that is being replaced is not there for a moment, and one that is being written is another with the next look: they are looked at again. */
-static bool files_changed(struct run *run)
+static bool files_stand(struct run *run)
 {
     struct reloading *reloading = &run->reloading;
     struct file_look file = look_at(reloading->path), roster = look_at(run_config(run)->roster_file);
     uint64_t mappings = run_mappings_look(run_config(run));
-    bool changed = !looks_same(&file, &reloading->file) || !looks_same(&roster, &reloading->roster) || mappings != reloading->mappings_tried;
-    bool stands = looks_same(&file, &reloading->file_before) && looks_same(&roster, &reloading->roster_before) && mappings == reloading->mappings_before;
+    bool stand = looks_same(&file, &reloading->file_before) && looks_same(&roster, &reloading->roster_before) && mappings == reloading->mappings_before;
+    reloading->look_ms = clock_monotonic_ms(&run->clock);
     reloading->file_before = file;
     reloading->roster_before = roster;
     reloading->mappings_before = mappings;
-    return file.inode != 0 && changed && stands;
+    return stand;
+}
+
+/* Of files that stand. */
+static bool files_changed(const struct reloading *reloading)
+{
+    return reloading->file_before.inode != 0 &&
+           (!looks_same(&reloading->file_before, &reloading->file) || !looks_same(&reloading->roster_before, &reloading->roster) ||
+            reloading->mappings_before != reloading->mappings_tried);
+}
+
+void run_reload_signalled(struct run *run)
+{
+    if (run->reloading.signalled)
+        return;
+    run->reloading.signalled = true;
+    (void)files_stand(run);
 }
 
 /* ---- scopes: a bound (run_parts.h) ---- */
@@ -214,10 +230,7 @@ void run_reload(struct run *run, struct control_client *client, bool dry)
     struct config *next;
     struct plan plan;
     if (run->reloading.under_way && !dry) {
-        if (client)
-            control_answer(client, false, "the reload before is still being taken over; ask again in a moment");
-        else
-            run->reloading.again = true;
+        control_answer(client, false, "the reload before is still being taken over; ask again in a moment");
         return;
     }
     report_open(&report);
@@ -278,19 +291,17 @@ static void tell_done(struct run *run, int64_t longest_us)
 void run_reload_step(struct run *run)
 {
     struct reloading *reloading = &run->reloading;
-    int64_t longest_us, now_ms = clock_monotonic_ms(&run->clock);
+    int64_t longest_us;
     bool in_force = pipeline_reloaded(run->pipeline, &longest_us);
     if (reloading->under_way && in_force)
         tell_done(run, longest_us);
-    if (reloading->again && !reloading->under_way) {
-        reloading->again = false;
-        run_reload(run, NULL, false);
-    }
-    if (!run_config(run)->reload_watch || reloading->under_way || now_ms - reloading->look_ms < WATCH_MS)
+    if (reloading->under_way || !(reloading->signalled || run_config(run)->reload_watch) ||
+        clock_monotonic_ms(&run->clock) - reloading->look_ms < WATCH_MS || !files_stand(run))
         return;
-    reloading->look_ms = now_ms;
-    if (!files_changed(run))
+    if (!reloading->signalled && !files_changed(reloading))
         return;
-    log_info("reload.watch", "%s, roster.file or a mapping has changed", reloading->path);
+    if (!reloading->signalled)
+        log_info("reload.watch", "%s, roster.file or a mapping has changed", reloading->path);
+    reloading->signalled = false;
     run_reload(run, NULL, false);
 }

@@ -118,6 +118,14 @@ check "a good one moves the agent" within 15 field_is "$south" adoption_n 1
 check "out of the old team" within 15 field_is "$north" adoption_n ""
 check "and the agent's contacts" within 15 field_is "$south" aht_ms 50000
 
+done_before=$(grep -c reload.done "$dir/run.log")
+echo agent,team,until,tenant >"$dir/roster.csv" # somebody writes it in two parts
+kill -HUP "$run_pid"
+sleep 0.2
+roster south
+check "one that is half written is read when it is whole" within 5 logged reload.unchanged
+check "and not before" test "$(grep -c reload.done "$dir/run.log")" -eq "$done_before"
+
 sed -i 's/group: signals/group: other/' "$dir/esteem.yaml"
 kill -HUP "$run_pid"
 check "what needs a restart is said, and stays as it was" within 5 logged 'needs restart.*kafka.group'
