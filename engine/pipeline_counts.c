@@ -163,6 +163,7 @@ void pipeline_summary(const struct pipeline_counts *counts, const struct config 
         uint64_t count;
         const char *what;
     } bounds[] = {
+        {shards->messages_empty, "messages of which their mapping made no event"},
         {counts->keys_refused, "look-ups of keys beyond limits.keys or limits.memory went to __other__"},
         {shards->strings_refused, "new names at the bound of strings or of limits.memory counted as __other__"},
         {shards->ledger.retired, "interactions were retired at limits.interactions or limits.memory"},

@@ -413,9 +413,9 @@ void run_status(struct run *run)
         log_warn("status.paused", "esteem ctl pause: nothing is read; esteem ctl resume goes on");
     if (run->reloading.plan.restarts)
         log_warn("status.restart", "%d changed settings need a restart; esteem ctl status names them", run->reloading.plan.restarts);
-    log_info("status", "applied=%llu duplicates=%llu refused=%llu interactions=%llu keys=%llu agent_keys=%llu rows=%llu watermark=%s",
+    log_info("status", "applied=%llu duplicates=%llu refused=%llu messages_empty=%llu interactions=%llu keys=%llu agent_keys=%llu rows=%llu watermark=%s",
              (unsigned long long)counts.shards.applied, (unsigned long long)counts.shards.duplicates,
-             (unsigned long long)counts.shards.refused, (unsigned long long)counts.shards.ledger.records,
+             (unsigned long long)counts.shards.refused, (unsigned long long)counts.shards.messages_empty, (unsigned long long)counts.shards.ledger.records,
              (unsigned long long)counts.folds.keys, (unsigned long long)counts.folds.agent_keys, (unsigned long long)counts.folds.rows, watermark);
     if (!run->recalled)
         log_info("status.recall", "names=%llu emptied=%llu refused=%llu", (unsigned long long)recall_names(run->recall),

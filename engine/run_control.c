@@ -88,6 +88,7 @@ static void write_numbers(struct run *run, const struct status *status, const ch
         {"uptime_s", (clock_monotonic_ms(&run->clock) - run->started_ms) / 1000},
         {"shards", run->shards},
         {"folds", run->folds},
+        {"messages_empty", (int64_t)status->counts.shards.messages_empty},
         {"applied", (int64_t)status->counts.shards.applied},
         {"duplicates", (int64_t)status->counts.shards.duplicates},
         {"refused", (int64_t)status->counts.shards.refused},

@@ -219,6 +219,7 @@ PUT(ready)
         FOR(conditions[i].name, conditions[i].met(scrape));
 }
 PUT(messages) { ONE(SHARDS.messages); }
+PUT(messages_empty) { ONE(SHARDS.messages_empty); }
 PUT(events_applied)
 {
     for (int i = 0; i < EVENT_COUNT; i++)

@@ -119,6 +119,9 @@ echo 'no json' >'a "b\c.jsonl'
 : >empty.yaml
 refused() { "$esteem" compute -c empty.yaml --refused refused.jsonl 'a "b\c.jsonl' 2>summary && cat refused.jsonl summary; }
 holds "a refused line names its file, whatever that is called" 0 '{"file":"a \"b\\c.jsonl","line":1,"reason":"not_json","field":""}' refused
+echo 'select(.call)' >schemas/mappings/calls.jq
+printf '{"ping":1}\n{"ping":2}\n' >pings.jsonl
+holds "messages that become nothing are counted" 0 "2 messages of which their mapping made no event" "$esteem" compute -c empty.yaml --mapping calls pings.jsonl
 holds "of few keys no pool is divided" 0 "0 interactions kept; 0 scope keys, 0 agent keys;" refused
 holds "--at names the years that it takes" 2 "1970 to 2199" "$esteem" compute -c empty.yaml --at 1960-01-01T00:00:00Z empty.yaml
 holds "replay takes brokers and properties of a configuration" 2 "bad.yaml:1: kafka.properties.nosuch: is no property" \

@@ -264,11 +264,13 @@ static bool map(struct shard *shard, struct mapping *mapping, const struct messa
     struct mapped mapped = {.shard = shard, .message = message};
     if (message->length > (size_t)shard->config->limit_message)
         return refuse(shard, message, REFUSED_too_large, "", "");
-    if (mapping_run(mapping, message->at, message->length, each_mapped, &mapped) < 0) {
+    int count = mapping_run(mapping, message->at, message->length, each_mapped, &mapped);
+    if (count < 0) {
         bool done = refuse(shard, message, REFUSED_mapping_failed, "", err_text());
         err_clear();
         return done;
     }
+    shard->counts.messages_empty += count == 0;
     return !mapped.held_up;
 }
 

@@ -49,9 +49,12 @@ redis_start() {
 
 tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
 tests/support/kafka.sh topic "$dir/kafka" contacts 3 >>"$dir/kafka.log" 2>&1
+tests/support/kafka.sh topic "$dir/kafka" calls 1 >>"$dir/kafka.log" 2>&1
+echo 'select(.call)' >"$dir/calls.jq"
 redis_start
 cat >"$dir/esteem.yaml" <<YAML
-kafka: {brokers: "127.0.0.1:$port", group: observe$$, topics: [contacts]}
+kafka: {brokers: "127.0.0.1:$port", group: observe$$, topics: [contacts, {name: calls, mapping: calls}]}
+mappings: "$dir"
 state: {folder: "$dir/state", every: 1s}
 redis: {socket: $dir/redis.sock}
 topics: {prefix: "o.", deadletter: "o.dead", every: 1s}
@@ -84,15 +87,18 @@ check "it listens" within 20 get /health/live
 check "it lives" within 10 status /health/live 200
 check "it becomes ready" within 30 status /health/ready 200
 "$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/events.jsonl" >/dev/null 2>&1
+printf '{"ping":1}\n{"ping":2}\n' | kcat -P -b "127.0.0.1:$port" -t calls
 
 check "Prometheus reaches it" within 30 scraped 'up{job="esteem"}' 1
 check "what was applied is what was sent" within 30 scraped 'sum(esteem_events_applied_total)' 1200
 check "by type" scraped 'esteem_events_applied_total{type="interaction.ended"}' 400
 check "duplicates" within 10 scraped esteem_events_duplicate_total 25
 check "refused, by topic and reason" within 10 scraped 'esteem_events_refused_total{topic="contacts",reason="not_json"}' 4
-check "messages" within 10 scraped esteem_messages_total 1232
+check "messages" within 10 scraped esteem_messages_total 1234
+check "and those that a mapping made nothing of" within 10 scraped esteem_messages_empty_total 2
+check "which status tells as well" sh -c "$esteem ctl --socket $dir/control.sock status --json | jq -e '.messages_empty == 2'"
 check "dead letters" within 20 scraped 'esteem_deadletters_total{outcome="delivered"}' 7
-check "nothing waits in any of three partitions" within 10 scraped 'sum(esteem_consumer_lag) + 100 * count(esteem_consumer_lag)' 300
+check "nothing waits in any of four partitions" within 10 scraped 'sum(esteem_consumer_lag) + 100 * count(esteem_consumer_lag)' 400
 check "rows were confirmed by Redis" within 20 scraped 'esteem_sink_rows_total{sink="redis"} > bool 20' 1
 check "steps of all kinds of threads are timed" within 10 scraped 'count(esteem_step_seconds_count > 0)' 3
 check "the longest of each thread is told" scraped 'count(esteem_longest_step_seconds > 0) == count(esteem_longest_step_seconds)' "$(asked 'count(esteem_longest_step_seconds)')"
