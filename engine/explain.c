@@ -158,7 +158,7 @@ static jv channels_from_redis(redisContext *redis, const char *key, jv row)
     return channels;
 }
 
-static int row_from_redis(const struct arguments *arguments, const struct config *config, jv *row, jv *channels)
+static int row_from_redis(const struct arguments *arguments, const struct config *config, jv *row, jv *others)
 {
     redisContext *redis = connect_redis(arguments, config);
     if (redis == NULL)
@@ -173,8 +173,8 @@ static int row_from_redis(const struct arguments *arguments, const struct config
         *row = jv_parse_sized(reply->str, (int)reply->len);
     if (reply)
         freeReplyObject(reply);
-    if (result == 0 && jv_get_kind(*row) == JV_KIND_OBJECT && explain_wants_channels(arguments->metric))
-        *channels = channels_from_redis(redis, arguments->key, *row);
+    if (result == 0 && jv_get_kind(*row) == JV_KIND_OBJECT && explain_wants(arguments->metric, config) == EXPLAIN_CHANNELS)
+        *others = channels_from_redis(redis, arguments->key, *row);
     redisFree(redis);
     if (result == 0 && jv_get_kind(*row) != JV_KIND_OBJECT) {
         jv_free(*row);
@@ -248,6 +248,14 @@ static int row_from_file(const struct arguments *arguments, jv *row)
     return result;
 }
 
+static bool same_members(jv row, jv other, const char *const *names, size_t count)
+{
+    bool same = true;
+    for (size_t i = 0; same && i < count; i++)
+        same = jv_equal(jv_object_get(jv_copy(other), jv_string(names[i])), jv_object_get(jv_copy(row), jv_string(names[i])));
+    return same;
+}
+
 /* Whether `channel` is `row` with a channel. */
 static bool is_channel_row(jv channel, jv row)
 {
@@ -257,24 +265,32 @@ static bool is_channel_row(jv channel, jv row)
     if (found)
         scope = jv_object_delete(scope, jv_string("channel"));
     found = jv_equal(scope, own) && found;
-    for (size_t i = 0; found && i < sizeof same / sizeof *same; i++)
-        found = jv_equal(jv_object_get(jv_copy(channel), jv_string(same[i])), jv_object_get(jv_copy(row), jv_string(same[i])));
-    return found;
+    return found && same_members(row, channel, same, sizeof same / sizeof *same);
+}
+
+/* Whether it is a day of the row's scope. */
+static bool is_day_row(jv day, jv row)
+{
+    static const char *const same[] = {"tenant", "scope"};
+    char *window = row_text(day, "window");
+    bool is_day = strcmp(window, "day") == 0;
+    free(window);
+    return is_day && same_members(row, day, same, sizeof same / sizeof *same);
 }
 
 /* Reads the file once more; of standard input, none. */
-static int channels_from_file(const struct arguments *arguments, jv row, jv *channels)
+static int others_from_file(const struct arguments *arguments, jv row, bool (*is_other)(jv, jv), jv *others)
 {
     struct row_lines lines;
     if (strcmp(arguments->rows, "-") == 0)
         return 0;
     int result = row_lines_open(&lines, arguments->rows);
-    *channels = jv_array();
+    *others = jv_array();
     while (result == 0 && (result = row_lines_next(&lines)) > 0) {
         jv next;
         result = row_lines_parse(&lines, &next);
-        if (result == 0 && is_channel_row(next, row))
-            *channels = jv_array_append(*channels, next);
+        if (result == 0 && is_other(next, row))
+            *others = jv_array_append(*others, next);
         else if (result == 0)
             jv_free(next);
     }
@@ -333,16 +349,17 @@ int command_explain(int argc, char **argv)
         return code < 0 ? EXIT_DONE : code;
     if (arguments.config && config_load(arguments.config, stderr, &config) != 0)
         return EXIT_USAGE;
-    jv row, channels = jv_null();
-    int result = arguments.rows ? row_from_file(&arguments, &row) : row_from_redis(&arguments, config, &row, &channels);
+    jv row, others = jv_null();
+    int result = arguments.rows ? row_from_file(&arguments, &row) : row_from_redis(&arguments, config, &row, &others);
     if (result == 0) {
-        if (arguments.rows && explain_wants_channels(arguments.metric))
-            result = channels_from_file(&arguments, row, &channels);
+        enum explain_others wants = explain_wants(arguments.metric, config);
+        if (arguments.rows && wants != EXPLAIN_ALONE)
+            result = others_from_file(&arguments, row, wants == EXPLAIN_DAYS ? is_day_row : is_channel_row, &others);
         if (result == 0)
-            result = explain_row(row, channels, arguments.metric, config, stdout);
+            result = explain_row(row, others, arguments.metric, config, stdout);
         jv_free(row);
     }
-    jv_free(channels);
+    jv_free(others);
     if (config)
         config_free(config);
     return exit_code(result);

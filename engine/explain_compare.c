@@ -5,9 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "esteem/calendar.h"
 #include "esteem/err.h"
+#include "esteem/explain.h"
+#include "esteem/goal.h"
 #include "esteem/metric.h"
 #include "explain_parts.h"
+
+#define DAY_MS INT64_C(86400000)
 
 /* A figure as a row has it. */
 struct figure {
@@ -39,19 +44,63 @@ static void tell_small(const struct telling *telling, const struct figure *figur
 
 /* ---- goals ---- */
 
-static const struct config_goal *goal_named(const struct telling *telling, const char *field)
+static const struct config_goal *goal_named(const struct config *config, const char *field)
 {
-    for (int i = 0; telling->given && i < telling->config->goal_count; i++)
-        if (strcmp(telling->config->goal[i].field, field) == 0)
-            return &telling->config->goal[i];
+    for (int i = 0; config && i < config->goal_count; i++)
+        if (strcmp(config->goal[i].field, field) == 0)
+            return &config->goal[i];
     return NULL;
 }
 
-/* value / target: the row's attainment times the target is the value that was held against it. */
+/* The goal's count of one day; a day without a row has none. */
+static int64_t count_of_day(const struct telling *telling, const struct config_goal *goal, int64_t start_ms)
+{
+    char start[TIME_TEXT_MAX];
+    int64_t count = 0;
+    event_time_format(start_ms, start);
+    jv_array_foreach(telling->others, i, row) {
+        char *own = row_text(row, "start");
+        jv measures = explain_member(row, "measures");
+        if (strcmp(own, start) == 0)
+            count = explain_integer(measures, measure_names[goal->measure]);
+        jv_free(measures);
+        free(own);
+        jv_free(row);
+    }
+    return count;
+}
+
+/* Each by itself; the goal is about their mean. Of a rolling window, those that lie in it whole. */
+static void tell_days(const struct telling *telling, const struct config_goal *goal)
+{
+    char date[TIME_TEXT_MAX];
+    struct calendar *calendar;
+    if (telling->end_ms - telling->key.start_ms < 2 * DAY_MS || calendar_new(config_timezone(telling->config, telling->key.tenant), &calendar) != 0)
+        return;
+    const char *next = explain_begin(telling, "days"), *before = "";
+    if (jv_get_kind(telling->others) != JV_KIND_ARRAY || jv_array_length(jv_copy(telling->others)) == 0)
+        fputs("not at hand: rows of the window day, as compute prints them, tell of each (--row FILE)", telling->out);
+    else
+        for (int64_t at_ms = telling->key.start_ms, start_ms, end_ms; at_ms < telling->end_ms; at_ms = end_ms) {
+            calendar_bounds(calendar, CALENDAR_DAY, at_ms, &start_ms, &end_ms);
+            if (start_ms < telling->key.start_ms || end_ms > telling->end_ms)
+                continue;
+            int64_t count = count_of_day(telling, goal, start_ms);
+            event_time_format(start_ms + calendar_offset_s(calendar, start_ms / 1000) * INT64_C(1000), date);
+            bool met = goal->down ? (double)count <= goal->target : (double)count >= goal->target;
+            fprintf(telling->out, "%s%.10s: %" PRId64 ", %s", before, date, count, met ? "met" : "missed");
+            before = next;
+        }
+    fputc('\n', telling->out);
+    calendar_free(calendar);
+}
+
+/* value / target: the row's attainment times the target is the value that was held against it; a count a day is divided by its days. */
 static void tell_target(const struct telling *telling, const struct config_goal *goal, const struct figure *figure)
 {
     const char *unit = goal->metric >= 0 ? metric_infos[goal->metric].unit : "";
     const char *name = goal->metric >= 0 ? metric_infos[goal->metric].name : measure_names[goal->measure];
+    bool whole = telling->key.rank >= CALENDAR_DAY && telling->key.rank < CALENDAR_COUNT;
     explain_begin(telling, "target");
     fprintf(telling->out, "%s%s of ", name, goal->per_day ? " a day" : "");
     explain_put_figure(goal->target, unit, telling->out);
@@ -59,18 +108,23 @@ static void tell_target(const struct telling *telling, const struct config_goal 
     if (!figure->present)
         return;
     explain_begin(telling, "formula");
-    fprintf(telling->out, "%s = 100 * %s / target = 100 * ", goal->field, name);
-    explain_put_figure(figure->value * goal->target / 100, unit, telling->out);
+    fprintf(telling->out, "%s = 100 * %s%s / target = 100 * ", goal->field, name, goal->per_day ? " / days" : "");
+    if (goal->per_day)
+        fprintf(telling->out, "%" PRId64 " / %g", figure->n, goal_days(whole, telling->key.start_ms, telling->end_ms));
+    else
+        explain_put_figure(figure->value * goal->target / 100, unit, telling->out);
     fputs(" / ", telling->out);
     explain_put_figure(goal->target, unit, telling->out);
     fputs(" = ", telling->out);
     explain_put_figure(figure->value, "percent", telling->out);
     fputc('\n', telling->out);
+    if (goal->per_day)
+        tell_days(telling, goal);
 }
 
 int explain_goal(const struct telling *telling, const char *name, explain_where *where)
 {
-    const struct config_goal *goal = goal_named(telling, name);
+    const struct config_goal *goal = goal_named(telling->given ? telling->config : NULL, name);
     if (goal == NULL && telling->given)
         return err_set(ERR_USAGE, "%s has no goal %s", telling->config->path, name + strlen("goal."));
     struct figure figure = figure_of(telling->row, name);
@@ -170,9 +224,12 @@ static enum metric compared_by(enum metric metric)
     }
 }
 
-bool explain_wants_channels(const char *name)
+enum explain_others explain_wants(const char *name, const struct config *config)
 {
-    return strcmp(name, "csat_gap") == 0 || strcmp(name, "nps_gap") == 0 || strcmp(name, "aht_gap_ms") == 0 || strcmp(name, "sl_gap") == 0;
+    const struct config_goal *goal = goal_named(config, name);
+    if (strcmp(name, "csat_gap") == 0 || strcmp(name, "nps_gap") == 0 || strcmp(name, "aht_gap_ms") == 0 || strcmp(name, "sl_gap") == 0)
+        return EXPLAIN_CHANNELS;
+    return goal && goal->per_day ? EXPLAIN_DAYS : EXPLAIN_ALONE;
 }
 
 static char *channel_of(jv row)
@@ -217,7 +274,7 @@ static void find_ends(jv channels, const char *name, int *most, int *least)
 static void tell_gap(const struct telling *telling, enum metric metric)
 {
     const struct metric_info *info = &metric_infos[compared_by(metric)];
-    int most, least, count = jv_get_kind(telling->channels) == JV_KIND_ARRAY ? jv_array_length(jv_copy(telling->channels)) : 0;
+    int most, least, count = jv_get_kind(telling->others) == JV_KIND_ARRAY ? jv_array_length(jv_copy(telling->others)) : 0;
     const char *next = explain_begin(telling, "channels");
     if (count == 0) {
         bool all = strcmp(telling->key.scope, "all") == 0;
@@ -226,8 +283,8 @@ static void tell_gap(const struct telling *telling, enum metric metric)
                 all ? "" : telling->key.scope, telling->key.window, info->name);
         return;
     }
-    find_ends(telling->channels, info->name, &most, &least);
-    jv_array_foreach(telling->channels, i, row) {
+    find_ends(telling->others, info->name, &most, &least);
+    jv_array_foreach(telling->others, i, row) {
         fputs(i ? next : "", telling->out);
         tell_channel(telling, info, row);
         fputs(most == least ? "" : i == most ? " (largest)" : i == least ? " (smallest)" : "", telling->out);

@@ -15,7 +15,7 @@
 struct telling {
     FILE *out;
     jv row;
-    jv channels; /* an array of rows, or null: see explain.h */
+    jv others; /* an array of rows, or null: see explain.h */
     struct row_key key;
     int64_t end_ms;
     const struct config *config; /* the settings given, else the defaults */

@@ -591,7 +591,7 @@ static int find_change(const char *name)
     return find_metric(metric);
 }
 
-int explain_row(jv row, jv channels, const char *name, const struct config *config, FILE *out)
+int explain_row(jv row, jv others, const char *name, const struct config *config, FILE *out)
 {
     struct telling telling;
     int metric = find_metric(name), measure = find_measure(name), change = metric < 0 ? find_change(name) : -1;
@@ -601,7 +601,7 @@ int explain_row(jv row, jv channels, const char *name, const struct config *conf
     int result = telling_open(&telling, row, config, out);
     if (result != 0)
         return result;
-    telling.channels = channels;
+    telling.others = others;
     if (goal || change >= 0) {
         result = goal ? explain_goal(&telling, name, tell_where) : explain_change(&telling, name, (enum metric)change, tell_where);
         if (result == 0)

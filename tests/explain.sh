@@ -95,6 +95,11 @@ cd "$OLDPWD/.." || exit 1
 employees="employees speak from five on, and in days"
 holds "employees' figures that may leave" 0 "esat_n: 5" "$esteem" explain 'acme|team=five|day' esat_n --row "$employees/expected.jsonl"
 holds "employees' figures that may not" 0 "esat_n: withheld" "$esteem" explain 'acme|team=four|day' esat_n --row "$employees/expected.jsonl"
+goals="goals met and missed"
+daily() { "$esteem" explain 'acme|agent=ann|month' goal.uses_a_day --row "$goals/expected.jsonl" -c "$goals/config.yaml"; }
+holds "a goal a day by the days of its window" 0 "100 * uses / days / target = 100 * 3 / 30 / 0.1 = 100 %" daily
+holds "and each of them" 0 "2026-11-10: 3, met" daily
+holds "also those without anything" 0 "2026-11-11: 0, missed" daily
 now='{"v":1,"tenant":"acme","scope":{},"window":"now","start":"2026-11-22T14:00:00Z","end":"2026-11-22T14:00:00Z","revision":0'
 now+=',"final":false,"partial":false,"config":"5f1c9a02","measures":{"waiting":3},"metrics":{}}'
 holds "what is now, at its instant" 0 "at 2026-11-22T14:00:00Z; gauges of the present" \

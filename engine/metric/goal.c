@@ -40,11 +40,15 @@ bool goal_when_closed(const struct config_goal *goal)
     return goal->metric >= 0 ? metric_infos[goal->metric].family == FAMILY_EMPLOYEE : !goal->down;
 }
 
-/* Days have 23 to 25 hours: those of a calendar window are counted, not divided. */
+double goal_days(bool whole, int64_t start_ms, int64_t end_ms)
+{
+    double days = (double)(end_ms - start_ms) / DAY_MS;
+    return whole ? round(days) : days;
+}
+
 static double days_of(const struct row *row)
 {
-    double days = (double)(row->end_ms - row->start_ms) / DAY_MS;
-    return !row->rolling && row->window >= CALENDAR_DAY ? round(days) : days;
+    return goal_days(!row->rolling && row->window >= CALENDAR_DAY, row->start_ms, row->end_ms);
 }
 
 struct goal_figure goal_of(const struct config_goal *goal, const struct row_view *view)

@@ -17,6 +17,9 @@ bool goal_is_present(bool when_closed, const struct row *row);
  * be reached. */
 bool goal_when_closed(const struct config_goal *goal);
 
+/* By which `per: day` divides. Days have 23 to 25 hours: `whole` ones, of a calendar window of a day or longer, are counted. */
+double goal_days(bool whole, int64_t start_ms, int64_t end_ms);
+
 struct goal_figure {
     bool present; /* false: the row has no such figure */
     bool small;   /* n below metrics.min_n; a measure never is */

@@ -157,7 +157,7 @@ Test(explain, a_change_is_told_with_its_period_and_the_value_then)
 }
 
 #define GOALS "goals: [{name: calls, metric: aht_ms, scope: [queue], window: hour, target: 200000}," \
-    "{name: uses, measure: uses, per: day, scope: [queue], window: hour, target: 2, direction: up}]"
+    "{name: uses, measure: uses, scope: [queue], window: hour, target: 2, direction: up}]"
 
 Test(explain, a_goal_is_told_with_its_target_and_direction)
 {
@@ -165,9 +165,37 @@ Test(explain, a_goal_is_told_with_its_target_and_direction)
                       "\"goal.uses\":{\"value\":50,\"n\":1,\"met\":false}}}";
     EXPECT(row, GOALS, "goal.calls", "goal.calls: 75 % of the target, met\n", "aht_ms of 200000 ms (3 min 20 s) or less\n",
            "goal.calls = 100 * aht_ms / target = 100 * 150000 ms (2 min 30 s) / 200000 ms (3 min 20 s) = 75 %\n");
-    EXPECT(row, GOALS, "goal.uses", "50 % of the target, missed\n", "uses a day of 2 or more\n", "100 * 1 / 2 = 50 %\n");
+    EXPECT(row, GOALS, "goal.uses", "50 % of the target, missed\n", "uses of 2 or more\n", "100 * 1 / 2 = 50 %\n");
     EXPECT(row, NULL, "goal.calls", "75 % of the target, met\n", "-c FILE tells the target");
     EXPECT(CSAT, GOALS, "goal.calls", "goal.calls: no value\n", "the goal is not about this row");
+}
+
+#define DAILY "windows: {timezone: Europe/Berlin}\ngoals: [{name: uses, measure: uses, per: day, scope: [queue], window: week, target: 2, direction: up}]"
+#define WEEK "{\"v\":1,\"tenant\":\"acme\",\"scope\":{\"queue\":\"billing\"},\"window\":\"week\",\"start\":\"2026-10-18T22:00:00Z\"," \
+    "\"end\":\"2026-10-25T23:00:00Z\",\"final\":true,\"partial\":false,\"measures\":{\"uses\":7},\"metrics\":{\"goal.uses\":{\"value\":50,\"n\":7,\"met\":false}}}"
+
+/* The week in which clocks go back: its Sunday has 25 hours. */
+Test(explain, a_goal_a_day_is_told_with_its_days)
+{
+    char *text = NULL;
+    size_t size;
+    struct config *config = config_of(DAILY);
+    jv row = jv_parse(WEEK), days = jv_parse("[{\"start\":\"2026-10-18T22:00:00Z\",\"measures\":{\"uses\":5}},{\"start\":\"2026-10-24T22:00:00Z\",\"measures\":{\"uses\":2}},"
+                                             "{\"start\":\"2026-10-25T23:00:00Z\",\"measures\":{\"uses\":9}}]");
+    cr_expect_eq(explain_wants("goal.uses", config), EXPLAIN_DAYS);
+    FILE *out = open_memstream(&text, &size);
+    cr_assert_eq(explain_row(row, days, "goal.uses", config, out), 0);
+    fclose(out);
+    cr_expect(strstr(text, "uses a day of 2 or more\n"), "%s", text);
+    cr_expect(strstr(text, "goal.uses = 100 * uses / days / target = 100 * 7 / 7 / 2 = 50 %\n"), "%s", text);
+    cr_expect(strstr(text, "  days      2026-10-19: 5, met\n            2026-10-20: 0, missed\n"), "%s", text);
+    cr_expect(strstr(text, "2026-10-24: 0, missed\n            2026-10-25: 2, met\n"), "%s", text);
+    cr_expect_not(strstr(text, "2026-10-26: "), "%s", text);
+    free(text);
+    jv_free(row);
+    jv_free(days);
+    config_free(config);
+    EXPECT(WEEK, DAILY, "goal.uses", "  days      not at hand: rows of the window day");
 }
 
 Test(explain, what_the_configuration_does_not_name_is_refused)
