@@ -370,9 +370,8 @@ static int options_read(int argc, char **argv, struct options *options)
             options->topic = optarg;
             break;
         case 'c':
-            if (options->path) {
+            if (options->path)
                 return usage("-c twice: name one configuration file");
-            }
             options->path = optarg;
             break;
         case 'b':
