@@ -23,7 +23,7 @@
 #include "esteem/slots.h"
 #include "esteem/varint.h"
 
-enum { SCOPE_LISTS_MAX = 256, TUPLES_MOST = 1 << 17, TUPLES_LEAST = 1 << 12, TUPLES_SHARE = 128 /* of limits.memory */, TUPLES_FIRST = 1024, CELLS_FIRST = 4096, SETTLES_FROM = 256 /* bytes */,
+enum { SCOPE_LISTS_MAX = 256, TUPLES_MOST = 1 << 17, TUPLES_LEAST = 1 << 12, TUPLES_SHARE = 128 /* of limits.memory */, TUPLES_FIRST = 1024, CELLS_FIRST = 4096, SETTLES_FROM = 64 /* bytes */,
        GATHERED_MOST = 8, GATHERED_BYTES = 2 * TALLY_RUN_MAX };
 #define NONE UINT32_MAX
 

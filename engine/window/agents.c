@@ -97,6 +97,8 @@ void agents_calendar(struct fold *fold, const struct group *group, const struct 
 {
     int64_t more[DISTINCT_COUNT] = {0};
     read(tally_bytes(sum), sum->length, 1, more);
+    if (more[DISTINCT_active] == 0 && more[DISTINCT_handling] == 0)
+        return;
     const uint32_t *cell = cells_holding(fold, group);
     for (uint32_t left = fold->config->calendar; left; left &= left - 1) {
         int64_t held[DISTINCT_COUNT] = {0};

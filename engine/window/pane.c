@@ -92,7 +92,6 @@ static void pack_crosses(const struct pack *pack, uint32_t was, uint32_t in, uin
 {
     struct pack_cursor cursor = {0, 0}, ahead = {0, 0};
     struct packed one, soon;
-    struct tally view;
     for (int i = 0; i < AHEAD; i++)
         (void)pack_next(pack, &ahead, &soon);
     while (pack_next(pack, &cursor, &one)) {
@@ -100,7 +99,7 @@ static void pack_crosses(const struct pack *pack, uint32_t was, uint32_t in, uin
             soon = one;
         if (was == in && !(before && one.spans))
             continue;
-        packed_tally(&one, &view);
+        const struct tally view = tally_view(one.runs, one.length);
         crosses(context, &(struct pane_cross){&view, one.key, was, in, one.spans ? before : 0, soon.key});
     }
 }

@@ -36,15 +36,6 @@ bool pack_next(const struct pack *pack, struct pack_cursor *cursor, struct packe
     return false;
 }
 
-void packed_tally(const struct packed *one, struct tally *view)
-{
-    *view = (struct tally){.length = one->length, .settled = one->length};
-    if (one->length <= TALLY_INSIDE)
-        memcpy(view->inside, one->runs, one->length);
-    else
-        view->block.bytes = (uint8_t *)(uintptr_t)one->runs; /* nobody writes to it */
-}
-
 /* Where to begin in search of a key: the last mark that is not beyond it. */
 static struct pack_cursor cursor_before(const struct pack *pack, uint32_t key)
 {

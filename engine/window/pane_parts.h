@@ -141,8 +141,6 @@ enum { PACK_MOST = 8192 };
 void pack_level(struct pane_ladder *ladder, int level, int64_t until_ms, uint32_t most);
 /* The next pane behind the cursor that is in the block; false: there are no more. */
 bool pack_next(const struct pack *pack, struct pack_cursor *cursor, struct packed *one);
-/* A view, to be read. */
-void packed_tally(const struct packed *one, struct tally *view);
 /* Into the table again. NONE: it is not packed. */
 uint32_t pack_take_out(struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms);
 /* All of a bucket that goes into another level, or away for good (each is shown once more). */

@@ -141,7 +141,7 @@ bool pane_pour_some(struct pane_ladder *ladder, struct pane_ladder *from, uint32
     for (; most && pack_pour_next(from, &one, &packed.start_ms); most--) {
         packed.key = one.key;
         packed.spans = one.spans;
-        packed_tally(&one, &packed.tally);
+        packed.tally = tally_view(one.runs, one.length);
         pour(ladder, &packed, crosses, context);
     }
     return most == 0;

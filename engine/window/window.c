@@ -101,6 +101,7 @@ static void group_put(struct group *group, const uint8_t *runs, uint32_t length)
     }
     memcpy(group->bytes + group->length, runs, length);
     group->length += length;
+    group->cells++;
 }
 
 /* Adds the group up into one run; empty again afterwards. */
@@ -113,6 +114,14 @@ static struct tally group_take(struct fold *fold, struct group *group, bool cale
     tally_pack(&sum, &fold->slab, &fold->dense);
     group->length = 0;
     return sum;
+}
+
+/* As they came, until the next are gathered. */
+static struct tally group_view(struct group *group)
+{
+    struct tally view = tally_view(group->bytes, group->length);
+    group->length = 0;
+    return view;
 }
 
 /* What windows with a bit in `was` hold goes into those with a bit in `in`: D[w] changes where a window's change is another than that of the one
@@ -154,9 +163,11 @@ static void flush_rolling(struct fold *fold)
     struct group *group = &fold->rolling;
     if (group->length == 0)
         return;
-    struct tally sum = group_take(fold, group, false);
+    bool adds_up = group->cells > 1 && !key_is_agent(fold->key[group->key]); /* an agent's are read once, as they are */
+    struct tally sum = adds_up ? group_take(fold, group, false) : group_view(group);
     change_windows(fold, group->key, 0, group->windows, &sum);
-    tally_free(&sum, &fold->slab);
+    if (adds_up)
+        tally_free(&sum, &fold->slab);
 }
 
 static void add_rolling(struct fold *fold, uint32_t k, int64_t at_ms, bool spans, const uint8_t *runs, uint32_t length)
@@ -167,6 +178,8 @@ static void add_rolling(struct fold *fold, uint32_t k, int64_t at_ms, bool spans
     struct group *group = &fold->rolling;
     if (group->length && (group->key != k || group->windows != in))
         flush_rolling(fold);
+    if (group->length == 0)
+        group->cells = 0;
     group->key = k;
     group->windows = in;
     if (in)
@@ -187,13 +200,15 @@ static void flush_calendar(struct fold *fold)
     struct group *group = &fold->calendar;
     if (group->length == 0)
         return;
+    if (key_is_agent(fold->key[group->key])) {
+        struct tally sum = group_view(group);
+        agents_calendar(fold, group, &sum);
+        return;
+    }
     struct tally sum = group_take(fold, group, true);
     if (sum.length == 0)
         return;
-    if (key_is_agent(fold->key[group->key]))
-        agents_calendar(fold, group, &sum);
-    else
-        add_to_calendar(fold, group, &sum);
+    add_to_calendar(fold, group, &sum);
     tally_free(&sum, &fold->slab);
 }
 
@@ -230,7 +245,6 @@ static void add_calendar(struct fold *fold, uint32_t k, int64_t at_ms, const uin
         bound_group(fold, group, at_ms);
     }
     group_put(group, runs, length);
-    group->cells++;
 }
 
 static void apply_cell(struct fold *fold, const struct shard_clock *shard, const struct batch_cell *cell)

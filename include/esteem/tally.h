@@ -11,6 +11,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "esteem/measure.h"
 #include "esteem/slab.h"
@@ -30,6 +31,17 @@ struct tally {
 static inline const uint8_t *tally_bytes(const struct tally *tally)
 {
     return tally->length <= TALLY_INSIDE ? tally->inside : tally->block.bytes;
+}
+
+/* Runs that lie elsewhere, as a tally to be read: nobody writes to it. */
+static inline struct tally tally_view(const uint8_t *runs, uint32_t length)
+{
+    struct tally view = {.length = length, .settled = length};
+    if (length <= TALLY_INSIDE)
+        memcpy(view.inside, runs, length);
+    else
+        view.block.bytes = (uint8_t *)(uintptr_t)runs;
+    return view;
 }
 
 /* A dense vector to settle in and to read from; one a thread. All zero between uses. */
