@@ -82,7 +82,8 @@ struct combine {
     struct slots cell_slots;
     struct cell **sorted;    /* of one key */
     uint32_t *with, withs;   /* keys that have cells */
-    uint32_t sorted_room, with_room;
+    uint32_t *whole, wholes; /* cells that others are added up from */
+    uint32_t sorted_room, with_room, whole_room;
     struct slab slab;
     struct tally_dense dense;
     struct {
@@ -129,6 +130,7 @@ void combine_free(struct combine *combine)
     free(combine->cell);
     free(combine->sorted);
     free(combine->with);
+    free(combine->whole);
     slots_close(&combine->cell_slots);
     slab_close(&combine->slab);
     free(combine);
@@ -385,6 +387,10 @@ static struct cell *cell_of(struct combine *combine, uint32_t key, int64_t pane,
         combine->with = grown(combine->with, combine->withs, &combine->with_room, sizeof *combine->with);
         combine->with[combine->withs++] = key;
     }
+    if (to) {
+        combine->whole = grown(combine->whole, combine->wholes, &combine->whole_room, sizeof *combine->whole);
+        combine->whole[combine->wholes++] = combine->cells;
+    }
     combine->cell[combine->cells] = (struct cell){.pane = pane, .key = key, .next = *first, .to = to, .scopes = (uint8_t)scopes, .now = now};
     *first = combine->cells;
     return &combine->cell[combine->cells++];
@@ -523,15 +529,17 @@ static int by_number(const void *left, const void *right)
 
 static void roll_up(struct combine *combine)
 {
-    for (uint32_t c = 0, cells = combine->cells; c < cells; c++) {
-        if (combine->cell[c].to && combine->cell[c].tally.length > SETTLES_FROM)
-            tally_settle(&combine->cell[c].tally, &combine->slab, &combine->dense);
-        const struct cell cell = combine->cell[c]; /* others may move it */
-        for (uint32_t left = cell.to; left; left &= left - 1) {
-            uint32_t scope = combine->list[cell.scopes].scope[__builtin_ctz(left)] & ~SCOPE_AGENTS;
-            add_to(combine, key_of_part(combine, cell.key, scope), cell.pane, 0, 0, cell.spans, tally_bytes(&cell.tally), cell.tally.length);
+    for (uint32_t w = 0; w < combine->wholes; w++) {
+        struct cell *cell = &combine->cell[combine->whole[w]];
+        if (cell->tally.length > SETTLES_FROM)
+            tally_settle(&cell->tally, &combine->slab, &combine->dense);
+        const struct cell whole = *cell; /* others may move it */
+        for (uint32_t left = whole.to; left; left &= left - 1) {
+            uint32_t scope = combine->list[whole.scopes].scope[__builtin_ctz(left)] & ~SCOPE_AGENTS;
+            add_to(combine, key_of_part(combine, whole.key, scope), whole.pane, 0, 0, whole.spans, tally_bytes(&whole.tally), whole.tally.length);
         }
     }
+    combine->wholes = 0;
 }
 
 static void flush_cell(struct combine *combine, struct key *key, struct cell *cell, struct batch *batch)
@@ -566,7 +574,8 @@ void combine_flush(struct combine *combine, struct batch **batch)
             combine->sorted[count++] = &combine->cell[c];
         }
         key->cells = NONE;
-        qsort(combine->sorted, count, sizeof(struct cell *), by_pane);
+        if (count > 1)
+            qsort(combine->sorted, count, sizeof(struct cell *), by_pane);
         for (uint32_t i = 0; i < count; i++)
             flush_cell(combine, key, combine->sorted[i], batch[key->fold]);
     }
