@@ -72,7 +72,7 @@ int shard_new(const struct config *config, const struct shard_setup *setup, stru
                                    .retention_ms = config->retention_interaction_ms,
                                    .retention_alone_ms = config->retention_ids_ms};
     shard->ledger = ledger_new(&bounds, shard->roster);
-    shard->combine = combine_new(setup->index, setup->folds, setup->pane_ms, setup->pane_from_ms, &shard->strings, setup->registry);
+    shard->combine = combine_new(setup->folds, setup->pane_ms, setup->pane_from_ms, &shard->strings, setup->registry);
     shard->decoder = decoder_new((size_t)config->limit_message, (const char *const *)config->own_dimension, config->own_dimension_count);
     shard->customer_seed = XXH3_64bits(config->customer_key, strlen(config->customer_key));
     shard->forget.tenant = UINT32_MAX;

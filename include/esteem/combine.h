@@ -16,8 +16,7 @@
 struct combine;
 
 /* `registry` NULL: no limit of keys. Panes are pane_ms wide and begin at pane_from_ms modulo pane_ms. */
-struct combine *combine_new(int shard, int folds, int64_t pane_ms, int64_t pane_from_ms, const struct intern *strings,
-                            struct key_registry *registry);
+struct combine *combine_new(int folds, int64_t pane_ms, int64_t pane_from_ms, const struct intern *strings, struct key_registry *registry);
 void combine_free(struct combine *combine);
 
 /* Makes a list of scopes known; returns its number, to be handed back with each contribution. */

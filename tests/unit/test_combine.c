@@ -26,7 +26,7 @@ static void begin(int fold_count, const char *scopes, struct key_registry *regis
     folds = fold_count;
     intern_init(&strings);
     config = config_of(scopes);
-    combine = combine_new(0, folds, 1000, 0, &strings, registry);
+    combine = combine_new(folds, 1000, 0, &strings, registry);
     cr_assert_eq(combine_scopes(combine, config), 0);
 }
 

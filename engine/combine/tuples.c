@@ -1,0 +1,204 @@
+#include "tuples.h"
+
+#include <string.h>
+#include <xxhash.h>
+
+enum { TUPLES_FIRST = 1024 };
+
+void tuples_init(struct tuples *tuples, int folds, const struct intern *strings, struct key_registry *registry)
+{
+    tuples->folds = folds;
+    tuples->strings = strings;
+    tuples->registry = registry;
+    tuples->most = TUPLES_MOST;
+    tuples->slots = TUPLES_FIRST;
+    tuples->tuple = calloc(TUPLES_FIRST, sizeof(struct tuple *));
+    ensure(tuples->tuple != NULL, "the machine has memory left");
+    slots_init(&tuples->key_slots, TUPLES_FIRST);
+}
+
+void tuples_close(struct tuples *tuples)
+{
+    for (uint32_t i = 0; i < tuples->slots; i++)
+        free(tuples->tuple[i]);
+    free(tuples->tuple);
+    free(tuples->key);
+    slots_close(&tuples->key_slots);
+}
+
+/* ---- keys ---- */
+
+struct scope_key key_text(const struct tuples *tuples, const struct key *key)
+{
+    struct scope_key text = {.scope = key->scope, .tenant = intern_text(tuples->strings, key->tenant)};
+    for (uint32_t left = key->scope; left; left &= left - 1) {
+        text.dimension[text.count] = (uint8_t)__builtin_ctz(left);
+        uint32_t value = key->value[text.count];
+        text.value[text.count++] = value ? intern_text(tuples->strings, value) : KEY_OTHER;
+    }
+    return text;
+}
+
+static size_t values_size(const struct key *key)
+{
+    return sizeof key->value[0] * (size_t)__builtin_popcount(key->scope);
+}
+
+static uint32_t key_hash_of(const struct key *key)
+{
+    return (uint32_t)XXH3_64bits_withSeed(key->value, values_size(key), (uint64_t)key->tenant << 32 | key->scope);
+}
+
+static uint32_t key_find(const struct tuples *tuples, const struct key *key, uint32_t hash)
+{
+    uint32_t k;
+    for (uint32_t i = slots_home(&tuples->key_slots, hash); (k = slots_match(&tuples->key_slots, hash, &i)) != SLOTS_NONE;) {
+        const struct key *other = &tuples->key[k];
+        if (other->tenant == key->tenant && other->scope == key->scope && memcmp(other->value, key->value, values_size(key)) == 0)
+            break;
+    }
+    return k;
+}
+
+static uint32_t key_number(struct tuples *tuples, struct key key)
+{
+    uint32_t hash = key_hash_of(&key), known = key_find(tuples, &key, hash);
+    if (known != NONE)
+        return known;
+    struct scope_key text = key_text(tuples, &key);
+    int from = key.scope & SCOPE_AGENTS ? text.count - 1 : 0; /* where an agent is one too many, the key that it is within stays */
+    bool other = key.scope && key.value[from] == 0;
+    if (!other && !key_registry_admit(tuples->registry, &text)) {
+        memset(key.value + from, 0, sizeof key.value - (size_t)from * sizeof *key.value); /* __other__: value 0 of every dimension */
+        return key_number(tuples, key);
+    }
+    tuples->key = grown(tuples->key, tuples->keys, &tuples->key_room, sizeof *tuples->key);
+    key.fold = key_fold(&text, tuples->folds);
+    key.cells = NONE;
+    tuples->key[tuples->keys] = key;
+    slots_put(&tuples->key_slots, hash, tuples->keys);
+    return tuples->keys++;
+}
+
+static uint32_t agent_number(struct tuples *tuples, uint32_t within, uint32_t agent)
+{
+    struct key key = tuples->key[within];
+    key.value[__builtin_popcount(key.scope)] = agent;
+    key.scope |= SCOPE_AGENTS;
+    key.named = false;
+    return key_number(tuples, key);
+}
+
+uint32_t key_of_part(const struct tuples *tuples, uint32_t k, uint32_t scope)
+{
+    const struct key *whole = &tuples->key[k];
+    struct key part = {.tenant = whole->tenant, .scope = scope};
+    int at = 0, count = 0;
+    for (uint32_t left = whole->scope; left; left &= left - 1, at++)
+        if (scope & left & -left)
+            part.value[count++] = whole->value[at];
+    return key_find(tuples, &part, key_hash_of(&part));
+}
+
+/* ---- tuples ---- */
+
+static uint32_t tuple_find(const struct tuples *tuples, uint32_t tenant, uint32_t scopes, const struct dims *dims)
+{
+    uint32_t mask = tuples->slots - 1;
+    uint32_t i = (uint32_t)XXH3_64bits_withSeed(dims, sizeof *dims, (uint64_t)tenant << 32 | scopes) & mask;
+    for (const struct tuple *tuple; (tuple = tuples->tuple[i]) != NULL; i = (i + 1) & mask)
+        if (tuple->tenant == tenant && tuple->scopes == scopes && memcmp(&tuple->dims, dims, sizeof *dims) == 0)
+            break;
+    return i;
+}
+
+static void tuples_grow(struct tuples *tuples)
+{
+    struct tuple **old = tuples->tuple;
+    uint32_t slots = tuples->slots;
+    tuples->slots *= 2;
+    tuples->tuple = calloc(tuples->slots, sizeof(struct tuple *));
+    ensure(tuples->tuple != NULL, "the machine has memory left");
+    for (uint32_t i = 0; i < slots; i++)
+        if (old[i])
+            tuples->tuple[tuple_find(tuples, old[i]->tenant, old[i]->scopes, &old[i]->dims)] = old[i];
+    free(old);
+}
+
+static void tuples_forget(struct tuples *tuples)
+{
+    for (uint32_t i = 0; i < tuples->slots; i++) {
+        free(tuples->tuple[i]);
+        tuples->tuple[i] = NULL;
+    }
+    tuples->count = 0;
+}
+
+/* Whether all that this tuple adds to scope `part` can be taken from what it adds to scope `whole`. */
+static bool within(const struct tuples *tuples, const struct tuple *tuple, int part, int whole)
+{
+    uint32_t of = tuples->list[tuple->scopes].scope[part] & ~SCOPE_AGENTS, in = tuples->list[tuple->scopes].scope[whole] & ~SCOPE_AGENTS;
+    return of != in && (of & in) == of && !(in >> DIMENSION_agent & 1) && tuple->key[whole] != NONE && key_of_part(tuples, tuple->key[whole], of) == tuple->key[part];
+}
+
+static void tuple_roll_up(const struct tuples *tuples, struct tuple *tuple)
+{
+    int scopes = tuples->list[tuple->scopes].count;
+    for (int s = 0; s < scopes; s++) {
+        int whole = s;
+        for (int t = 0; t < scopes && tuple->key[s] != NONE; t++)
+            if (within(tuples, tuple, whole, t)) {
+                whole = t;
+                t = -1;
+            }
+        if (whole == s)
+            tuple->direct |= 1u << s;
+        else
+            tuple->to[whole] |= 1u << s;
+    }
+}
+
+static void tuple_fill(struct tuples *tuples, struct tuple *tuple)
+{
+    uint32_t agent = tuple->dims.id[DIMENSION_agent];
+    for (int s = 0; s < tuples->list[tuple->scopes].count; s++) {
+        uint32_t scope = tuples->list[tuple->scopes].scope[s];
+        struct key key = {.tenant = tuple->tenant, .scope = scope & ~SCOPE_AGENTS};
+        int count = 0;
+        bool whole = true;
+        for (uint32_t left = key.scope; left; left &= left - 1) {
+            key.value[count] = tuple->dims.id[__builtin_ctz(left)];
+            whole &= key.value[count++] != 0;
+        }
+        tuple->key[s] = whole ? key_number(tuples, key) : NONE;
+        tuple->agent[s] = whole && agent && scope & SCOPE_AGENTS ? agent_number(tuples, tuple->key[s], agent) : NONE;
+    }
+    tuple_roll_up(tuples, tuple);
+}
+
+const struct tuple *tuple_of(struct tuples *tuples, uint32_t tenant, uint32_t scopes, const struct dims *full)
+{
+    struct dims dims = {{0}};
+    for (uint32_t left = tuples->list[scopes].used; left; left &= left - 1) {
+        int i = __builtin_ctz(left);
+        dims.id[i] = full->id[i];
+    }
+    uint32_t slot = tuple_find(tuples, tenant, scopes, &dims);
+    if (tuples->tuple[slot])
+        return tuples->tuple[slot];
+    if (tuples->count >= tuples->most) { /* it only saves look-ups: begun anew, it costs them again */
+        tuples_forget(tuples);
+        slot = tuple_find(tuples, tenant, scopes, &dims);
+    }
+    if (tuples->count * 2 >= tuples->slots) {
+        tuples_grow(tuples);
+        slot = tuple_find(tuples, tenant, scopes, &dims);
+    }
+    struct tuple *tuple = malloc(sizeof *tuple);
+    ensure(tuple != NULL, "the machine has memory left");
+    *tuple = (struct tuple){.tenant = tenant, .scopes = scopes, .dims = dims};
+    tuple_fill(tuples, tuple);
+    tuples->tuple[slot] = tuple;
+    tuples->count++;
+    return tuple;
+}
