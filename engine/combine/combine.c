@@ -40,7 +40,7 @@ struct combine {
     struct grain grain;
     struct tuples tuples;
     struct cell *cell;
-    uint32_t cells, cell_room;
+    uint32_t cells, cell_room, told; /* told: how many cells the flush will write, at most */
     struct slots cell_slots;
     struct cell **sorted;    /* of one key */
     uint32_t *with, withs;   /* keys that have cells */
@@ -87,19 +87,7 @@ void combine_free(struct combine *combine)
 
 uint32_t combine_scopes_of(struct combine *combine, const uint32_t *masks, int count)
 {
-    uint32_t n = combine->tuples.lists;
-    for (uint32_t i = 0; i < n; i++) /* a list that is known already keeps its number */
-        if (combine->tuples.list[i].count == count && memcmp(combine->tuples.list[i].scope, masks, (size_t)count * sizeof *masks) == 0)
-            return i;
-    ensure(n < SCOPE_LISTS_MAX, "fewer than 256 lists of scopes were configured in one run");
-    combine->tuples.list[n].count = count;
-    combine->tuples.list[n].used = 0;
-    for (int s = 0; s < count; s++) {
-        combine->tuples.list[n].scope[s] = masks[s];
-        combine->tuples.list[n].used |= masks[s] & SCOPE_AGENTS ? (masks[s] & ~SCOPE_AGENTS) | 1u << DIMENSION_agent : masks[s];
-    }
-    combine->tuples.lists++;
-    return n;
+    return tuples_list(&combine->tuples, masks, count);
 }
 
 uint32_t combine_scopes(struct combine *combine, const struct config *config)
@@ -150,6 +138,7 @@ static struct cell *cell_of(struct combine *combine, uint32_t key, int64_t pane,
     }
     combine->cell[combine->cells] = (struct cell){.pane = pane, .key = key, .next = *first, .to = to, .scopes = (uint8_t)scopes, .now = now};
     *first = combine->cells;
+    combine->told += 1 + (uint32_t)__builtin_popcount(to);
     return &combine->cell[combine->cells++];
 }
 
@@ -244,6 +233,8 @@ static struct gathered *gathered_at(struct combine *combine, int64_t pane)
 void combine_add(struct combine *combine, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, bool spans,
                  const uint8_t *runs, uint32_t length)
 {
+    if (length <= 1) /* a run of nothing */
+        return;
     gather_under(combine, tenant, scopes, dims);
     int64_t from_ms = grain_told_ms(&combine->grain, anchor_ms) - combine->pane_from_ms;
     struct gathered *gathered = gathered_at(combine, from_ms / combine->pane_ms - (from_ms % combine->pane_ms < 0));
@@ -266,7 +257,7 @@ void combine_add_now(struct combine *combine, uint32_t tenant, uint32_t scopes, 
 
 uint32_t combine_cells(const struct combine *combine)
 {
-    return combine->cells + combine->gathered_count;
+    return combine->told + combine->gathered_count;
 }
 
 /* What is now first, then by pane: the fold adds up what goes to one window before it looks the window up. */
@@ -285,12 +276,17 @@ static int by_number(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
+static void settle(struct combine *combine, struct cell *cell)
+{
+    if (cell->tally.length > SETTLES_FROM) /* else the fold adds it up as easily */
+        tally_settle(&cell->tally, &combine->slab, &combine->dense);
+}
+
 static void roll_up(struct combine *combine)
 {
     for (uint32_t w = 0; w < combine->wholes; w++) {
         struct cell *cell = &combine->cell[combine->whole[w]];
-        if (cell->tally.length > SETTLES_FROM)
-            tally_settle(&cell->tally, &combine->slab, &combine->dense);
+        settle(combine, cell);
         const struct cell whole = *cell; /* others may move it */
         for (uint32_t left = whole.to; left; left &= left - 1) {
             uint32_t scope = combine->tuples.list[whole.scopes].scope[__builtin_ctz(left)] & ~SCOPE_AGENTS;
@@ -302,8 +298,7 @@ static void roll_up(struct combine *combine)
 
 static void flush_cell(struct combine *combine, struct key *key, struct cell *cell, struct batch *batch)
 {
-    if (cell->tally.length > SETTLES_FROM) /* else the fold adds it up as easily */
-        tally_settle(&cell->tally, &combine->slab, &combine->dense);
+    settle(combine, cell);
     if (cell->tally.length == 0) /* all was taken back within the tick */
         return;
     if (!key->named) {
@@ -337,6 +332,6 @@ void combine_flush(struct combine *combine, struct batch **batch)
         for (uint32_t i = 0; i < count; i++)
             flush_cell(combine, key, combine->sorted[i], batch[key->fold]);
     }
-    combine->withs = combine->cells = 0;
+    combine->withs = combine->cells = combine->told = 0;
     slots_clear(&combine->cell_slots);
 }

@@ -67,7 +67,7 @@ static uint32_t key_number(struct tuples *tuples, struct key key)
         return known;
     struct scope_key text = key_text(tuples, &key);
     int from = key.scope & SCOPE_AGENTS ? text.count - 1 : 0; /* where an agent is one too many, the key that it is within stays */
-    bool other = key.scope && key.value[from] == 0;
+    bool other = key.scope == 0 || key.value[from] == 0; /* a whole tenant has nothing to give way to */
     if (!other && !key_registry_admit(tuples->registry, &text)) {
         memset(key.value + from, 0, sizeof key.value - (size_t)from * sizeof *key.value); /* __other__: value 0 of every dimension */
         return key_number(tuples, key);
@@ -98,6 +98,33 @@ uint32_t key_of_part(const struct tuples *tuples, uint32_t k, uint32_t scope)
         if (scope & left & -left)
             part.value[count++] = whole->value[at];
     return key_find(tuples, &part, key_hash_of(&part));
+}
+
+/* ---- lists of scopes ---- */
+
+static bool is_wider(uint32_t scope, uint32_t than)
+{
+    scope &= ~SCOPE_AGENTS;
+    than &= ~SCOPE_AGENTS;
+    return scope != than && (than & ~scope) == 0 && !(scope >> DIMENSION_agent & 1);
+}
+
+uint32_t tuples_list(struct tuples *tuples, const uint32_t *masks, int count)
+{
+    uint32_t n = tuples->lists;
+    for (uint32_t i = 0; i < n; i++) /* a list that is known already keeps its number */
+        if (tuples->list[i].count == count && memcmp(tuples->list[i].scope, masks, (size_t)count * sizeof *masks) == 0)
+            return i;
+    ensure(n < SCOPE_LISTS_MAX, "fewer than 256 lists of scopes were configured in one run");
+    struct scope_list *list = &tuples->list[tuples->lists++];
+    *list = (struct scope_list){.count = count};
+    memcpy(list->scope, masks, (size_t)count * sizeof *masks);
+    for (int s = 0; s < count; s++) {
+        list->used |= masks[s] & SCOPE_AGENTS ? (masks[s] & ~SCOPE_AGENTS) | 1u << DIMENSION_agent : masks[s];
+        for (int t = 0; t < count; t++)
+            list->wider[s] |= (uint32_t)is_wider(masks[t], masks[s]) << t;
+    }
+    return n;
 }
 
 /* ---- tuples ---- */
@@ -134,23 +161,18 @@ static void tuples_forget(struct tuples *tuples)
     tuples->count = 0;
 }
 
-/* Whether all that this tuple adds to scope `part` can be taken from what it adds to scope `whole`. */
-static bool within(const struct tuples *tuples, const struct tuple *tuple, int part, int whole)
-{
-    uint32_t of = tuples->list[tuple->scopes].scope[part] & ~SCOPE_AGENTS, in = tuples->list[tuple->scopes].scope[whole] & ~SCOPE_AGENTS;
-    return of != in && (of & in) == of && !(in >> DIMENSION_agent & 1) && tuple->key[whole] != NONE && key_of_part(tuples, tuple->key[whole], of) == tuple->key[part];
-}
-
+/* A scope goes with the widest one from whose key its own follows: not where one of them had to give way (limits.keys). */
 static void tuple_roll_up(const struct tuples *tuples, struct tuple *tuple)
 {
-    int scopes = tuples->list[tuple->scopes].count;
-    for (int s = 0; s < scopes; s++) {
+    const struct scope_list *list = &tuples->list[tuple->scopes];
+    for (int s = 0; s < list->count; s++) {
         int whole = s;
-        for (int t = 0; t < scopes && tuple->key[s] != NONE; t++)
-            if (within(tuples, tuple, whole, t)) {
-                whole = t;
-                t = -1;
-            }
+        for (uint32_t left = tuple->key[s] == NONE ? 0 : list->wider[s]; left;) {
+            int t = __builtin_ctz(left);
+            bool follows = tuple->key[t] != NONE && key_of_part(tuples, tuple->key[t], list->scope[s] & ~SCOPE_AGENTS) == tuple->key[s];
+            whole = follows ? t : whole;
+            left = follows ? list->wider[t] : left & (left - 1);
+        }
         if (whole == s)
             tuple->direct |= 1u << s;
         else

@@ -44,14 +44,17 @@ struct key {
     uint32_t value[DIMENSION_MAX];
 };
 
+struct scope_list {
+    int count;
+    uint32_t scope[CONFIG_SCOPE_MAX], used; /* masks of dimensions; `used` is their union */
+    uint32_t wider[CONFIG_SCOPE_MAX];       /* mask: scopes that have all of its dimensions, others besides, and not the agent */
+};
+
 struct tuples {
     int folds;
     const struct intern *strings;
     struct key_registry *registry;
-    struct {
-        int count;
-        uint32_t scope[CONFIG_SCOPE_MAX], used; /* masks; `used` is their union */
-    } list[SCOPE_LISTS_MAX];
+    struct scope_list list[SCOPE_LISTS_MAX];
     uint32_t lists;
     struct tuple **tuple; /* open addressing */
     uint32_t slots, count, most; /* most: beyond it all are made anew */
@@ -63,6 +66,8 @@ struct tuples {
 void tuples_init(struct tuples *tuples, int folds, const struct intern *strings, struct key_registry *registry);
 void tuples_close(struct tuples *tuples);
 
+/* The number of a list of scopes, made when it is new. */
+uint32_t tuples_list(struct tuples *tuples, const uint32_t *masks, int count);
 /* The tuple, made when it is new, and then perhaps instead of all others: one that was handed out lasts until the next is asked for. */
 const struct tuple *tuple_of(struct tuples *tuples, uint32_t tenant, uint32_t scopes, const struct dims *full);
 /* The key of a scope that has some of the dimensions of key k; NONE: it has not been made. */

@@ -199,10 +199,11 @@ static bool same_cover(const struct cover *a, const struct cover *b)
     return a->count == b->count && memcmp(a->stretch, b->stretch, a->count * sizeof *a->stretch) == 0;
 }
 
-static void emit_cover(const struct cover *cover, const struct emission *to, int sign)
+static void emit_cover(const struct cover *cover, struct emission to, int list, int sign)
 {
+    to.scopes = (uint8_t)list;
     for (uint32_t i = 0; i < cover->count; i++)
-        span_put(1u << SPAN_OVERLAP, cover->stretch[i].from_ms, cover->stretch[i].to_ms, sign, each_run, (void *)to);
+        span_put(1u << SPAN_OVERLAP, cover->stretch[i].from_ms, cover->stretch[i].to_ms, sign, each_run, &to);
 }
 
 /* Scopes that have the same overlap, mostly all or nearly all of them, are told it together. */
@@ -217,15 +218,11 @@ static void emit_covers(const struct emission *to, const uint32_t *masks, int sc
                 alike[n++] = masks[t];
                 covers[t].count = t > s ? 0 : covers[t].count; /* told */
             }
-        struct emission alone = *to;
         int list = n == 0 || n == scopes ? to->scopes : shifts->scopes_with(shifts->context, alike, n);
-        for (int a = 0; a < n && list < 0; a++) {
-            alone.scopes = (uint8_t)shifts->scopes_with(shifts->context, &alike[a], 1);
-            emit_cover(&covers[s], &alone, sign);
-        }
-        alone.scopes = (uint8_t)list;
+        for (int a = 0; a < n && list < 0; a++)
+            emit_cover(&covers[s], *to, shifts->scopes_with(shifts->context, &alike[a], 1), sign);
         if (n && list >= 0)
-            emit_cover(&covers[s], &alone, sign);
+            emit_cover(&covers[s], *to, list, sign);
     }
 }
 
@@ -239,7 +236,7 @@ static bool covered(const struct book_entry *entry, int scopes)
 }
 
 /* First what makes engaged_ms more: whoever is told in between sees none that is below zero. */
-static void emit_segment(const struct emission *to, struct book_place place, int sign)
+static void emit_segment(struct emission *to, struct book_place place, int sign)
 {
     struct shifts *shifts = to->shifts;
     const struct book_entry *entry = book_at(shifts->segments, place);
@@ -252,7 +249,7 @@ static void emit_segment(const struct emission *to, struct book_place place, int
     bool whole = covered(entry, scopes);
     if (sign < 0 && !whole)
         emit_covers(to, masks, scopes, sign);
-    span_put(whole ? 1u << SPAN_SEGMENT | 1u << SPAN_OVERLAP : 1u << SPAN_SEGMENT, entry->at_ms, entry->until_ms, sign, each_run, (void *)to);
+    span_put(whole ? 1u << SPAN_SEGMENT | 1u << SPAN_OVERLAP : 1u << SPAN_SEGMENT, entry->at_ms, entry->until_ms, sign, each_run, to);
     if (sign > 0 && !whole)
         emit_covers(to, masks, scopes, sign);
 }

@@ -154,6 +154,24 @@ Test(combine, agents_beyond_the_limit_are_one_in_the_key_that_they_are_in)
     key_registry_free(registry);
 }
 
+Test(combine, a_tenant_beyond_the_limit_of_keys_is_counted_all_the_same)
+{
+    struct key_registry *registry = key_registry_new(1);
+    int cells;
+    begin(1, "scopes: [[], [queue]]", registry);
+    add("billing", NULL, 7000, 1);
+    add("sales", NULL, 7000, 2);
+    add(NULL, NULL, 7000, 4);
+    flush();
+    cr_expect_eq(cell("acme", 7, &cells), 7);
+    struct dims dims = {{0}};
+    const struct tally_run *run = run_of(MEASURE_offered, 5);
+    combine_add(combine, word("beta"), 0, &dims, 7000, false, run->bytes, run->length);
+    flush();
+    cr_expect_eq(cell("beta", 7, &cells), 5);
+    key_registry_free(registry);
+}
+
 Test(combine, a_contribution_goes_to_each_scope_whose_dimensions_it_has)
 {
     int cells;
