@@ -218,6 +218,20 @@ struct group {
     uint32_t length, room;
 };
 
+/* A pane that crosses edges of rolling windows, key by key. */
+enum { CROSSINGS_MOST = 32768 };
+struct crossing {
+    struct tally tally; /* a view */
+    uint32_t was, in, next; /* next: of the key's */
+};
+
+struct crossings {
+    struct crossing *item;
+    uint32_t count;
+    uint32_t *first, keys; /* by key: the first of its crossings, or NONE */
+    uint32_t *with, withs; /* keys that have any */
+};
+
 struct fold {
     const struct config *config;
     struct fold_setup setup;
@@ -244,6 +258,7 @@ struct fold {
     int buckets[WINDOWS_IN_BUCKETS], bucket_room[WINDOWS_IN_BUCKETS];
     struct slots bucket_slots; /* (window, start, end) -> a number in that window's */
     struct group rolling, calendar; /* of the batch at hand */
+    struct crossings crossings;     /* of the step at hand */
     struct {
         uint32_t *key, count, room;
     } moving[CONFIG_ROLLING_MAX]; /* keys with that bit */

@@ -427,6 +427,10 @@ void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *cros
         place(ladder, now_ms, crosses, context);
     else
         move(ladder, now_ms, crosses, context);
+}
+
+void pane_age(struct pane_ladder *ladder)
+{
     for (int k = 0; k < ladder->count; k++)
         promote(ladder, k);
     pane_tend(ladder);

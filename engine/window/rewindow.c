@@ -64,7 +64,7 @@ static void begin_rolling(struct fold *fold, const struct config *old)
     fold->rolling_count = next->rolling_count;
     fold->ladder = pane_ladder_new(next->rolling, next->rolling_count, true);
     if (fold->now_ms != INT64_MIN)
-        pane_advance(fold->ladder, fold->now_ms, NULL, NULL); /* it is empty: nothing crosses */
+        pane_advance(fold->ladder, fold->now_ms, NULL, NULL); /* it is empty: nothing crosses, or ages */
     work->phase = REWINDOW_KEYS;
 }
 

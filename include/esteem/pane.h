@@ -50,7 +50,10 @@ void pane_prefetch(const struct pane_ladder *ladder, uint32_t key, int64_t at_ms
  * yet, all panes come into what holds them. */
 void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *crosses, void *context);
 
-/* Goes on with what pane_advance had no time for, a bounded step: old panes are added up and packed. */
+/* Afterwards: panes that have left windows go on into wider ones. Until then what has crossed lies where it did. */
+void pane_age(struct pane_ladder *ladder);
+
+/* Goes on with what pane_age had no time for, a bounded step: old panes are added up and packed. */
 void pane_tend(struct pane_ladder *ladder);
 
 /* ---- checkpoints (pane_state.c) ---- */

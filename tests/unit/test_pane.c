@@ -62,6 +62,7 @@ static uint32_t put(uint32_t key, int64_t at_ms, int64_t value)
 static void advance(int64_t now_ms)
 {
     pane_advance(ladder, now_ms, crosses, NULL);
+    pane_age(ladder);
 }
 
 static void expect_equal_to_the_model(int64_t now_ms)
@@ -331,6 +332,7 @@ static void expect_loads_as(int64_t now_ms, int64_t (*was)[CONFIG_ROLLING_MAX])
         load_file(into, f);
     memset(loaded, 0, sizeof loaded);
     pane_advance(into, now_ms, loaded_crosses, NULL);
+    pane_age(into);
     for (int k = 0; k < KEYS; k++)
         for (int w = 0; w < config->rolling_count; w++)
             cr_assert_eq(loaded[k][w], was[k][w], "file %d, key %d, window %d: %lld, not %lld", files, k, w, (long long)loaded[k][w], (long long)was[k][w]);
@@ -338,6 +340,7 @@ static void expect_loads_as(int64_t now_ms, int64_t (*was)[CONFIG_ROLLING_MAX])
     pane_pour(poured, into);
     memset(loaded, 0, sizeof loaded);
     pane_advance(poured, now_ms, loaded_crosses, NULL);
+    pane_age(poured);
     cr_assert_eq(memcmp(loaded, was, sizeof loaded), 0, "what is poured is the same");
     pane_ladder_free(poured);
     pane_ladder_free(into);
