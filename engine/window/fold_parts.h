@@ -218,7 +218,7 @@ struct group {
     uint32_t length, room;
 };
 
-/* A pane that crosses edges of rolling windows, key by key. */
+/* A pane that crosses edges of rolling windows: crossings.c. */
 enum { CROSSINGS_MOST = 32768 };
 struct crossing {
     struct tally tally; /* a view */
@@ -306,7 +306,15 @@ struct fold {
 int64_t fold_newest_ms(const struct fold *fold); /* the newest event time that a shard has told; INT64_MIN: none */
 void fold_advance(struct fold *fold); /* the rolling windows move to now_ms */
 
-void fold_crosses(void *context, const struct pane_cross *cross); /* pane_crosses; context: the fold */
+/* What windows with a bit in `was` hold goes into those with a bit in `in`: D[w] changes where a window's change is another than that of the one
+ * before. */
+void change_windows(struct fold *fold, uint32_t k, uint32_t was, uint32_t in, const struct tally *sum);
+
+/* ---- crossings.c ---- */
+
+void fold_crosses(void *context, const struct pane_cross *cross); /* pane_crosses, at once; context: the fold */
+void crossings_advance(struct fold *fold); /* the panes move to now_ms */
+void crossings_close(struct fold *fold);
 
 /* ---- rewindow.c ---- */
 
