@@ -3,7 +3,8 @@
  *   SIGHUP, esteem ctl reload, a change of the file ─> config_load ─faults─> told, counted, nothing changes
  *                                                          └─> plan ─> live_config ─> agents ─> told when all have it
  *
- * Signal and change are followed once the files stand still: whoever writes them may be half way. What needs a restart keeps its old value (plan.h); all else takes effect. */
+ * Signal and change are followed once the files stand still: whoever writes them may be half way. What needs a restart keeps its old value
+ * (plan.h); all else takes effect. */
 #include "run_parts.h"
 
 #include <stdlib.h>

@@ -235,6 +235,7 @@ void combine_add(struct combine *combine, uint32_t tenant, uint32_t scopes, cons
 {
     if (length <= 1) /* a run of nothing */
         return;
+    ensure(length <= GATHERED_BYTES, "a contribution is a run or two");
     gather_under(combine, tenant, scopes, dims);
     int64_t from_ms = grain_told_ms(&combine->grain, anchor_ms) - combine->pane_from_ms;
     struct gathered *gathered = gathered_at(combine, from_ms / combine->pane_ms - (from_ms % combine->pane_ms < 0));

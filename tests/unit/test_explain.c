@@ -8,17 +8,24 @@
 #include "esteem/explain.h"
 #include "support/settings.h"
 
-static char *told_row(const char *json, const char *name, const struct config *config)
+/* `others`: rows that it is told with, as JSON, or "null". */
+static char *told_with(const char *json, const char *others, const char *name, const struct config *config)
 {
     char *text = NULL;
     size_t size;
-    jv row = jv_parse(json);
-    cr_assert(jv_is_valid(row));
+    jv row = jv_parse(json), with = jv_parse(others);
+    cr_assert(jv_is_valid(row) && jv_is_valid(with));
     FILE *out = open_memstream(&text, &size);
-    cr_assert_eq(explain_row(row, jv_null(), name, config, out), 0, "%s", err_text());
+    cr_assert_eq(explain_row(row, with, name, config, out), 0, "%s", err_text());
     fclose(out);
     jv_free(row);
+    jv_free(with);
     return text;
+}
+
+static char *told_row(const char *json, const char *name, const struct config *config)
+{
+    return told_with(json, "null", name, config);
 }
 
 #define HEAD(window, final) \
@@ -177,23 +184,16 @@ Test(explain, a_goal_is_told_with_its_target_and_direction)
 /* The week in which clocks go back: its Sunday has 25 hours. */
 Test(explain, a_goal_a_day_is_told_with_its_days)
 {
-    char *text = NULL;
-    size_t size;
     struct config *config = config_of(DAILY);
-    jv row = jv_parse(WEEK), days = jv_parse("[{\"start\":\"2026-10-18T22:00:00Z\",\"measures\":{\"uses\":5}},{\"start\":\"2026-10-24T22:00:00Z\",\"measures\":{\"uses\":2}},"
-                                             "{\"start\":\"2026-10-25T23:00:00Z\",\"measures\":{\"uses\":9}}]");
+    char *text = told_with(WEEK, "[{\"start\":\"2026-10-18T22:00:00Z\",\"measures\":{\"uses\":5}},{\"start\":\"2026-10-24T22:00:00Z\",\"measures\":{\"uses\":2}},"
+                                 "{\"start\":\"2026-10-25T23:00:00Z\",\"measures\":{\"uses\":9}}]", "goal.uses", config);
     cr_expect_eq(explain_wants("goal.uses", config), EXPLAIN_DAYS);
-    FILE *out = open_memstream(&text, &size);
-    cr_assert_eq(explain_row(row, days, "goal.uses", config, out), 0);
-    fclose(out);
     cr_expect(strstr(text, "uses a day of 2 or more\n"), "%s", text);
     cr_expect(strstr(text, "goal.uses = 100 * uses / days / target = 100 * 7 / 7 / 2 = 50 %\n"), "%s", text);
     cr_expect(strstr(text, "  days      2026-10-19: 5, met\n            2026-10-20: 0, missed\n"), "%s", text);
     cr_expect(strstr(text, "2026-10-24: 0, missed\n            2026-10-25: 2, met\n"), "%s", text);
     cr_expect_not(strstr(text, "2026-10-26: "), "%s", text);
     free(text);
-    jv_free(row);
-    jv_free(days);
     config_free(config);
     EXPECT(WEEK, DAILY, "goal.uses", "  days      not at hand: rows of the window day");
 }
@@ -214,22 +214,15 @@ Test(explain, what_the_configuration_does_not_name_is_refused)
 
 Test(explain, a_gap_is_told_by_its_channels)
 {
-    char *text = NULL;
-    size_t size;
-    jv row = jv_parse(HEAD("hour", "true") "\"measures\":{},\"metrics\":{\"csat_gap\":{\"value\":20,\"n\":2}}}");
-    jv channels = jv_parse("[" CHANNEL("chat", "90", "") "," CHANNEL("fax", "10", ",\"small\":true") "," CHANNEL("voice", "70", "") "]");
-    FILE *out = open_memstream(&text, &size);
-    cr_assert_eq(explain_row(row, channels, "csat_gap", NULL, out), 0);
-    fclose(out);
+    static const char *const row = HEAD("hour", "true") "\"measures\":{},\"metrics\":{\"csat_gap\":{\"value\":20,\"n\":2}}}";
+    char *text = told_with(row, "[" CHANNEL("chat", "90", "") "," CHANNEL("fax", "10", ",\"small\":true") "," CHANNEL("voice", "70", "") "]", "csat_gap", NULL);
     cr_expect(strstr(text, "chat: 90 %, n 30 (largest)\n"), "%s", text);
     cr_expect(strstr(text, "fax: 10 %, n 30: below metrics.min_n, it is not compared\n"), "%s", text);
     cr_expect(strstr(text, "voice: 70 %, n 30 (smallest)\n"), "%s", text);
     free(text);
-    text = told_row(HEAD("hour", "true") "\"measures\":{},\"metrics\":{\"csat_gap\":{\"value\":20,\"n\":2}}}", "csat_gap", NULL);
+    text = told_row(row, "csat_gap", NULL);
     cr_expect(strstr(text, "redis-cli HGET 'esteem:v1:{acme}:channel=CHANNEL,queue=billing:hour' csat\n"), "%s", text);
     free(text);
-    jv_free(row);
-    jv_free(channels);
 }
 
 Test(explain, what_compares_with_other_contacts_tells_them)
