@@ -26,7 +26,6 @@ import time
 
 REPO = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.insert(0, os.path.join(REPO, "tests", "system"))
-os.environ.setdefault("KAFKA_TIER", "1")  # a broker of some minutes would spend them on compiling itself
 from torture_parts import Esteem, Failure, Kafka, Redis  # noqa: E402
 
 BUILD = REPO + "/build/release"

@@ -16,7 +16,6 @@ import time
 
 REPO = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.insert(0, os.path.join(REPO, "tests", "system"))
-os.environ.setdefault("KAFKA_TIER", "1")  # a broker of half a minute would spend it on compiling itself
 from torture_parts import Esteem, Kafka, Producer, Redis  # noqa: E402
 
 CONFIG = """\

@@ -9,7 +9,8 @@
 #   kafka.sh grow DIR NAME PARTS      give it more partitions
 #   kafka.sh libs                     only fetch the jars
 #
-# KAFKA_HEAP (512m) is the broker's heap. KAFKA_READY_S (60) bounds the wait.
+# KAFKA_HEAP (512m) is the broker's heap. KAFKA_READY_S (60) bounds the wait. KAFKA_TIER (1) is Java's compiler: a broker of some minutes
+# would spend them on compiling itself with the best one, 4.
 set -eu
 
 repo=$(cd "$(dirname "$0")/../.." && pwd)
@@ -53,7 +54,7 @@ POM
 jvm() {
     heap=$1
     shift
-    exec java "-Xmx$heap" -XX:+UseSerialGC -XX:TieredStopAtLevel="${KAFKA_TIER:-4}" -Djava.net.preferIPv4Stack=true \
+    exec java "-Xmx$heap" -XX:+UseSerialGC -XX:TieredStopAtLevel="${KAFKA_TIER:-1}" -Djava.net.preferIPv4Stack=true \
         -Dlog4j.configuration="file:$dir/log4j.properties" -cp "$libs/jars/*" "$@"
 }
 
@@ -124,7 +125,7 @@ stop() {
 
 topics() {
     running || die "no broker of $dir runs"
-    (jvm 128m -XX:TieredStopAtLevel=1 org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:$(cat "$dir/port")" "$@") >"$dir/topic.log" 2>&1 ||
+    (jvm 128m org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:$(cat "$dir/port")" "$@") >"$dir/topic.log" 2>&1 ||
         { cat "$dir/topic.log" >&2; exit 1; }
 }
 
