@@ -1,5 +1,6 @@
 /* config_goals: what figures are held against: a baseline period, goals, leaderboards. They name metrics by metrics.def, and scopes
  * and windows that are configured. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,22 +131,38 @@ void read_baseline(struct reader *reader, yaml_node_t *node, int line, const cha
 
 /* --- where: a scope and a window --- */
 
+enum { SCOPE_TEXT_MAX = 256 };
+
+/* "channel, queue"; returns `names`. */
+static const char *scope_names(const struct config *config, uint32_t scope, char names[SCOPE_TEXT_MAX])
+{
+    size_t used = 0;
+    *names = '\0';
+    for (int d = 0; d < DIMENSION_MAX && used < SCOPE_TEXT_MAX; d++)
+        if (scope >> d & 1)
+            used += (size_t)snprintf(names + used, SCOPE_TEXT_MAX - used, "%s%s", used ? ", " : "", config_dimension_name(config, d));
+    return names;
+}
+
+static bool scope_configured(const struct config *config, uint32_t scope)
+{
+    for (int s = 0; s < config->scope_count; s++)
+        if (config->scope[s].dimensions == scope)
+            return true;
+    return false;
+}
+
 /* The scope that a node names, the whole tenant where there is none; `of` is what it is told of, "" or " of goal NAME". */
 static bool scope_find(struct reader *reader, const yaml_node_t *node, int line, const char *key, const char *of, uint32_t *dimensions)
 {
-    char names[256] = "";
+    char names[SCOPE_TEXT_MAX];
     *dimensions = 0;
     if (node != NULL && !scope_read(reader, node, key, dimensions))
         return false;
-    for (int s = 0; s < reader->config->scope_count; s++)
-        if (reader->config->scope[s].dimensions == *dimensions)
-            return true;
-    for (int d = 0; d < DIMENSION_MAX; d++)
-        if (*dimensions >> d & 1) {
-            size_t used = strlen(names);
-            snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", config_dimension_name(reader->config, d));
-        }
-    reader_fault(reader, node ? node_line(node) : line, key, "[%s]%s is none of the configured scopes; add it to scopes:, or take another", names, of);
+    if (scope_configured(reader->config, *dimensions))
+        return true;
+    reader_fault(reader, node ? node_line(node) : line, key, "[%s]%s is none of the configured scopes; add it to scopes:, or take another",
+                 scope_names(reader->config, *dimensions, names), of);
     return false;
 }
 
@@ -316,6 +333,23 @@ static bool goal_numbers(struct reader *reader, const struct member *member, str
     return right;
 }
 
+/* Met again by more than the metric can be is never. */
+static bool goal_clear(struct reader *reader, const yaml_node_t *node, const struct config_goal *goal)
+{
+    const char *name = goal->metric >= 0 ? metric_name(goal->metric) : measure_name(goal->measure);
+    double most = goal->metric >= 0 ? metric_most((enum metric)goal->metric) : INFINITY;
+    double least = goal->metric >= 0 ? metric_least((enum metric)goal->metric) : 0;
+    if (node == NULL || (goal->down ? goal->target - goal->clear >= least : goal->target + goal->clear <= most))
+        return true;
+    if (goal->down)
+        reader_fault(reader, node_line(node), "goals.clear", "%g less %g is below %g, the least that %s can be; take a number up to %g", goal->target,
+                     goal->clear, least, name, goal->target - least);
+    else
+        reader_fault(reader, node_line(node), "goals.clear", "%g and %g are above %g, the most that %s can be; take a number up to %g", goal->target,
+                     goal->clear, most, name, most - goal->target);
+    return false;
+}
+
 /* Employees' figures leave in final rows of a day or longer alone; volume_change compares with the same hour, day or week a week earlier. */
 static bool may_be_there(struct reader *reader, const yaml_node_t *window, const char *key, int metric, const struct config_place *place)
 {
@@ -343,6 +377,31 @@ static bool may_count_agents(struct reader *reader, const yaml_node_t *node, con
     return false;
 }
 
+/* Which rows take figures from channels' rows is told by across.c. */
+static bool may_compare_channels(struct reader *reader, int line, const char *key, int metric, uint32_t scope)
+{
+    const uint32_t channel = 1u << DIMENSION_channel;
+    bool gap = metric >= 0 && metric_is_gap((enum metric)metric);
+    char names[SCOPE_TEXT_MAX];
+    if (metric == METRIC_conversion_lift && scope != channel)
+        reader_fault(reader, line, key, "conversion_lift compares a channel with its tenant's others; take [channel]");
+    else if (gap && scope & channel)
+        reader_fault(reader, line, key, "%s compares channels, and a row of [%s] is of one alone; take a scope without channel", metric_name(metric),
+                     scope_names(reader->config, scope, names));
+    else if (gap && !scope_configured(reader->config, scope | channel))
+        reader_fault(reader, line, key, "%s compares the channels of a row, and [%s] is none of the configured scopes; add it to scopes:, or take another",
+                     metric_name(metric), scope_names(reader->config, scope | channel, names));
+    else
+        return true;
+    return false;
+}
+
+/* A scope in which the figure can have a value. */
+static bool may_be_of(struct reader *reader, const yaml_node_t *node, int line, const char *key, int metric, int measure, uint32_t scope)
+{
+    return may_count_agents(reader, node, key, metric, measure, scope) && may_compare_channels(reader, node ? node_line(node) : line, key, metric, scope);
+}
+
 static bool goal_item(struct reader *reader, yaml_node_t *item, struct config_goal *goal)
 {
     struct member member[GOAL_MEMBERS] = {{"name", NULL}, {"metric", NULL}, {"measure", NULL}, {"per", NULL}, {"scope", NULL}, {"match", NULL},
@@ -355,16 +414,16 @@ static bool goal_item(struct reader *reader, yaml_node_t *item, struct config_go
         return false;
     }
     bool right = goal_name(reader, member[GOAL_NAME].value, goal);
-    right = goal_figure(reader, member, goal) && goal_per(reader, member[GOAL_PER].value, goal) &&
-            goal_direction(reader, member[GOAL_DIRECTION].value, goal) && right;
+    bool figure = goal_figure(reader, member, goal) && goal_per(reader, member[GOAL_PER].value, goal) &&
+                  goal_direction(reader, member[GOAL_DIRECTION].value, goal);
     right = window_find(reader, member[GOAL_WINDOW].value, "goals.window", &goal->place) &&
             may_be_there(reader, member[GOAL_WINDOW].value, "goals.window", goal->metric, &goal->place) && right;
-    right = goal_numbers(reader, member, goal) && right;
+    right = goal_numbers(reader, member, goal) && figure && goal_clear(reader, member[GOAL_CLEAR].value, goal) && right;
     char of[64];
     snprintf(of, sizeof of, goal->name ? " of goal %s" : "%s", goal->name ? goal->name : "");
     const yaml_node_t *scope = member[GOAL_SCOPE].value;
     right = scope_find(reader, scope, goal->line, "goals.scope", of, &goal->place.scope) &&
-            may_count_agents(reader, scope, "goals.scope", goal->metric, goal->measure, goal->place.scope) && right;
+            may_be_of(reader, scope, goal->line, "goals.scope", goal->metric, goal->measure, goal->place.scope) && right;
     return right && goal_match(reader, member[GOAL_MATCH].value, goal);
 }
 
@@ -399,7 +458,7 @@ static bool board_item(struct reader *reader, yaml_node_t *item, struct config_b
     bool right = window_find(reader, member[2].value, "leaderboards.window", &board->place) &&
                  may_be_there(reader, member[2].value, "leaderboards.window", board->metric, &board->place);
     return scope_find(reader, member[1].value, node_line(item), "leaderboards.scope", "", &board->place.scope) &&
-           may_count_agents(reader, member[1].value, "leaderboards.scope", board->metric, -1, board->place.scope) && right && board->metric >= 0;
+           may_be_of(reader, member[1].value, 0, "leaderboards.scope", board->metric, -1, board->place.scope) && right && board->metric >= 0;
 }
 
 static void board_name(const struct config *config, struct config_board *board)

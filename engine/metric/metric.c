@@ -153,10 +153,14 @@ static int64_t bounded(int64_t value)
 const enum metric gap_metrics[GAP_COUNT] = {
     [GAP_csat] = METRIC_csat, [GAP_nps] = METRIC_nps, [GAP_aht_ms] = METRIC_aht_ms, [GAP_service_level] = METRIC_service_level};
 
+bool metric_is_gap(enum metric metric)
+{
+    return metric == METRIC_csat_gap || metric == METRIC_nps_gap || metric == METRIC_aht_gap_ms || metric == METRIC_sl_gap;
+}
+
 bool metric_is_across(enum metric metric)
 {
-    return metric == METRIC_csat_gap || metric == METRIC_nps_gap || metric == METRIC_aht_gap_ms || metric == METRIC_sl_gap ||
-           metric == METRIC_conversion_lift || metric == METRIC_volume_change;
+    return metric_is_gap(metric) || metric == METRIC_conversion_lift || metric == METRIC_volume_change;
 }
 
 double metric_most(enum metric metric)
@@ -172,6 +176,17 @@ double metric_most(enum metric metric)
         if (strcmp(unit, "scale") == 0)
             return 5;
         return strcmp(unit, "percent") == 0 || strcmp(unit, "points") == 0 ? 100 : INFINITY;
+    }
+}
+
+double metric_least(enum metric metric)
+{
+    switch (metric) {
+    case METRIC_nps_lift: return -200; /* -100 less 100 */
+    case METRIC_nps: case METRIC_enps: case METRIC_scripted_csat_gap: case METRIC_csat_lift: case METRIC_conversion_lift: case METRIC_volume_change: return -100;
+    case METRIC_aht_csat_r: return -1;
+    case METRIC_ces_mean: return 1;
+    default: return strcmp(metric_infos[metric].unit, "scale") == 0 ? 1 : 0; /* of counts, durations and costs none is below 0 */
     }
 }
 

@@ -81,8 +81,12 @@ struct metric_across { /* all 0: nothing to compare with */
 };
 /* Whether the metric needs more than its own row's integers. */
 bool metric_is_across(enum metric metric);
+/* The largest less the smallest of a key's channels. */
+bool metric_is_gap(enum metric metric);
 /* The most that its unit and its scale let it be; INFINITY: no such bound. E.g. csat 100, csat_mean 5, aht_ms none. */
 double metric_most(enum metric metric);
+/* The least, likewise. E.g. nps -100, csat_mean 1, aht_ms 0. */
+double metric_least(enum metric metric);
 
 struct row_view;
 /* One metric of a view whose integers are there. */

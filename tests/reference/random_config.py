@@ -81,6 +81,8 @@ def goals(seed, scopes, windows):
                          "metric: talk_avg_ms, direction: down", "metric: opportunity_rate, direction: up", "metric: csat_gap",
                          "measure: uses, per: day, direction: up", "measure: use_cost, direction: down",
                          "measure: offered, direction: up"])
+        if "csat_gap" in what and ("channel" in scope or set(scope) | {"channel"} not in map(set, scopes)):
+            what = "metric: csat"
         match = ", match: {%s: %s}" % (scope[0], r.choice(["billing", "chat", "north"])) if scope and r.random() < 0.3 else ""
         out.append("  - {name: g%d, %s, scope: [%s]%s, window: %s, target: %s}" % (
             i, what, ", ".join(scope), match, r.choice(windows), r.choice(["50", "80", "200000" if "_ms" in what else "100", "0.5", "12"])))

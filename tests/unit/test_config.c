@@ -874,6 +874,25 @@ Test(config, refuses_targets_beyond_what_a_metric_can_be)
     goal_to("volume_change, direction: up", "150", NULL);
 }
 
+Test(config, refuses_a_clear_beyond_what_a_metric_can_be)
+{
+    goal_to("csat", "80, clear: 20", NULL);
+    goal_to("csat", "80, clear: 20.5", "f:1: goals.clear: 80 and 20.5 are above 100, the most that csat can be; take a number up to 20");
+    goal_to("csat", "80,\n clear: 30", "f:2: goals.clear: 80 and 30 are above 100, the most that csat can be; take a number up to 20");
+    goal_to("aht_ms", "200, clear: 200", NULL);
+    goal_to("aht_ms", "200, clear: 201", "f:1: goals.clear: 200 less 201 is below 0, the least that aht_ms can be; take a number up to 200");
+    goal_to("nps", "50, clear: 51", "f:1: goals.clear: 50 and 51 are above 100, the most that nps can be; take a number up to 50");
+    goal_to("volume_change, direction: down", "5, clear: 105", NULL);
+    goal_to("volume_change, direction: down", "5, clear: 106",
+            "f:1: goals.clear: 5 less 106 is below -100, the least that volume_change can be; take a number up to 105");
+    goal_to("volume_change, direction: up", "5, clear: 1000", NULL);
+    refuse("goals: [{name: g, measure: use_cost, window: day, target: 80, clear: 81, direction: down}]",
+           "f:1: goals.clear: 80 less 81 is below 0, the least that use_cost can be; take a number up to 80");
+    refuse("goals: [{name: g, metric: csat, window: 2h, target: 80, clear: 30}]",
+           "f:1: goals.window: \"2h\" is none of the configured windows; add it to windows:, or take another\n"
+           "f:1: goals.clear: 80 and 30 are above 100, the most that csat can be; take a number up to 20");
+}
+
 Test(config, reads_leaderboards_and_refuses_what_is_none)
 {
     struct config *config = accept("leaderboards: [{metric: usage_rate, scope: [queue, channel], window: day}, {metric: csat, scope: [], window: 1h}]");
@@ -917,6 +936,31 @@ Test(config, counts_eligible_agents_by_site_team_and_agent)
            "f:2: leaderboards.scope: turnover rests on eligible agents, who are counted by site, team and agent alone; take a scope of these, or []");
     config_free(accept(GOAL(", metric: adoption")));
     config_free(accept("scopes: [[site, team]]\n" GOAL(", metric: adoption, scope: [site, team]")));
+}
+
+Test(config, compares_channels_where_their_rows_are)
+{
+    refuse("scopes: [[], [queue]]\n" GOAL(", metric: csat_gap, scope: [queue]"),
+           "f:2: goals.scope: csat_gap compares the channels of a row, and [channel, queue] is none of the configured scopes; add it to scopes:, or take another");
+    refuse("scopes: [[]]\ngoals:\n- {name: g, metric: aht_gap_ms, window: day, target: 80}",
+           "f:3: goals.scope: aht_gap_ms compares the channels of a row, and [channel] is none of the configured scopes; add it to scopes:, or take another");
+    refuse(GOAL(", metric: sl_gap, scope: [queue, channel]"),
+           "f:1: goals.scope: sl_gap compares channels, and a row of [channel, queue] is of one alone; take a scope without channel");
+    refuse("leaderboards: [{metric: nps_gap, scope: [team], window: day}]",
+           "f:1: leaderboards.scope: nps_gap compares the channels of a row, and [channel, team] is none of the configured scopes; add it to scopes:, or take another");
+    config_free(accept(GOAL(", metric: csat_gap")));
+    config_free(accept(GOAL(", metric: nps_gap, scope: [queue]")));
+    config_free(accept("leaderboards: [{metric: csat_gap, scope: [queue], window: day}]"));
+}
+
+Test(config, compares_a_channel_with_others_in_its_own_scope)
+{
+    refuse(GOAL(", metric: conversion_lift, direction: up"), "f:1: goals.scope: conversion_lift compares a channel with its tenant's others; take [channel]");
+    refuse(GOAL(", metric: conversion_lift, direction: up, scope: [channel, queue]"),
+           "f:1: goals.scope: conversion_lift compares a channel with its tenant's others; take [channel]");
+    refuse("leaderboards: [{metric: conversion_lift, scope: [queue], window: day}]",
+           "f:1: leaderboards.scope: conversion_lift compares a channel with its tenant's others; take [channel]");
+    config_free(accept(GOAL(", metric: conversion_lift, direction: up, scope: [channel]")));
 }
 
 Test(config, changes_goals_and_leaderboards_live_and_a_baseline_not)
