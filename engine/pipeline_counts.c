@@ -3,6 +3,15 @@
 
 #include <string.h>
 
+const char *pipeline_agent_name(const struct pipeline *pipeline, enum pipeline_agent kind, int index, char name[PIPELINE_NAME_MAX])
+{
+    if (kind == PIPELINE_PUBLISHER)
+        snprintf(name, PIPELINE_NAME_MAX, "%s", pipeline->setup.sink[index].name);
+    else
+        snprintf(name, PIPELINE_NAME_MAX, "%s-%d", kind == PIPELINE_SHARD ? "shard" : "fold", index);
+    return name;
+}
+
 /* Begins to post; the caller adds its counts, and unlocks. */
 static void post_begin(struct agent_posted *posted, struct pipeline *pipeline)
 {
@@ -58,9 +67,14 @@ static void add_counts(struct pipeline_counts *sum, const struct shard_counts *o
 }
 
 /* Locked. */
-static void add_posted(struct pipeline_counts *sum, enum pipeline_agent kind, int64_t *longest_us, const struct agent_posted *posted, int64_t now_ms)
+static void add_posted(struct pipeline_counts *sum, enum pipeline_agent kind, int index, int64_t *longest_us, const struct agent_posted *posted,
+                       int64_t now_ms)
 {
-    sum->posted_ms = posted->posted_ms < sum->posted_ms ? posted->posted_ms : sum->posted_ms;
+    if (posted->posted_ms < sum->posted_ms) {
+        sum->posted_ms = posted->posted_ms;
+        sum->behind = kind;
+        sum->behind_index = index;
+    }
     timing_add(&sum->step[kind], &posted->step);
     *longest_us = timing_longest_us(&posted->step, now_ms);
 }
@@ -98,7 +112,7 @@ struct pipeline_counts pipeline_counts(struct pipeline *pipeline)
             shard_agent_post_counts(agent);
         pthread_mutex_lock(&agent->posted.lock);
         add_counts(&sum, &agent->counts);
-        add_posted(&sum, PIPELINE_SHARD, &sum.shard_longest_us[s], &agent->posted, now_ms);
+        add_posted(&sum, PIPELINE_SHARD, s, &sum.shard_longest_us[s], &agent->posted, now_ms);
         pthread_mutex_unlock(&agent->posted.lock);
     }
     for (int f = 0; f < pipeline->setup.folds; f++) {
@@ -106,7 +120,7 @@ struct pipeline_counts pipeline_counts(struct pipeline *pipeline)
         if (pipeline->setup.batch)
             fold_agent_post_counts(agent);
         pthread_mutex_lock(&agent->posted.lock);
-        add_posted(&sum, PIPELINE_FOLD, &sum.fold_longest_us[f], &agent->posted, now_ms);
+        add_posted(&sum, PIPELINE_FOLD, f, &sum.fold_longest_us[f], &agent->posted, now_ms);
         sum.folds.keys += agent->counts.keys;
         sum.folds.agent_keys += agent->counts.agent_keys;
         sum.folds.panes += agent->counts.panes;
@@ -127,7 +141,7 @@ struct pipeline_counts pipeline_counts(struct pipeline *pipeline)
     for (int p = 0; p < pipeline->setup.sinks && !pipeline->setup.batch; p++) {
         struct publisher_agent *agent = &pipeline->publisher[p];
         pthread_mutex_lock(&agent->posted.lock);
-        add_posted(&sum, PIPELINE_PUBLISHER, &sum.sink_longest_us[p], &agent->posted, now_ms);
+        add_posted(&sum, PIPELINE_PUBLISHER, p, &sum.sink_longest_us[p], &agent->posted, now_ms);
         sum.publish[p] = agent->publish;
         pthread_mutex_unlock(&agent->posted.lock);
     }

@@ -110,6 +110,7 @@ struct pipeline {
     _Atomic int stage; /* of the shards; folds and publishers follow when those before them are done */
     enum pipeline_end end; /* set before STAGE_DRAIN */
     int64_t end_wall_ms;   /* likewise: the one instant at which all folds end */
+    int64_t hurried_ms;    /* since when nobody is waited for any longer; monotonic, 0: not yet. Main's */
     pthread_t state;       /* makes checkpoints, when there are any */
     _Atomic bool state_stop;
     struct shard_input *restored; /* all partitions that the checkpoint names */
@@ -149,6 +150,8 @@ void fold_agent_dump(struct fold_agent *agent);
 void pipeline_nap(void);
 /* The caller of pipeline_stop waits a little. */
 void pipeline_wait(struct pipeline *pipeline);
+/* Whether it may go on waiting: it is not that late yet, and nobody is in a hurry. */
+bool pipeline_may_wait(struct pipeline *pipeline, int64_t until_ms);
 
 /* ---- pipeline_counts.c ---- */
 

@@ -87,7 +87,7 @@ bool pipeline_checkpoint(struct pipeline *pipeline, int64_t within_ms)
     int64_t until_ms = clock_monotonic_ms(&pipeline->setup.clock) + within_ms;
     uint64_t epoch = checkpoint_now(checkpoint);
     while (checkpoint_lasting(checkpoint) < epoch) {
-        if (checkpoint_given_up(checkpoint) >= epoch || clock_monotonic_ms(&pipeline->setup.clock) >= until_ms)
+        if (checkpoint_given_up(checkpoint) >= epoch || !pipeline_may_wait(pipeline, until_ms))
             return false;
         pipeline_wait(pipeline);
     }

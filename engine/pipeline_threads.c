@@ -1,15 +1,28 @@
 /* The agents as threads, from their start to an end at which nothing is on its way any more:
  *
- *   a last checkpoint ─> shards stop reading ─> two quiet rounds of all ─> folds end, flush ─> sinks have told all ─> threads end */
+ *   a last checkpoint ─> shards stop reading ─> two quiet rounds of all ─> folds end, flush ─> sinks have told all ─> threads end
+ *
+ * Each of these is waited for so long and no longer: a thread may be in a step that never ends (a mapping's program), and whoever stops it may be
+ * in a hurry. */
 #include "pipeline_parts.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "esteem/err.h"
 #include "esteem/log.h"
 
-enum { SHARD_WAIT_MS = 10, NAP_NS = 1000000, COUNTS_EVERY_MS = 200, LAST_CHECKPOINT_MS = 15000 };
+enum {
+    SHARD_WAIT_MS = 10,
+    NAP_NS = 1000000,
+    COUNTS_EVERY_MS = 200,
+    LAST_CHECKPOINT_MS = 15000,
+    END_MS = 30000,        /* for a thread's last step: a silent name server takes 10 s, a broker 3 s, a slow disk some seconds */
+    END_HURRIED_MS = 1000, /* the same, where nobody waits any longer */
+    HELD_TEXT_MAX = 256,
+};
 
 void pipeline_nap(void)
 {
@@ -155,6 +168,14 @@ void pipeline_wait(struct pipeline *pipeline)
     pipeline_nap();
 }
 
+bool pipeline_may_wait(struct pipeline *pipeline, int64_t until_ms)
+{
+    int64_t now_ms = clock_monotonic_ms(&pipeline->setup.clock);
+    if (pipeline->hurried_ms == 0 && pipeline->setup.hurry && pipeline->setup.hurry(pipeline->setup.context))
+        pipeline->hurried_ms = now_ms;
+    return now_ms < until_ms && pipeline->hurried_ms == 0;
+}
+
 /* Two whole rounds of every shard without any work: nothing is on its way between them. */
 static void wait_until_quiet(struct pipeline *pipeline, int64_t until_ms)
 {
@@ -166,7 +187,7 @@ static void wait_until_quiet(struct pipeline *pipeline, int64_t until_ms)
             again &= atomic_load_explicit(&pipeline->shard[s].rounds, memory_order_acquire) >= rounds[s] + 2;
             now += atomic_load_explicit(&pipeline->shard[s].work, memory_order_relaxed);
         }
-        if ((again && now == work) || clock_monotonic_ms(&pipeline->setup.clock) >= until_ms)
+        if ((again && now == work) || !pipeline_may_wait(pipeline, until_ms))
             return;
         if (again || now != work)
             for (int s = 0; s < pipeline->setup.shards; s++)
@@ -211,6 +232,46 @@ static bool all_done(struct pipeline *pipeline)
     return done;
 }
 
+/* ---- the end of the threads ---- */
+
+/* False: the thread does not come to its end in time. */
+static bool join(struct pipeline *pipeline, pthread_t thread, int64_t until_ms)
+{
+    while (pthread_tryjoin_np(thread, NULL) == EBUSY) {
+        bool patient = pipeline_may_wait(pipeline, until_ms);
+        if (!patient && (pipeline->hurried_ms == 0 || clock_monotonic_ms(&pipeline->setup.clock) >= pipeline->hurried_ms + END_HURRIED_MS))
+            return false;
+        pipeline_wait(pipeline);
+    }
+    return true;
+}
+
+static void note_held(char held[HELD_TEXT_MAX], const char *name)
+{
+    size_t used = strlen(held);
+    snprintf(held + used, HELD_TEXT_MAX - used, "%s%s", used ? ", " : "", name);
+}
+
+/* False: `held` names those that have not come to their end. */
+static bool join_all(struct pipeline *pipeline, char held[HELD_TEXT_MAX])
+{
+    int64_t until_ms = clock_monotonic_ms(&pipeline->setup.clock) + END_MS;
+    char name[PIPELINE_NAME_MAX];
+    *held = '\0';
+    for (int s = 0; s < pipeline->setup.shards; s++)
+        if (!join(pipeline, pipeline->shard[s].thread, until_ms))
+            note_held(held, pipeline_agent_name(pipeline, PIPELINE_SHARD, s, name));
+    for (int f = 0; f < pipeline->setup.folds; f++)
+        if (!join(pipeline, pipeline->fold[f].thread, until_ms))
+            note_held(held, pipeline_agent_name(pipeline, PIPELINE_FOLD, f, name));
+    for (int p = 0; p < pipeline->setup.sinks; p++)
+        if (!join(pipeline, pipeline->publisher[p].thread, until_ms))
+            note_held(held, pipeline_agent_name(pipeline, PIPELINE_PUBLISHER, p, name));
+    if (pipeline->setup.checkpoint && !join(pipeline, pipeline->state, until_ms))
+        note_held(held, "state");
+    return *held == '\0';
+}
+
 int pipeline_stop(struct pipeline *pipeline, enum pipeline_end end, int64_t within_ms)
 {
     int64_t until_ms = clock_monotonic_ms(&pipeline->setup.clock) + within_ms;
@@ -223,19 +284,17 @@ int pipeline_stop(struct pipeline *pipeline, enum pipeline_end end, int64_t with
     atomic_store_explicit(&pipeline->stage, STAGE_DRAIN, memory_order_release);
     wait_until_quiet(pipeline, until_ms);
     atomic_store_explicit(&pipeline->stage, STAGE_FINISH, memory_order_release);
-    while (!all_done(pipeline) && clock_monotonic_ms(&pipeline->setup.clock) < until_ms)
+    while (!all_done(pipeline) && pipeline_may_wait(pipeline, until_ms))
         pipeline_wait(pipeline);
     bool whole = all_done(pipeline);
     atomic_store_explicit(&pipeline->stage, STAGE_STOP, memory_order_release);
-    for (int s = 0; s < pipeline->setup.shards; s++)
-        pthread_join(pipeline->shard[s].thread, NULL);
-    for (int f = 0; f < pipeline->setup.folds; f++)
-        pthread_join(pipeline->fold[f].thread, NULL);
-    for (int p = 0; p < pipeline->setup.sinks; p++)
-        pthread_join(pipeline->publisher[p].thread, NULL);
     atomic_store_explicit(&pipeline->state_stop, true, memory_order_relaxed);
-    if (pipeline->setup.checkpoint)
-        pthread_join(pipeline->state, NULL);
+    char held[HELD_TEXT_MAX];
+    if (!join_all(pipeline, held))
+        return err_set(ERR_HELD_UP, "not ended: %s; of a shard, a mapping's program may be one that never ends: mend it. The process ends without; the next"
+                       " start reads on from the last checkpoint", held);
+    if (!whole && pipeline->hurried_ms)
+        return err_set(ERR_IO, "not everything is published: another signal has ended it at once; start again to catch up");
     return whole ? 0 : err_set(ERR_IO, "not everything could be published within %lld s: Redis or the broker is away, or limits.interactions holds"
                                " the sources up; start again to catch up, and raise publish.drain where there is more to tell", (long long)(within_ms / 1000));
 }

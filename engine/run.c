@@ -31,8 +31,8 @@ static const char help[] =
     "usage: esteem run -c FILE [--until-end]\n"
     "\n"
     "Reads the configured topics, keeps all windows and publishes them, until SIGTERM or SIGINT: then what was read is\n"
-    "published (within publish.drain, 30 s) and it exits 0. SIGHUP reads FILE again, as\n"
-    "`esteem ctl reload` does: what is live takes effect, what needs a restart keeps its value, a wrong file changes nothing.\n"
+    "published (within publish.drain, 30 s) and it exits 0. A second signal ends it at once, with exit code 1. SIGHUP reads FILE\n"
+    "again, as `esteem ctl reload` does: what is live takes effect, what needs a restart keeps its value, a wrong file changes nothing.\n"
     "\n"
     "  -c, --config FILE  the configuration\n"
     "  --until-end        stop by itself when every partition is read to its end and time.idle_after has passed: the feed is\n"
@@ -57,6 +57,24 @@ static void tend(void *context)
 {
     struct run *run = context;
     deadletter_step(run->deadletter, clock_monotonic_ms(&run->clock));
+}
+
+static void ending_signals(sigset_t *signals)
+{
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+}
+
+/* While it stops: whether another signal has come. Where they are blocked, as in `run` and `shadow`, main alone takes them. */
+static bool hurry(void *context)
+{
+    struct run *run = context;
+    sigset_t signals;
+    ending_signals(&signals);
+    if (sigtimedwait(&signals, NULL, &(struct timespec){0}) > 0)
+        run->signals_left--;
+    return run->signals_left <= 0;
 }
 
 /* Runs on: the state thread. Offsets become real only when what was refused before them has been delivered. Where letters come without end,
@@ -251,7 +269,7 @@ int run_start_spans(const struct config *config, const char *path, const struct 
     run_reload_open(run, path);
     count_threads(run);
     struct pipeline_setup setup = {.shards = run->shards, .folds = run->folds, .at_ms = INT64_MIN, .clock = run->clock,
-                                   .source = run->source, .context = run, .dead_letter = dead_letter, .tend = tend};
+                                   .source = run->source, .context = run, .dead_letter = dead_letter, .tend = tend, .hurry = hurry};
     int result = open_sinks(run, &setup);
     for (int s = 0; s < run->shards && result == 0; s++)
         result = kafka_source_open(config, s, run->shards, &run->source[s]);
@@ -329,6 +347,11 @@ static void follow_clock(struct run *run)
                  (long long)(jump_ms / 1000), STEADY_TRUST_MS / 1000);
 }
 
+static bool fenced(const struct run *run)
+{
+    return run->redis_open && redis_fenced(run->redis.state);
+}
+
 int run_check(struct run *run)
 {
     tend(run);
@@ -338,7 +361,7 @@ int run_check(struct run *run)
     follow_clock(run);
     watch_memory(run);
     watch_recall(run);
-    if (run->redis_open && redis_fenced(run->redis.state))
+    if (fenced(run))
         return err_set(ERR_FENCED, "a newer instance publishes to this Redis; this one has stopped");
     return 0;
 }
@@ -346,7 +369,12 @@ int run_check(struct run *run)
 int run_stop(struct run *run, enum pipeline_end end, int64_t within_ms)
 {
     recall_stop(run->recall);
+    run->signals_left = end == END_DRAIN ? 1 : 2; /* a drain began with one */
     int result = pipeline_stop(run->pipeline, end, within_ms);
+    if (result == ERR_HELD_UP) {
+        log_error("run.held_up", "%s", err_text());
+        _exit(fenced(run) ? EXIT_FENCED : EXIT_FAILED); /* a thread is at work still: nothing that it uses may be freed */
+    }
     struct pipeline_counts counts = pipeline_counts(run->pipeline);
     pipeline_summary(&counts, run->config, stderr);
     close_all(run);
@@ -495,9 +523,7 @@ int command_run(int argc, char **argv)
     if (config_load(path, stderr, &config) != 0)
         return EXIT_USAGE;
     run_log(config);
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
+    ending_signals(&signals);
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread: all inherit it, only main takes signals */
     signal(SIGPIPE, SIG_IGN);

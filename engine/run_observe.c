@@ -122,7 +122,11 @@ static int tell_live(struct scrape *scrape)
 {
     int64_t since_ms = scrape->counts.posted_ms > scrape->run->started_ms ? scrape->counts.posted_ms : scrape->run->started_ms;
     bool live = scrape->now_ms - since_ms <= SILENT_MS;
-    fprintf(scrape->out, "{\"live\":%s,\"silent_ms\":%" PRId64 "}\n", live ? "true" : "false", scrape->now_ms - since_ms);
+    char name[PIPELINE_NAME_MAX];
+    fprintf(scrape->out, "{\"live\":%s,", live ? "true" : "false");
+    if (!live)
+        fprintf(scrape->out, "\"silent\":\"%s\",", pipeline_agent_name(scrape->run->pipeline, scrape->counts.behind, scrape->counts.behind_index, name));
+    fprintf(scrape->out, "\"silent_ms\":%" PRId64 "}\n", scrape->now_ms - since_ms);
     return live ? HTTP_OK : HTTP_UNAVAILABLE;
 }
 
@@ -331,17 +335,13 @@ PUT(step_seconds)
 }
 PUT(longest_step_seconds)
 {
-    char agent[24];
-    for (int s = 0; s < RUN->shards; s++) {
-        snprintf(agent, sizeof agent, "shard-%d", s);
-        put_us(scrape, scrape->counts.shard_longest_us[s], agent);
-    }
-    for (int f = 0; f < RUN->folds; f++) {
-        snprintf(agent, sizeof agent, "fold-%d", f);
-        put_us(scrape, scrape->counts.fold_longest_us[f], agent);
-    }
+    char agent[PIPELINE_NAME_MAX];
+    for (int s = 0; s < RUN->shards; s++)
+        put_us(scrape, scrape->counts.shard_longest_us[s], pipeline_agent_name(RUN->pipeline, PIPELINE_SHARD, s, agent));
+    for (int f = 0; f < RUN->folds; f++)
+        put_us(scrape, scrape->counts.fold_longest_us[f], pipeline_agent_name(RUN->pipeline, PIPELINE_FOLD, f, agent));
     for (int p = 0; p < sinks_of(scrape); p++)
-        put_us(scrape, scrape->counts.sink_longest_us[p], sink_name(scrape, p));
+        put_us(scrape, scrape->counts.sink_longest_us[p], pipeline_agent_name(RUN->pipeline, PIPELINE_PUBLISHER, p, agent));
 }
 PUT(tick_seconds) { put_timing(scrape, &SHARDS.tick, NULL); }
 PUT(publish_seconds)

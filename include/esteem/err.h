@@ -14,6 +14,7 @@ enum err {
     ERR_USAGE = -7,  /* the command line */
     ERR_FENCED = -8, /* a newer instance has taken over */
     ERR_DATA = -9,   /* input that is not what it should be */
+    ERR_HELD_UP = -10, /* a thread does not come to its end: what it uses stays, until the process ends */
 };
 
 enum { ERR_TEXT_MAX = 1024 };

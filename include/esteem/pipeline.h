@@ -30,8 +30,9 @@ struct pipeline_setup {
     struct sink sink[OUTLET_MAX];
     bool now[OUTLET_MAX], by_topics_every[OUTLET_MAX]; /* see window.h */
     struct checkpoint *checkpoint; /* NULL: none are made; stepped by the pipeline, freed by its owner, after the pipeline */
-    void *context; /* of dead_letter and tend */
+    void *context; /* of dead_letter, tend and hurry */
     void (*tend)(void *context); /* NULL, or what the caller of pipeline_stop has to keep going while it waits there */
+    bool (*hurry)(void *context); /* NULL, or whether it is not to wait there any longer; asked again and again */
     bool (*dead_letter)(void *context, const struct refused *refused); /* NULL: refused events are only counted; any shard's thread */
 };
 
@@ -48,7 +49,8 @@ void pipeline_finish(struct pipeline *pipeline);
 void pipeline_rows(struct pipeline *pipeline, fold_each *each, void *context);
 
 /* Threads. `stop` drains: sources stop, what was read is published, at most `within_ms`. Returns 0, or ERR_IO when not everything
- * could be published in time. */
+ * could be published in time; ERR_HELD_UP, the trail names them, when threads have not come to their end within 30 s more: then nothing
+ * may be freed, and the process has to end. */
 enum pipeline_end {
     END_DRAIN,   /* what has changed goes out */
     END_REFRESH, /* every row goes out again, so that all rolling rows end at one instant */
@@ -98,12 +100,17 @@ bool pipeline_checkpoint(struct pipeline *pipeline, int64_t within_ms);
 /* Entries that the rings between shards, and from a shard to a fold, hold. */
 enum { PIPELINE_SHARD_RING = 4096, PIPELINE_FOLD_RING = 256 };
 enum pipeline_agent { PIPELINE_SHARD, PIPELINE_FOLD, PIPELINE_PUBLISHER, PIPELINE_AGENTS };
+enum { PIPELINE_NAME_MAX = 24 };
+/* By what an agent is known to people: "shard-0", or the sink's name; returns `name`. */
+const char *pipeline_agent_name(const struct pipeline *pipeline, enum pipeline_agent kind, int index, char name[PIPELINE_NAME_MAX]);
 /* Sums over the agents; exact once they have stopped, a moment old while they run. */
 struct pipeline_counts {
     struct shard_counts shards;
     struct fold_counts folds;
     uint64_t keys_refused;
     int64_t posted_ms; /* monotonic: when the agent that is most behind with telling its counts did; 0: it has not yet. They do some times a second */
+    enum pipeline_agent behind; /* which that is, with its number */
+    int behind_index;
     struct timing step[PIPELINE_AGENTS]; /* processor time of steps that did something; `longest_us` is not summed */
     int64_t shard_longest_us[SHARD_MAX], fold_longest_us[SHARD_MAX], sink_longest_us[OUTLET_MAX]; /* of the last one to two minutes */
     struct timing publish[OUTLET_MAX];   /* from when a row left its fold to when the sink has confirmed it; one row at a time */

@@ -30,7 +30,8 @@ struct pipeline *run_pipeline(struct run *run);
 int run_check(struct run *run);
 /* A line for the log each time it is called: what was read, kept and published; faults of sources and checkpoints. */
 void run_status(struct run *run);
-/* Drains and closes everything, also after a failure. */
+/* Drains and closes everything, also after a failure; a signal meanwhile (SIGTERM, SIGINT) ends it at once. Where a thread does not come to
+ * its end, the log says which, and the process ends here, with exit code 1 (3 where a newer instance has taken over). */
 int run_stop(struct run *run, enum pipeline_end end, int64_t within_ms);
 
 /* One instance a kafka.group and machine: ERR_FENCED when there is one. The lock goes with the process. */

@@ -1,13 +1,14 @@
 #!/bin/sh
 # The daemon's manners on a real Kafka: SIGHUP takes a good file and leaves a bad one, SIGTERM drains and exits 0, a second instance
-# is refused, refused events reach the dead-letter topic with their original bytes and reasons. Exit 77: skipped.
+# is refused, refused events reach the dead-letter topic with their original bytes and reasons, a shard that is held up is named and does not
+# keep the process from its end. Exit 77: skipped.
 set -eu
 
 repo=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$repo"
 esteem=${ESTEEM:-build/release/esteem}
 port=${KAFKA_PORT:-29492}
-for tool in java mvn redis-server redis-cli kcat python3; do
+for tool in java mvn redis-server redis-cli kcat python3 curl; do
     command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
 done
 dir=$(mktemp -d /tmp/esteem-signals.XXXXXX)
@@ -45,15 +46,15 @@ gone() { ! kill -0 "$run_pid" 2>/dev/null; }
 tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
 redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" --appendonly no >"$dir/redis.log" 2>&1 &
 redis_pid=$!
-config() { # THRESHOLD TOP_BOX
+config() { # THRESHOLD MIN_N [MORE_TOPICS]
     cat >"$dir/esteem.yaml" <<YAML
-kafka: {brokers: "127.0.0.1:$port", group: signals, topics: [contacts]}
+kafka: {brokers: "127.0.0.1:$port", group: signals, topics: [contacts${3:-}]}
 state: {folder: "$dir/state"}
 redis: {socket: $dir/redis.sock}
-topics: {prefix: "s."${3:-}}
+topics: {prefix: "s."}
 time: {mode: replay, idle_after: 1s}
 roster: {file: "$dir/roster.csv"}
-metrics: {min_n: $2, service_level: {threshold: $1, abandons: ${4:-ignore_short}}}
+metrics: {min_n: $2, service_level: {threshold: $1}}
 YAML
 }
 roster() { # TEAM UNTIL
@@ -92,7 +93,7 @@ kill -HUP "$run_pid"
 check "a bad file is refused by name, line and key" within 5 logged 'esteem.yaml:1: metrics.service_level.threshold'
 check "and changes nothing" field_is "$key" service_level 100
 
-config 20s 1000 
+config 20s 1000
 kill -HUP "$run_pid"
 check "a good file is taken" within 5 logged 'reload.done'
 check "min_n is live: the same figure is now marked small" within 10 field_is "$key" service_level_small true
@@ -140,6 +141,52 @@ kcat -C -b "127.0.0.1:$port" -t esteem.deadletter -e -q -f '%h\t%s\t%k\n' >"$dir
 check "the dead letters name the reasons" sh -c "grep -q 'esteem-reason=out_of_range' '$dir/dead' && grep -q 'esteem-reason=not_json' '$dir/dead'"
 check "and the field" grep -q 'esteem-field=csat' "$dir/dead"
 check "and hold the original bytes, and the key" grep -qF '{"id":"x2", truncated	key-of-both' "$dir/dead"
+
+# A mapping whose program never ends has met its message: the second signal ends the process.
+tests/support/kafka.sh topic "$dir/kafka" calls 1 >>"$dir/kafka.log" 2>&1
+config 5s 1 ", {name: calls, mapping: calls}"
+cat >>"$dir/esteem.yaml" <<YAML
+mappings: "$dir"
+threads: {shards: 2}
+http: {listen: "127.0.0.1:$((port + 5))"}
+YAML
+echo 'last(repeat(1))' >"$dir/calls.jq"
+live() { [ "$(curl -s -o "$dir/live" -w '%{http_code}' --max-time 5 "http://127.0.0.1:$((port + 5))/health/live")" = "$1" ]; }
+newest() { "$esteem" state inspect "$dir/state" | grep -o -m 1 '^epoch [0-9]*'; }
+start() {
+    "$esteem" run -c "$dir/esteem.yaml" >"$dir/run.log" 2>&1 &
+    run_pid=$!
+}
+start
+check "it goes on after the end" within 20 live 200
+echo '{}' | kcat -P -b "127.0.0.1:$port" -t calls
+check "a shard that is held up is told by /health/live" within 50 live 503
+check "with its name" grep -q '"silent":"shard-[01]"' "$dir/live"
+epoch=$(newest)
+kill -TERM "$run_pid"
+sleep 2
+check "SIGTERM waits for it" kill -0 "$run_pid"
+kill -TERM "$run_pid"
+check "the second ends it" within 5 gone
+code=0
+wait "$run_pid" || code=$?
+run_pid=
+check "with exit code 1" [ "$code" = 1 ]
+check "and the log names the shard" logged 'run.held_up.*not ended: shard-[01];'
+check "the last checkpoint stands" [ "$(newest)" = "$epoch" ]
+check "and is whole" "$esteem" state verify "$dir/state"
+echo empty >"$dir/calls.jq"
+"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/events.jsonl" "$dir/one.jsonl" 2>>"$dir/replay.log"
+sed "s/interaction\":\"n\"/interaction\":\"m\"/; s/\"id\":\"/&m/" "$dir/one.jsonl" >"$dir/two.jsonl"
+"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/two.jsonl" 2>>"$dir/replay.log"
+start
+check "with the program mended the next start goes on, and counts nothing twice" within 20 field_is "$key" asa_ms_n 102
+kill -INT "$run_pid"
+check "and ends by one signal" within 35 gone
+code=0
+wait "$run_pid" || code=$?
+run_pid=
+check "with exit code 0" [ "$code" = 0 ]
 
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]

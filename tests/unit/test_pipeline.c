@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "esteem/err.h"
 #include "esteem/pipeline.h"
 #include "support/feeding.h"
 #include "support/settings.h"
@@ -23,7 +24,8 @@ static struct memory_source memory[4];
 static struct row_store store;
 static struct clock_hands hands = {.wall_ms = T, .monotonic_ms = 1};
 static int64_t started_ms; /* while the pipeline's threads run: when they began, by the machine's clock */
-static bool letters_full;
+static bool letters_full, hurried;
+static _Atomic bool letters_hang, letters_met;
 static int letters;
 
 static int64_t wall_ms(void *context)
@@ -43,8 +45,24 @@ static int64_t monotonic_ms(void *context)
 static bool dead_letter(void *context, const struct refused *refused)
 {
     (void)context, (void)refused;
+    letters_met = true;
+    while (letters_hang)
+        usleep(1000);
     letters += !letters_full;
     return !letters_full;
+}
+
+/* While it is stopped, and held up: time goes by faster, where nobody is in a hurry. */
+static void tend(void *context)
+{
+    (void)context;
+    hands.monotonic_ms += letters_hang && !hurried ? 100 : 0;
+}
+
+static bool hurry(void *context)
+{
+    (void)context;
+    return hurried;
 }
 
 static void begin_with(const char *yaml, int shards, bool route)
@@ -57,7 +75,7 @@ static void begin_with(const char *yaml, int shards, bool route)
         source[s] = memory_source(&memory[s]);
     }
     struct pipeline_setup setup = {.shards = shards, .folds = 1, .route = route, .at_ms = INT64_MIN, .clock = {.wall_ms = wall_ms, .monotonic_ms = monotonic_ms},
-                                   .source = source, .sinks = 1, .sink = {store_sink(&store)}, .dead_letter = dead_letter};
+                                   .source = source, .sinks = 1, .sink = {store_sink(&store)}, .dead_letter = dead_letter, .tend = tend, .hurry = hurry};
     cr_assert_eq(pipeline_new(config, &setup, &pipeline), 0);
 }
 
@@ -68,8 +86,12 @@ static void begin(const char *yaml)
 
 static void end(void)
 {
-    pipeline_free(pipeline);
-    config_free(config);
+    static struct pipeline *left;
+    left = letters_hang ? pipeline : NULL; /* a thread is at work in it still */
+    if (left == NULL) {
+        pipeline_free(pipeline);
+        config_free(config);
+    }
     store_close(&store);
     for (int s = 0; s < 4; s++)
         memory_close(&memory[s]);
@@ -491,4 +513,47 @@ Test(pipeline, a_customer_who_is_erased_leaves_contacts_of_nobody)
         done = pipeline_forgotten(pipeline, &interactions, &visits);
     }
     cr_expect(done && interactions == 0 && visits == 0);
+}
+
+/* Shard 1's thread is in a step that does not end. Returns how long the stop has taken. */
+static int64_t stop_held_up(int64_t within_ms)
+{
+    begin_with(PLAIN, 2, false);
+    letters_hang = true;
+    memory_add(&memory[1], 0, "rubbish");
+    struct clock real = clock_real();
+    started_ms = clock_monotonic_ms(&real);
+    pipeline_start(pipeline);
+    while (!letters_met)
+        usleep(1000);
+    int64_t begun_ms = monotonic_ms(NULL);
+    cr_expect_eq(pipeline_stop(pipeline, END_DRAIN, within_ms), ERR_HELD_UP);
+    cr_expect(strncmp(err_text(), "not ended: shard-1;", 19) == 0, "%s", err_text());
+    return monotonic_ms(NULL) - begun_ms;
+}
+
+Test(pipeline, a_thread_that_does_not_end_is_named_after_30_seconds_more)
+{
+    int64_t took_ms = stop_held_up(10 * S);
+    cr_expect(took_ms >= 40 * S && took_ms < 50 * S, "%lld", (long long)took_ms);
+}
+
+Test(pipeline, in_a_hurry_it_is_named_at_once)
+{
+    hurried = true;
+    int64_t took_ms = stop_held_up(600 * S);
+    cr_expect(took_ms >= S && took_ms < 5 * S, "%lld", (long long)took_ms);
+}
+
+Test(pipeline, in_a_hurry_threads_that_end_are_waited_for)
+{
+    begin(PLAIN);
+    hurried = true;
+    struct clock real = clock_real();
+    started_ms = clock_monotonic_ms(&real);
+    store.full = true;
+    add(0, "interaction.offered", "i", T, "");
+    pipeline_start(pipeline);
+    cr_expect_eq(pipeline_stop(pipeline, END_DRAIN, 600 * S), ERR_IO);
+    cr_expect_str_eq(err_text(), "not everything is published: another signal has ended it at once; start again to catch up");
 }
