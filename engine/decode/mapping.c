@@ -217,7 +217,7 @@ static int outputs_gather(struct mapping *mapping, jv value)
             return err_set(ERR_MAPPING, "%s: more than %d events from one message", mapping->name, MAPPING_OUTPUT_MAX);
         }
         if (!output_add(mapping, count, output)) {
-            return err_set(ERR_MAPPING, "%s: more than %d bytes of events from one message", mapping->name, MAPPING_BYTES_MAX);
+            return err_set(ERR_MAPPING, "%s: more than %d MiB of events from one message", mapping->name, MAPPING_BYTES_MAX >> 20);
         }
         count++;
     }

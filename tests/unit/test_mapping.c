@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "esteem/err.h"
+#include "esteem/event.h"
 #include "esteem/mapping.h"
 
 static char folder[] = "/tmp/esteem-mapping-XXXXXX";
@@ -115,6 +116,7 @@ Test(mapping, stops_after_ten_thousand_events_of_one_message)
     cr_expect_eq(mapping_run(mapping, "10000", 5, count, &seen), 10000);
     cr_expect_eq(seen, 10000);
     cr_expect_eq(mapping_run(mapping, "10001", 5, count, &seen), ERR_MAPPING);
+    cr_expect_str_eq(err_text(), "range: more than 10000 events from one message");
     cr_expect_eq(mapping_run(mapping, "1e300", 5, count, &seen), ERR_MAPPING);
     cr_expect_eq(seen, 10000);
     mapping_free(mapping);
@@ -127,7 +129,19 @@ Test(mapping, stops_after_sixteen_mebibytes_of_one_message)
     struct mapping *mapping = mapping_new(folder, "wide");
     cr_expect_eq(mapping_run(mapping, "16", 2, count, &seen), 16);
     cr_expect_eq(mapping_run(mapping, "17", 2, count, &seen), ERR_MAPPING);
+    cr_expect_str_eq(err_text(), "wide: more than 16 MiB of events from one message");
     mapping_free(mapping);
+}
+
+Test(mapping, has_bounds_that_are_told_where_dead_letters_are_explained)
+{
+    static const char *const whys[] = {
+#define REFUSAL(name, why) [REFUSED_##name] = why,
+#include "esteem/events.def"
+    };
+    char bounds[64];
+    snprintf(bounds, sizeof bounds, "%d,%03d events or %d MiB", MAPPING_OUTPUT_MAX / 1000, MAPPING_OUTPUT_MAX % 1000, MAPPING_BYTES_MAX >> 20);
+    cr_expect(strstr(whys[REFUSED_mapping_failed], bounds), "%s", bounds);
 }
 
 Test(mapping, takes_halt_for_a_failure_and_is_whole_afterwards)
