@@ -458,7 +458,7 @@ static bool board_item(struct reader *reader, yaml_node_t *item, struct config_b
     bool right = window_find(reader, member[2].value, "leaderboards.window", &board->place) &&
                  may_be_there(reader, member[2].value, "leaderboards.window", board->metric, &board->place);
     return scope_find(reader, member[1].value, node_line(item), "leaderboards.scope", "", &board->place.scope) &&
-           may_be_of(reader, member[1].value, 0, "leaderboards.scope", board->metric, -1, board->place.scope) && right && board->metric >= 0;
+           may_be_of(reader, member[1].value, node_line(item), "leaderboards.scope", board->metric, -1, board->place.scope) && right && board->metric >= 0;
 }
 
 static void board_name(const struct config *config, struct config_board *board)
