@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "esteem/command.h"
 #include "esteem/diff.h"
@@ -213,6 +215,26 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
     return 0;
 }
 
+/* Opens the file of --refused. One that is read, and one that holds anything but refusals (events, where FILE was left out), is not touched. */
+static FILE *open_refused(const char *path, char *const *files, int count)
+{
+    static const char begin[] = "{\"file\":";
+    struct stat facts, other;
+    char head[sizeof begin];
+    FILE *out = fopen(path, "a+");
+    if (out == NULL || fstat(fileno(out), &facts) != 0 || !S_ISREG(facts.st_mode))
+        return out;
+    size_t got = fread(head, 1, sizeof begin - 1, out);
+    bool others = got > 0 && (got < sizeof begin - 1 || memcmp(head, begin, got) != 0);
+    for (int i = 0; i < count; i++)
+        others |= stat(files[i], &other) == 0 && other.st_dev == facts.st_dev && other.st_ino == facts.st_ino;
+    if (!others && ftruncate(fileno(out), 0) == 0)
+        return out;
+    errno = others ? EEXIST : errno;
+    fclose(out);
+    return NULL;
+}
+
 int command_compute(int argc, char **argv)
 {
     struct arguments arguments;
@@ -230,8 +252,9 @@ int command_compute(int argc, char **argv)
     }
     set_topic(config, arguments.mapping);
     FILE *refused = NULL;
-    if (arguments.refused && (refused = fopen(arguments.refused, "w")) == NULL) {
-        fprintf(stderr, "esteem compute: %s: %s\n", arguments.refused, strerror(errno));
+    if (arguments.refused && (refused = open_refused(arguments.refused, argv + optind, argc - optind)) == NULL) {
+        fprintf(stderr, "esteem compute: --refused %s: %s\n", arguments.refused,
+                errno == EEXIST ? "holds something else than refused events, it is not overwritten; name another file" : strerror(errno));
         config_free(config);
         return EXIT_FAILED;
     }

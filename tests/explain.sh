@@ -124,6 +124,18 @@ echo 'no json' >'a "b\c.jsonl'
 : >empty.yaml
 refused() { "$esteem" compute -c empty.yaml --refused refused.jsonl 'a "b\c.jsonl' 2>summary && cat refused.jsonl summary; }
 holds "a refused line names its file, whatever that is called" 0 '{"file":"a \"b\\c.jsonl","line":1,"reason":"not_json","field":""}' refused
+printf '{"id":"a"}\n' >a.jsonl
+printf '{"id":"b"}\n' >b.jsonl
+holds "--refused does not overwrite events, as where it lacks its FILE" 1 "--refused a.jsonl: holds something else than refused events" \
+    "$esteem" compute -c empty.yaml --refused a.jsonl b.jsonl
+holds "nor the file that it reads" 1 "--refused refused.jsonl: holds something" "$esteem" compute -c empty.yaml --refused refused.jsonl refused.jsonl
+holds "they are as they were" 0 '{"id":"a"}' cat a.jsonl
+holds "refusals of before are" 0 '"line":1,"reason":"missing_type"' sh -c "'$esteem' compute -c empty.yaml --refused refused.jsonl a.jsonl; cat refused.jsonl"
+holds "and gone" 1 0 grep -c not_json refused.jsonl
+holds "a socket takes the place of no file" 1 "control.socket a.jsonl: Address already in use; name a path" sh -c "
+    printf 'control: {socket: a.jsonl}\nstate: {folder: state}\nkafka: {brokers: 127.0.0.1:1}\nredis: {enabled: false}\n' >socket.yaml
+    timeout 10 '$esteem' run -c socket.yaml"
+holds "which stays" 0 '{"id":"a"}' cat a.jsonl
 echo 'select(.call)' >schemas/mappings/calls.jq
 printf '{"ping":1}\n{"ping":2}\n' >pings.jsonl
 holds "messages that become nothing are counted" 0 "2 messages of which their mapping made no event" "$esteem" compute -c empty.yaml --mapping calls pings.jsonl

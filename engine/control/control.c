@@ -41,9 +41,12 @@ static int address_of(const char *path, struct sockaddr_un *address)
     return 0;
 }
 
-/* A socket that is left over from a process that was killed. */
+/* A socket that is left over from a process that was killed. A file that is no socket refuses a connection likewise, and is somebody's. */
 static bool left_over(const struct sockaddr_un *address)
 {
+    struct stat facts;
+    if (lstat(address->sun_path, &facts) != 0 || !S_ISSOCK(facts.st_mode))
+        return false;
     int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool refused = connect(probe, (const struct sockaddr *)address, sizeof *address) != 0 && errno == ECONNREFUSED;
     close(probe);
