@@ -113,6 +113,9 @@ static int compute_with(const struct compute *compute, FILE *refused, struct com
         pipeline_free(pipeline);
         if (rows->count)
             qsort(rows->row, rows->count, sizeof *rows->row, by_window_start_scope);
+        const char *failure = file_source_failure(&source[0]);
+        if (failure) /* figures of a part of the events would look like those of all */
+            result = err_set(ERR_IO, "%s", failure);
     }
     source[0].close(source[0].state);
     return result;

@@ -141,6 +141,11 @@ printf '{"ping":1}\n{"ping":2}\n' >pings.jsonl
 holds "messages that become nothing are counted" 0 "2 messages of which their mapping made no event" "$esteem" compute -c empty.yaml --mapping calls pings.jsonl
 holds "of few keys no pool is divided" 0 "0 interactions kept; 0 scope keys, 0 agent keys;" refused
 holds "--at names the years that it takes" 2 "1970 to 2199" "$esteem" compute -c empty.yaml --at 1960-01-01T00:00:00Z empty.yaml
+printf '"id,n\n1,2\n' >open.csv
+printf '\037\213\010\n' >a.jsonl.gz
+for file in open.csv a.jsonl.gz; do
+    holds "compute fails where it cannot read $file" 1 "esteem compute: $file" "$esteem" compute -c empty.yaml a.jsonl "$file"
+done
 holds "replay takes brokers and properties of a configuration" 2 "bad.yaml:1: kafka.properties.nosuch: is no property" \
     sh -c "echo 'kafka: {properties: {nosuch: 1}}' >bad.yaml; '$esteem' replay -c bad.yaml --topic t empty.yaml"
 holds "check: both are there" 0 "mapped.yaml: good" "$esteem" check mapped.yaml

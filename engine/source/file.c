@@ -49,6 +49,7 @@ struct file {
 struct file_source {
     int count, turn; /* turn: the file that is next */
     bool paused;
+    char *failure;    /* of the first file that could not be read to its end; NULL: none */
     struct bytes row; /* the CSV row as JSON */
     struct pollfd *wait;
     struct file file[];
@@ -101,18 +102,41 @@ static bool buffer_room(struct file *file)
     return true;
 }
 
-/* A byte order mark belongs to the file, not to its first line. True when the start is settled. */
-static void mark_skip(struct file *file)
+/* How files begin that are no text of UTF-8: each of their lines would be refused. No `what`: it is skipped. */
+static const struct mark {
+    const char *at;
+    size_t length;
+    const char *what;
+} marks[] = {
+    {"\xef\xbb\xbf", 3, NULL}, /* a byte order mark belongs to the file, not to its first line */
+    {"\x1f\x8b", 2, "is compressed by gzip; unpack it: zcat it into a pipe and read -, standard input"},
+    {"\x28\xb5\x2f\xfd", 4, "is compressed by zstd; unpack it: zstdcat it into a pipe and read -, standard input"},
+    {"\xfd""7zXZ", 5, "is compressed by xz; unpack it: xzcat it into a pipe and read -, standard input"},
+    {"PK\x03\x04", 4, "is a zip file, as spreadsheets are; export it as CSV, or unpack it"},
+    {"\xff\xfe", 2, "is UTF-16; make it UTF-8: iconv -f UTF-16 -t UTF-8"},
+    {"\xfe\xff", 2, "is UTF-16; make it UTF-8: iconv -f UTF-16 -t UTF-8"},
+};
+
+/* Looks at the file's first bytes, until it is settled how it begins. Returns 0 or ERR_DATA. */
+static int mark_read(struct file *file)
 {
-    static const char mark[3] = "\xef\xbb\xbf";
     size_t length = file->end - file->begin;
-    if (memcmp(file->buffer + file->begin, mark, length < 3 ? length : 3) != 0) {
-        file->begun = true;
-    } else if (length >= 3) {
-        file->begin += 3;
-        file->scanned = file->begin;
-        file->begun = true;
+    file->begun = true;
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        const struct mark *mark = &marks[i];
+        if (memcmp(file->buffer + file->begin, mark->at, length < mark->length ? length : mark->length) != 0) {
+            continue;
+        }
+        if (length < mark->length) {
+            file->begun = false;
+        } else if (mark->what) {
+            return err_set(ERR_DATA, "%s: %s", file->path, mark->what);
+        } else {
+            file->begin += mark->length;
+            file->scanned = file->begin;
+        }
     }
+    return 0;
 }
 
 /* Reads what is there without waiting. > 0: more bytes; 0: none now, or the file's end (fd is -1 then); < 0: an error. */
@@ -139,10 +163,8 @@ static int buffer_fill(struct file *file)
     }
     file->end += (size_t)got;
     file->read += got;
-    if (!file->begun) {
-        mark_skip(file);
-    }
-    return 1;
+    int result = file->begun ? 0 : mark_read(file);
+    return result < 0 ? result : 1;
 }
 
 /* The end of a row: the first \n outside quotes from `scanned` on, or NULL. */
@@ -400,6 +422,7 @@ static int file_turn(struct file_source *source, struct file *file, int most, so
         if (result < 0) {
             file_end(file); /* told once; what was read before stands */
             file->begin = file->end = file->scanned = 0;
+            source->failure = source->failure ? source->failure : strdup(err_text());
             return result;
         }
         if (result != RECORD_FOUND) {
@@ -489,6 +512,7 @@ static void file_close(void *state)
         free(file->buffer);
         free(file->path);
     }
+    free(source->failure);
     free(source->row.at);
     free(source->wait);
     free(source);
@@ -543,6 +567,11 @@ int file_source_open(const char *const *paths, int count, struct source *source)
     *source = (struct source){.state = state, .poll = file_poll, .ready = file_ready, .inputs = file_inputs, .at_end = file_at_end,
                               .pause = file_pause, .close = file_close};
     return 0;
+}
+
+const char *file_source_failure(const struct source *source)
+{
+    return ((const struct file_source *)source->state)->failure;
 }
 
 void file_source_progress(const struct source *source, int64_t *done, int64_t *total)

@@ -20,6 +20,9 @@ enum { FILE_TURN = 256, FILE_LINE_MAX = (128 << 20) + 1 /* bytes; the highest li
 /* Opens all of them; "-" is standard input, as JSON Lines. Keeps no pointer. ERR_IO names the file that cannot be opened. */
 int file_source_open(const char *const *paths, int count, struct source *source);
 
+/* Why the first file that could not be read to its end was not, with its name; NULL: all that ended were whole. It lives as long as the source. */
+const char *file_source_failure(const struct source *source);
+
 /* How far it is: bytes handed out, of how many; `*total` is 0 when a pipe is among the files. */
 void file_source_progress(const struct source *source, int64_t *done, int64_t *total);
 

@@ -103,6 +103,27 @@ Test(file, leaves_out_a_byte_order_mark_at_the_start_only)
     expect("a.jsonl", "\xef\xbb\xbf", "");
 }
 
+static void expect_refused(const char *text, size_t length, const char *what)
+{
+    struct seen seen = {.used = 0};
+    const char *paths[] = {given(0, "a.jsonl", text, length)};
+    cr_expect_eq(read_all(paths, 1, 10, &seen), ERR_DATA);
+    cr_expect(seen.count == 0 && strstr(err_text(), what), "%s", err_text());
+}
+
+/* Each line of such a file would be refused one by one, or lie in a topic for good. */
+Test(file, refuses_a_file_that_is_no_text)
+{
+    expect_refused("\x1f\x8b\x08\x00\n", 5, "a.jsonl: is compressed by gzip; unpack it");
+    expect_refused("\x28\xb5\x2f\xfd\n", 5, "compressed by zstd");
+    expect_refused("\xfd""7zXZ\n", 6, "compressed by xz");
+    expect_refused("PK\x03\x04\n", 5, "export it as CSV");
+    expect_refused("\xff\xfe{\0}\0\n\0", 8, "is UTF-16");
+    expect_refused("\xfe\xff\0{\0}\0\n", 8, "is UTF-16");
+    expect("a.jsonl", "PK\x03", "0/1:PK\x03|");
+    expect("a.csv", "PK\nx\n", "0/2:{\"PK\":\"x\"}|");
+}
+
 Test(file, makes_an_object_of_strings_of_each_csv_row)
 {
     expect("a.csv", "id,n\nx,1\ny,\n", "0/2:{\"id\":\"x\",\"n\":\"1\"}|0/3:{\"id\":\"y\",\"n\":\"\"}|");
