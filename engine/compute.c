@@ -185,8 +185,10 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
                 return EXIT_USAGE;
             break;
         case 'a':
+            if (arguments->at_ms != INT64_MIN)
+                return command_usage("compute", "--at %s: an instant is named already; name one, and compute once for each", optarg);
             if (!event_time_parse(optarg, strlen(optarg), &arguments->at_ms))
-                return command_usage("compute", "--at %s: no time of the years 1970 to 2199; write 2026-11-22T14:00:00Z, or milliseconds since 1970 (from 1973-03-03 on: a smaller number may be seconds)", optarg);
+                return command_usage("compute", "--at %s: no time with its zone, of the years 1970 to 2199; write 2026-11-22T14:00:00Z, or milliseconds since 1970 (from 1973-03-03 on: a smaller number may be seconds)", optarg);
             break;
         case 'm':
             arguments->mapping = optarg;

@@ -159,3 +159,5 @@ for command in run compute explain ctl "shadow next"; do
     holds "$command reads one configuration" 2 "-c other.yaml: the configuration is empty.yaml already; name one file" timeout 20 "$esteem" $command -c empty.yaml -c other.yaml
 done
 holds "and replay" 2 "-c twice: name one configuration file" "$esteem" replay --topic t -c empty.yaml --config other.yaml empty.yaml
+holds "--at names one instant" 2 "--at 2026-11-22T14:00:00Z: an instant is named already" \
+    "$esteem" compute -c empty.yaml --at 2026-11-22T13:00:00Z --at 2026-11-22T14:00:00Z empty.yaml
