@@ -31,7 +31,8 @@ static const char help[] =
     "  --diff             instead: which rows of the file OLD are others in NEW, measure by measure and metric by metric.\n"
     "                     Both are rows as above, or as Redis and a topic have them (one topic at a time); of rows of one\n"
     "                     tenant, scope, window and start in one file the last one counts. revision and config are left\n"
-    "                     out. To see what a threshold of 30 s would change, compute twice and compare. Exit 0: equal;\n"
+    "                     out, and histograms where one of two rows has none; a row without figures is as good as none.\n"
+    "                     To see what a threshold of 30 s would change, compute twice and compare. Exit 0: equal;\n"
     "                     1: they differ; 2: a file is not one of rows, told with its line.\n"
     "  --json             with --diff: JSON Lines, the last one a summary\n";
 

@@ -132,13 +132,19 @@ static jv compare_each(jv before, jv after, jv absent)
     return changes;
 }
 
-/* {"fields", "measures", "histograms", "metrics"}, each there when something differs in it. */
+static bool has(jv row, const char *name)
+{
+    return jv_object_has(jv_copy(row), jv_string(name));
+}
+
+/* {"fields", "measures", "histograms", "metrics"}, each there when something differs in it. Redis' rows have no histograms by default. */
 static jv compare_rows(jv before, jv after)
 {
+    bool both = has(before, "histograms") && has(after, "histograms");
     struct { const char *name; jv changes; } parts[] = {
         {"fields", compare_members(jv_object(), jv_copy(before), jv_copy(after), jv_null(), is_left_out)},
         {"measures", compare_members(jv_object(), member(before, "measures"), member(after, "measures"), jv_number(0), NULL)},
-        {"histograms", compare_each(member(before, "histograms"), member(after, "histograms"), jv_number(0))},
+        {"histograms", both ? compare_each(member(before, "histograms"), member(after, "histograms"), jv_number(0)) : jv_object()},
         {"metrics", compare_each(member(before, "metrics"), member(after, "metrics"), jv_null())},
     };
     jv changes = jv_object();
@@ -236,8 +242,25 @@ static void told(struct diff *diff, double weight)
         diff->failed = diff_rank_end(diff->rank, weight);
 }
 
-static void tell_only(struct diff *diff, int which, const struct row_key *key, jv head)
+/* A window that has nothing any more is told once, empty, and lies on in Redis and the topics; compute prints no such row. */
+static int row_is_empty(const struct row_lines *lines, bool *empty)
 {
+    jv row;
+    int result = row_lines_parse(lines, &row);
+    if (result != 0)
+        return result;
+    *empty = jv_object_length(object_or_empty(member(row, "measures"))) == 0 && jv_object_length(object_or_empty(member(row, "metrics"))) == 0;
+    jv_free(row);
+    return 0;
+}
+
+/* Of a row that is in one file only, the newest that was parsed there. */
+static int tell_only(struct diff *diff, int which, const struct row_key *key, jv head)
+{
+    bool empty;
+    int result = row_is_empty(&diff->file[which], &empty);
+    if (result != 0 || empty)
+        return result;
     *(which == OLD ? &diff->counts->only_old : &diff->counts->only_new) += 1;
     if (diff->json) {
         put_line(jv_object_set(key_json(head), jv_string("only"), jv_string(which == OLD ? "old" : "new")), diff->out);
@@ -246,6 +269,7 @@ static void tell_only(struct diff *diff, int which, const struct row_key *key, j
         fprintf(diff->out, ": only in %s\n", diff->name[which]);
     }
     told(diff, -1);
+    return 0;
 }
 
 /* Counts each name of `changes` (borrowed) once. */
@@ -394,7 +418,7 @@ static int merge(struct diff *diff)
         if (order == 0)
             error = compare_pair(diff, &head[OLD], &head[NEW]);
         else
-            tell_only(diff, order < 0 ? OLD : NEW, &head[order < 0 ? OLD : NEW].key, head[order < 0 ? OLD : NEW].row);
+            error = tell_only(diff, order < 0 ? OLD : NEW, &head[order < 0 ? OLD : NEW].key, head[order < 0 ? OLD : NEW].row);
         for (int which = OLD; which <= NEW; which++)
             if (which == OLD ? order <= 0 : order >= 0) {
                 head_close(&head[which]);
@@ -512,7 +536,7 @@ static int compare_places(struct diff *diff, const struct pair *pair)
     if (result > 0 && pair->at[OLD] && pair->at[NEW])
         result = compare_pair(diff, &head[OLD], &head[NEW]);
     else if (result > 0)
-        tell_only(diff, pair->at[OLD] ? OLD : NEW, &head[pair->at[OLD] ? OLD : NEW].key, head[pair->at[OLD] ? OLD : NEW].row);
+        result = tell_only(diff, pair->at[OLD] ? OLD : NEW, &head[pair->at[OLD] ? OLD : NEW].key, head[pair->at[OLD] ? OLD : NEW].row);
     head_close(&head[OLD]);
     head_close(&head[NEW]);
     return result < 0 ? result : 0;
