@@ -215,10 +215,36 @@ static void put_local(const struct telling *telling, const struct calendar *cale
     fprintf(telling->out, "%.10s %.8s", text, text + 11);
 }
 
+/* What a reload or a restart meant for a row whose window had begun: it lacks something, or was counted under several settings. */
+static void tell_reloads(const struct telling *telling)
+{
+    char *since = row_text(telling->row, "since");
+    if (*since) {
+        explain_begin(telling, "since");
+        fprintf(telling->out, "whole from %s on: a reload or a restart brought its scope or window, and what was over by then may be missing\n", since);
+    }
+    free(since);
+    jv configs = jv_object_get(jv_copy(telling->row), jv_string("configs"));
+    int count = jv_get_kind(configs) == JV_KIND_ARRAY ? jv_array_length(jv_copy(configs)) : 0;
+    if (count > 1) {
+        explain_begin(telling, "mixed");
+        fputs("settings changed while it ran, under", telling->out);
+        for (int i = 0; i < count; i++) {
+            jv id = jv_array_get(jv_copy(configs), i);
+            fprintf(telling->out, "%s %s", i ? "," : "", jv_get_kind(id) == JV_KIND_STRING ? jv_string_value(id) : "?");
+            jv_free(id);
+        }
+        fputs(": what was counted before a change stays as it was counted\n", telling->out);
+    }
+    jv_free(configs);
+}
+
 static void tell_where(const struct telling *telling)
 {
     char start[TIME_TEXT_MAX], end[TIME_TEXT_MAX];
-    bool final = explain_is_true(telling->row, "final"), partial = explain_is_true(telling->row, "partial");
+    char *since = row_text(telling->row, "since");
+    bool final = explain_is_true(telling->row, "final"), partial = explain_is_true(telling->row, "partial") && !*since;
+    free(since);
     const char *next = explain_begin(telling, "where");
     fprintf(telling->out, "%s, %s, window %s\n", telling->key.tenant, telling->key.scope, telling->key.window);
     explain_begin(telling, "when");
@@ -245,6 +271,7 @@ static void tell_where(const struct telling *telling)
         calendar_free(calendar);
     }
     fputc('\n', telling->out);
+    tell_reloads(telling);
 }
 
 /* A share in percent is told without its factor: 86 / 115 = 74.78 %. */

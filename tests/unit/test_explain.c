@@ -55,6 +55,20 @@ Test(explain, csat_is_told_with_its_integers_and_its_interval)
            "from 2026-11-22T14:00:00Z until before 2026-11-22T15:00:00Z; final", "HGET 'esteem:v1:{acme}:queue=billing:hour' row");
 }
 
+#define RELOADED(since, configs) HEAD("1d", "false") since "\"config\":\"77802e9e\"" configs \
+    ",\"measures\":{\"wait_n\":1,\"answered_in_sl\":1},\"metrics\":{\"service_level\":{\"value\":100,\"n\":1}}}"
+
+/* One contact was answered after 12 s; then the threshold became 10 s. */
+Test(explain, a_row_that_a_reload_met_says_so)
+{
+    EXPECT(RELOADED("", ",\"configs\":[\"88bd4d14\",\"77802e9e\"]"), "metrics: {service_level: {threshold: 10s}}", "service_level",
+           "mixed     settings changed while it ran, under 88bd4d14, 77802e9e: what was counted before a change stays as it was counted\n");
+    EXPECT(RELOADED("\"since\":\"2026-11-22T14:30:00Z\",", ""), "{}", "service_level", "since     whole from 2026-11-22T14:30:00Z on: ");
+    char *text = told_row(RELOADED("", ""), "service_level", NULL);
+    cr_expect(strstr(text, "mixed") == NULL && strstr(text, "since ") == NULL);
+    free(text);
+}
+
 Test(explain, without_a_configuration_no_setting_is_told)
 {
     char *text = told_row(CSAT, "csat", NULL);
