@@ -154,6 +154,8 @@ holds "check says in which order the files stand" 2 "FILE, or FILE --against OLD
 printf 'state: {folder: state}\nredis: {password: $ESTEEM_NOT_SET}\nkafka: {properties: {security.protocol: $ESTEEM_NOT_SET}}\n' >secret.yaml
 holds "ctl needs no secret, and says from where the path is seen" 1 "state/control.sock: no esteem listens there, as seen from the working directory $work;" "$esteem" ctl -c secret.yaml status
 holds "check needs them" 2 "secret.yaml:2: redis.password: environment variable ESTEEM_NOT_SET is not set" "$esteem" check secret.yaml
+printf 'kafka: {brokers: 127.0.0.1:1}\nredis: {port: 1}\nstate: {folder: away}\n' >away.yaml
+holds "a Redis that is away is named with its port" 124 'event=redis.away text="127.0.0.1:1: Connection refused' timeout 2 "$esteem" run -c away.yaml
 : >other.yaml
 for command in run compute explain ctl "shadow next"; do
     holds "$command reads one configuration" 2 "-c other.yaml: the configuration is empty.yaml already; name one file" timeout 20 "$esteem" $command -c empty.yaml -c other.yaml

@@ -87,9 +87,14 @@ static void everything_again(struct redis *redis)
     redis->rewritten_ms = redis->now_ms;
 }
 
+/* Where Redis is, in words; they stand until the next call of the same thread. */
 static const char *place(const struct config *config)
 {
-    return config->redis_socket[0] ? config->redis_socket : config->redis_host;
+    static _Thread_local char text[300];
+    if (config->redis_socket[0])
+        return config->redis_socket;
+    snprintf(text, sizeof text, strchr(config->redis_host, ':') ? "[%s]:%d" : "%s:%d", config->redis_host, (int)config->redis_port);
+    return text;
 }
 
 /* Whether the log is to tell of this fault now. */
