@@ -31,8 +31,10 @@ static void tend_forget(struct run *run)
         checkpoint_renew(run->checkpoint);
     log_info("customer.forgotten", "a customer was erased from %llu interactions, and %llu visits of longer ago", (unsigned long long)interactions,
              (unsigned long long)visits);
-    control_answer(run->forgets, true, "erased from %llu interactions, and %llu visits of longer ago; gone from %s after two more checkpoints",
-                   (unsigned long long)interactions, (unsigned long long)visits, run->checkpoint ? run->config->state_folder : "memory");
+    control_answer(run->forgets, true, "erased from %llu interactions, and %llu visits of longer ago%s; gone from %s after two more checkpoints",
+                   (unsigned long long)interactions, (unsigned long long)visits,
+                   interactions || visits ? "" : ": of this tenant nothing is kept of them (--tenant names another)",
+                   run->checkpoint ? run->config->state_folder : "memory");
     run->forgets = NULL;
 }
 
