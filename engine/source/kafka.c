@@ -137,6 +137,17 @@ static bool kafka_ready(void *state)
     return atomic_load_explicit(&source->generation, memory_order_relaxed) == source->generation_seen;
 }
 
+static bool kafka_whole(void *state)
+{
+    const struct kafka_source *source = state;
+    for (int i = 0; i < source->topic_count; i++) {
+        if (atomic_load_explicit(&source->topic[i].found, memory_order_relaxed) <= 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool is_paused(const struct kafka_source *source)
 {
     return atomic_load_explicit(&source->paused, memory_order_relaxed); /* relaxed: the shard itself stores it */
@@ -335,7 +346,7 @@ int kafka_source_open(const struct config *config, int shard, int shards, struct
         return error;
     }
     *source = (struct source){.state = state, .poll = kafka_poll, .ready = kafka_ready, .inputs = kafka_inputs, .at_end = kafka_at_end,
-                              .was_at_end = kafka_was_at_end, .pause = kafka_pause, .hold = kafka_hold, .commit = kafka_commit, .position = kafka_position,
+                              .was_at_end = kafka_was_at_end, .whole = kafka_whole, .pause = kafka_pause, .hold = kafka_hold, .commit = kafka_commit, .position = kafka_position,
                               .close = kafka_close};
     return 0;
 }

@@ -29,7 +29,7 @@ static int32_t topic_count_read(struct kafka_source *source, struct topic *topic
         if (missing && topic->was_there) {
             log_warn("kafka.topic_gone", "topic %s was deleted; it is read from its beginning when it is there again", name);
         } else if (missing) {
-            log_warn("kafka.topic_missing", "topic %s does not exist yet; it is read when it does", name);
+            log_warn("kafka.topic_missing", "topic %s does not exist yet; it is read when it does, and rows of an earlier life stay until then", name);
         } else {
             log_info("kafka.topic_found", "topic %s is there now", name);
         }

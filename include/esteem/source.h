@@ -43,6 +43,9 @@ struct source {
     bool (*at_end)(void *state, int input);
     /* True when that was so at any time since the start; NULL: not known, at_end stands in. */
     bool (*was_at_end)(void *state, int input);
+    /* False while something that it is to read is not there, a topic with a mistake in its name: nobody knows what that would tell.
+     * NULL: all is there. */
+    bool (*whole)(void *state);
     void (*pause)(void *state, bool pause);
     /* Whether messages of an input are held back; those of the others come meanwhile. May be NULL. */
     void (*hold)(void *state, int input, bool hold);

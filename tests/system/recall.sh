@@ -142,5 +142,25 @@ check "nor of the day there" redis_has 'esteem:v1:{acme}:queue=wrong:day' '{}'
 check "nor of a rolling window there" redis_has 'esteem:v1:{acme}:queue=wrong:5m' '{}'
 check "it is where it belongs" offered 'esteem:v1:{acme}:queue=right:hour' 1
 
+# ---- a topic with a mistake in its name: what it would tell is not known ----
+
+rm -rf "$dir/state"
+plant m.service "acme|queue=chats|hour|$hour" '{"offered":7}'
+plant_redis 'esteem:v1:{acme}:queue=chats:hour' $hour
+sed 's/topics: \[contacts\]/topics: [contacts, chats]/' "$dir/esteem.yaml" >"$dir/two.yaml"
+"$esteem" run -c "$dir/two.yaml" >"$dir/run4.log" 2>&1 &
+run_pid=$!
+check "a topic that is missing is told" within 30 grep -q 'kafka.topic_missing.*topic chats' "$dir/run4.log"
+check "the others are read" within 30 redis hexists 'esteem:v1:{acme}:queue=right:5m' row
+sleep 3
+check "what an earlier life told stays in Redis" redis_has 'esteem:v1:{acme}:queue=chats:hour' '{"offered":7}'
+check "and on the topic" topic_has m.service "acme|queue=chats|hour|$hour" '{"offered":7}'
+tests/support/kafka.sh topic "$dir/kafka" chats 1 >>"$dir/kafka.log" 2>&1
+check "until the topic is there, and makes no such row" within 30 redis_has 'esteem:v1:{acme}:queue=chats:hour' '{}'
+check "there neither" within 30 topic_has m.service "acme|queue=chats|hour|$hour" '{}'
+kill -9 "$run_pid"
+wait "$run_pid" 2>/dev/null || true
+run_pid=
+
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]

@@ -97,13 +97,18 @@ static int64_t from_saved(void *context, const char *topic, int32_t partition)
     return begin_at;
 }
 
-static void open_source(const char *more)
+static void open_topics(const char *topics, const char *more)
 {
     char text[512];
-    snprintf(text, sizeof text, "kafka: {brokers: \"%s\", group: test, topics: [contacts]%s}\n", rd_kafka_mock_cluster_bootstraps(cluster), more);
+    snprintf(text, sizeof text, "kafka: {brokers: \"%s\", group: test, topics: [%s]%s}\n", rd_kafka_mock_cluster_bootstraps(cluster), topics, more);
     cr_assert_eq(config_parse("test", text, strlen(text), stderr, &config), 0);
     cr_assert_eq(kafka_source_open(config, 0, 1, &source), 0);
     kafka_source_begin(&source, from_saved, NULL);
+}
+
+static void open_source(const char *more)
+{
+    open_topics("contacts", more);
 }
 
 static void produce(int partition, size_t length, int count)
@@ -279,6 +284,22 @@ Test(kafka, a_topic_that_was_only_away_goes_on_at_the_same_message)
     cr_assert_eq(seen.count, 800);
     cr_assert_eq(seen.twice + seen.gaps, 0);
     cr_assert_eq(kafka_source_counts(&source).recreated, 0);
+}
+
+/* What an earlier life told of the other topic would be emptied otherwise. */
+Test(kafka, is_not_whole_while_a_topic_is_missing)
+{
+    produce(0, 100, 10);
+    rd_kafka_mock_topic_create(cluster, "chats", 1, 1);
+    rd_kafka_mock_topic_set_error(cluster, "chats", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    open_topics("contacts, chats", "");
+    steps_until_count(10);
+    steps_for(1500);
+    cr_expect_not(source.whole(source.state));
+    rd_kafka_mock_topic_set_error(cluster, "chats", RD_KAFKA_RESP_ERR_NO_ERROR);
+    for (int64_t until_ms = now_ms() + WITHIN_MS; !source.whole(source.state) && now_ms() < until_ms;)
+        step();
+    cr_expect(source.whole(source.state));
 }
 
 /* ---- positions and commits ---- */
