@@ -361,12 +361,25 @@ static void tell_certainty(const struct telling *telling, enum metric metric, co
     }
 }
 
+static bool is_among(enum measure measure, const enum measure *measures, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (measures[i] == measure)
+            return true;
+    return false;
+}
+
+/* In the order of measures.def, whose meanings refer to the one before ("of those, ..."). */
 static void tell_measures(const struct telling *telling, const enum measure *measures, int count)
 {
     const char *before = explain_begin(telling, "counted");
-    for (int i = 0; i < count; i++)
-        fprintf(telling->out, "%s%s %" PRId64 ": %s", i ? before : "", measure_names[measures[i]], telling->view->measure[measures[i]],
-                measure_meanings[measures[i]]);
+    bool first = true;
+    for (enum measure measure = 0; measure < MEASURE_COUNT; measure++)
+        if (is_among(measure, measures, count)) {
+            fprintf(telling->out, "%s%s %" PRId64 ": %s", first ? "" : before, measure_names[measure], telling->view->measure[measure],
+                    measure_meanings[measure]);
+            first = false;
+        }
     fputs(count ? "\n" : "nothing by name: it is read from a histogram\n", telling->out);
 }
 

@@ -69,6 +69,15 @@ Test(explain, a_row_that_a_reload_met_says_so)
     free(text);
 }
 
+/* "Of those" refers to the measure before. */
+Test(explain, what_was_counted_is_told_in_the_order_of_the_table)
+{
+    char *text = told_row(CSAT, "csat", NULL);
+    const char *all = strstr(text, "csat_n 115: "), *top = strstr(text, "csat_top 86: ");
+    cr_expect(all && top && all < top, "%s", text);
+    free(text);
+}
+
 Test(explain, without_a_configuration_no_setting_is_told)
 {
     char *text = told_row(CSAT, "csat", NULL);
