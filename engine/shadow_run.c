@@ -122,7 +122,7 @@ static enum outcome live(const struct config *config, const struct run_span *spa
         return FAILED;
     if (outcome == READ_TO_END)
         log_info("shadow.done", "read to the end in %.1f s: %" PRId64 " messages, %" PRIu64 " events applied, %" PRIu64 " duplicates, %" PRIu64 " refused",
-                 (double)(monotonic_ms() - progress.begun_ms) / 1000, progress.first_left, counts.shards.applied, counts.shards.duplicates, counts.shards.refused);
+                 (double)(monotonic_ms() - progress.begun_ms) / 1000, (int64_t)counts.shards.messages, counts.shards.applied, counts.shards.duplicates, counts.shards.refused);
     return outcome;
 }
 

@@ -151,13 +151,14 @@ check "the shadow's folder is gone" [ ! -e "$dir/state/shadow.next" ]
 sleep 1
 between=$(date -u +%Y-%m-%dT%H:%M:%SZ) # Kafka has the first ones since before, the later ones since then
 sleep 1
-send "$dir/later.jsonl"
+sent=$(send "$dir/later.jsonl")
 check "the live engine goes on under B" timeout 300 "$esteem" run -c "$dir/b.yaml" --until-end
 check "and its rows are those of B, later events included" equal "$live" b "$dir/first.jsonl" "$dir/later.jsonl"
 
 # ---- parts of the feed ----
 gone() { [ -z "$(redis --scan --pattern "esteem:v1:shadow.$1:*")" ] && [ ! -e "$dir/state/shadow.$1" ]; }
 check "a shadow from a moment on" timeout 300 "$esteem" shadow since -c "$dir/b.yaml" --from "$between" --memory 1GiB
+check "it says how many messages those were" grep -q "shadow.done.*: ${sent%% *} messages, " "$dir/checks"
 check "has what came since, and nothing else" equal "esteem:v1:shadow.since:" b "$dir/later.jsonl"
 check "a shadow up to a moment" timeout 300 "$esteem" shadow until -c "$dir/b.yaml" --to "$between" --memory 1GiB
 check "has what came before, and nothing else" equal "esteem:v1:shadow.until:" b "$dir/first.jsonl"
