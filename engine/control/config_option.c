@@ -66,6 +66,43 @@ static const char *something_fault(const char *text)
     return *text == '\0' ? "is empty; write a value, or leave the key out" : NULL;
 }
 
+/* An IPv6 address has more colons than one. */
+static const char *host_fault(const char *host)
+{
+    const char *colon = strchr(host, ':');
+    if (strchr(host, '/'))
+        return "is an address of the web's kind; write the host alone, what else it says under redis.port, redis.user, redis.password";
+    if (colon && strchr(colon + 1, ':') == NULL)
+        return "names a port as well; write the host alone, and redis.port beside it";
+    return something_fault(host);
+}
+
+static bool port_is_good(const char *at, size_t length)
+{
+    int port = 0;
+    for (size_t i = 0; i < length; i++)
+        if (at[i] < '0' || at[i] > '9' || (port = port * 10 + (at[i] - '0')) > 65535)
+            return false;
+    return port > 0;
+}
+
+/* host, host:port, [::1]:port, ssl://host:port; librdkafka takes another port for 0. */
+static const char *brokers_fault(const char *brokers)
+{
+    for (const char *at = brokers, *next; *at; at = next) {
+        size_t length = strcspn(at, ",");
+        next = at + length + (at[length] == ',');
+        const char *scheme = memmem(at, length, "://", 3), *host = scheme ? scheme + 3 : at;
+        while (length > 0 && at[length - 1] == ' ')
+            length--;
+        const char *end = at + length, *bracket = memrchr(host, ']', (size_t)(end - host)), *colon = memrchr(host, ':', (size_t)(end - host));
+        bool bare = colon && !bracket && memchr(host, ':', (size_t)(colon - host)); /* an IPv6 address without a port */
+        if (colon && !bare && colon > bracket && !port_is_good(colon + 1, (size_t)(end - colon - 1)))
+            return "has a port that is no number of 1 to 65535; write host:port, comma separated";
+    }
+    return something_fault(brokers);
+}
+
 static const char *socket_fault(const char *path)
 {
     return strlen(path) > 107 ? "is too long for a unix socket; use a path of at most 107 bytes" : NULL;
@@ -81,11 +118,11 @@ static const struct {
     const char *(*fault)(const char *text);
 } text_rules[] = {
     {"windows.timezone", zone_fault},
-    {"kafka.brokers", something_fault},
+    {"kafka.brokers", brokers_fault},
     {"kafka.group", something_fault},
     {"mappings", something_fault},
     {"http.listen", listen_fault},
-    {"redis.host", something_fault},
+    {"redis.host", host_fault},
     {"redis.socket", socket_fault},
     {"topics.prefix", prefix_fault},
     {"topics.deadletter", topic_or_none_fault},

@@ -195,7 +195,9 @@ static int column_find(struct roster_reader *roster, const char *name)
         if (distance == 0)
             return c;
     }
-    if (word_near(name, least))
+    if (strpbrk(name, ";\t"))
+        reader_fault(roster->reader, 1, "header", "its columns are not divided by commas: \"%.60s\"; save it with commas", name);
+    else if (word_near(name, least))
         reader_fault(roster->reader, 1, "header", "there is no column \"%.60s\"; did you mean %s?", name, column_names[nearest]);
     else
         reader_fault(roster->reader, 1, "header", "there is no column \"%.60s\"; take agent, team, site, eligible, from, until, tenant", name);

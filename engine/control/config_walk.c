@@ -132,6 +132,16 @@ static void parser_open(yaml_parser_t *parser, const char *text, size_t length)
     yaml_parser_set_input_string(parser, (const unsigned char *)text, length);
 }
 
+static bool tab_indents(const char *text, size_t length, int line)
+{
+    const char *at = text, *end = text + length;
+    for (int before = 1; at && before < line; before++)
+        at = (at = memchr(at, '\n', (size_t)(end - at))) ? at + 1 : NULL;
+    while (at && at < end && *at == ' ')
+        at++;
+    return at && at < end && *at == '\t';
+}
+
 /* A syntax error ends the reading: what follows cannot be understood. */
 static void fault_syntax(struct reader *reader, const yaml_parser_t *parser, const char *text, size_t length)
 {
@@ -143,6 +153,10 @@ static void fault_syntax(struct reader *reader, const yaml_parser_t *parser, con
     }
     if (parser->error == YAML_MEMORY_ERROR)
         err_broken(__FILE__, __LINE__, "yaml_parser_load", "no memory for the configuration");
+    if (tab_indents(text, length, line)) {
+        reader_fault(reader, line, "YAML", "is indented by a tab; indent by blanks alone");
+        return;
+    }
     reader_fault(reader, line, "YAML", "%s%s%s; look at indentation, quotes and brackets here and in the line before",
                  parser->context == NULL ? "" : parser->context, parser->context == NULL ? "" : ": ",
                  parser->problem == NULL ? "syntax error" : parser->problem);

@@ -239,6 +239,14 @@ Test(config, refuses_wrong_types_and_ranges_of_every_kind)
     refuse("redis: 6379", "f:1: redis: is a single value; write its keys below it, each KEY: VALUE");
     refuse("redis: {enabled: yes}", "f:1: redis.enabled: \"yes\" is no truth value; write true or false, without quotes");
     refuse("redis: {host: \"\"}", "f:1: redis.host: \"\" is empty; write a value, or leave the key out");
+    refuse("redis: {host: \"127.0.0.1:6379\"}", "f:1: redis.host: \"127.0.0.1:6379\" names a port as well; write the host alone, and redis.port beside it");
+    refuse("redis: {host: \"redis://cache:6379\"}", "f:1: redis.host: \"redis://cache:6379\" is an address of the web's kind; write the host alone, "
+           "what else it says under redis.port, redis.user, redis.password");
+    refuse("kafka: {brokers: \"a:9092,b:kafka\"}",
+           "f:1: kafka.brokers: \"a:9092,b:kafka\" has a port that is no number of 1 to 65535; write host:port, comma separated");
+    refuse("kafka: {brokers: \"a:65536 ,b\"}", "f:1: kafka.brokers: \"a:65536 ,b\" has a port that is no number of 1 to 65535; write host:port, comma separated");
+    refuse("kafka: {brokers: \"[::1]:0\"}", "f:1: kafka.brokers: \"[::1]:0\" has a port that is no number of 1 to 65535; write host:port, comma separated");
+    same_id("redis: {host: \"::1\"}\nkafka: {brokers: \"ssl://a:9093, b:65535,c,[::1]:1,::1,[::1]\"}", "", true);
     refuse("metrics: {opportunity: {assumed_rate: nan}}",
            "f:1: metrics.opportunity.assumed_rate: \"nan\" is no number; write one of 0 to 1000");
     refuse("metrics: {opportunity: {assumed_rate: 1000.5}}",
@@ -300,6 +308,7 @@ Test(config, tells_the_line_of_a_syntax_error)
     char fault[256];
     snprintf(fault, sizeof fault, "f:2: YAML: while parsing a flow sequence: did not find expected ',' or ']'%s", end);
     refuse("scopes: [[]\nlog: {}", fault);
+    refuse("log:\n \tlevel: info", "f:2: YAML: is indented by a tab; indent by blanks alone");
     snprintf(fault, sizeof fault, "f:3: YAML: invalid leading UTF-8 octet%s", end);
     refuse("log: {}\n\nredis: {host: \xff}", fault);
     refuse("log: {}\n---\nlog: {}", "f:2: file: a second document begins; take out the line ---");
@@ -673,6 +682,8 @@ Test(config, every_fault_of_a_roster_is_told_with_its_line_and_the_fix)
 {
     roster_refused(".csv", "", "1: header: there is no column \"\"; take agent, team, site, eligible, from, until, tenant");
     roster_refused(".csv", "agent,taem\n", "1: header: there is no column \"taem\"; did you mean team?");
+    roster_refused(".csv", "agent;team\n", "1: header: its columns are not divided by commas: \"agent;team\"; save it with commas");
+    roster_refused(".csv", "agent\tteam\n", "1: header: its columns are not divided by commas: \"agent?team\"; save it with commas");
     roster_refused(".csv", "agent,team,agent\n", "1: header: agent is there twice; take one out");
     roster_refused(".csv", "team,site\n", "1: header: has no column agent; begin with the line agent,team,site");
     roster_refused(".csv", "agent,team\n\nann,north,bonn\n", "3: line: has 3 cells for 2 columns; quote a value that holds a comma");
