@@ -497,13 +497,13 @@ static int wait_for_end(struct run *run, const sigset_t *signals, bool until_end
 int run_lock(const struct config *config)
 {
     char path[512];
-    const char *folder = getenv("XDG_RUNTIME_DIR") ? getenv("XDG_RUNTIME_DIR") : "/tmp";
+    const char *given = getenv("XDG_RUNTIME_DIR"), *folder = given && *given ? given : "/tmp";
     snprintf(path, sizeof path, "%s/esteem.%s.lock", folder, config->kafka_group);
     for (size_t i = strlen(folder) + 1; i < sizeof path && path[i]; i++)
         path[i] = path[i] == '/' ? '_' : path[i]; /* a group may have any name, a file may not */
     int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (file < 0)
-        return err_set(ERR_IO, "%s: %s", path, strerror(errno));
+        return err_set(ERR_IO, "the lock %s: %s; let XDG_RUNTIME_DIR name a folder in which this user may make it", path, strerror(errno));
     if (flock(file, LOCK_EX | LOCK_NB) != 0)
         return err_set(ERR_FENCED, "another esteem runs for group %s on this machine (%s is locked); stop it, or name another kafka.group",
                        config->kafka_group, path);

@@ -116,6 +116,11 @@ holds "check: one that does not compile" 2 "mapped.yaml:6: kafka.topics.mapping:
 holds "run exits 2 for it, as systemd has to know" 2 "topic calls: schemas/mappings/absent.jq: No such file" \
     env XDG_RUNTIME_DIR="$work/esteem.d" timeout 60 "$esteem" run -c mapped.yaml
 holds "its lock: the group's slash is none of the path's" 0 esteem.a_b.lock ls esteem.d
+holds "a lock that cannot be made is told with what names its folder" 1 "the lock $work/none/esteem.a_b.lock: No such file or directory; let XDG_RUNTIME_DIR" \
+    env XDG_RUNTIME_DIR="$work/none" timeout 60 "$esteem" run -c mapped.yaml
+sed "s|a/b|empty.$$|" mapped.yaml >lock.yaml
+holds "an empty XDG_RUNTIME_DIR is none" 0 "/tmp/esteem.empty.$$.lock" \
+    sh -c "XDG_RUNTIME_DIR= timeout 60 '$esteem' run -c lock.yaml 2>/dev/null; ls /tmp/esteem.empty.$$.lock && rm /tmp/esteem.empty.$$.lock"
 holds "and compute" 2 "schemas/mappings/absent.jq: No such file" "$esteem" compute -c "$OLDPWD/$employees/config.yaml" --mapping absent mapped.yaml
 echo . >schemas/mappings/absent.jq
 echo . >schemas/mappings/broken.jq
