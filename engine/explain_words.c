@@ -506,6 +506,10 @@ static void tell_notes(const struct telling *telling, const char *name)
     if (strcmp(name, #of) == 0) \
         fprintf(line(&lines), "%s\n", words);
 #include "esteem/explain.def"
+    int64_t active = telling->view->measure[MEASURE_active_agents], eligible = telling->view->measure[MEASURE_eligible_agents];
+    if (strcmp(name, "adoption") == 0 && eligible && active > eligible)
+        fputs("more used it than are eligible: contacts name a team in which the roster does not have the agent, or agents whom it does not have\n",
+              line(&lines));
 }
 
 static void tell_deeper(const struct telling *telling)
@@ -513,9 +517,12 @@ static void tell_deeper(const struct telling *telling)
     const char *next = explain_begin(telling, "deeper");
     char start[TIME_TEXT_MAX];
     event_time_format(telling->key.start_ms, start);
-    fprintf(telling->out, "redis-cli HGET 'esteem:v1:{%s}:%s:%s' row | jq .measures", telling->key.tenant, telling->key.scope, telling->key.window);
-    if (telling->key.rank < CALENDAR_COUNT)
-        fprintf(telling->out, "%swhen its window is over, the same with :last behind the key; key in a topic %s|%s|%s|%s", next, telling->key.tenant,
+    bool calendar = telling->key.rank < CALENDAR_COUNT, over = calendar && explain_is_true(telling->row, "final");
+    fprintf(telling->out, "redis-cli HGET 'esteem:v1:{%s}:%s:%s%s' row | jq .measures", telling->key.tenant, telling->key.scope, telling->key.window,
+            over ? ":last" : "");
+    if (calendar)
+        fprintf(telling->out, "%s%s; key in a topic %s|%s|%s|%s", next,
+                over ? "as long as no newer one is over" : "when its window is over, the same with :last behind the key", telling->key.tenant,
                 telling->key.scope, telling->key.window, start);
     fprintf(telling->out, "%severy formula, with examples: esteem schema metrics\n", next);
 }

@@ -52,7 +52,10 @@ Test(explain, csat_is_told_with_its_integers_and_its_interval)
 {
     EXPECT(CSAT, "{}", "csat", "csat: 74.78 %\n", "csat = csat_top / csat_n = 86 / 115 = 74.78 %\n",
            "between 66.1 and 81.8 % with 95 % confidence\n", "5 answers without a CSAT score\n", "metrics.csat.top_box: 4 (",
-           "from 2026-11-22T14:00:00Z until before 2026-11-22T15:00:00Z; final", "HGET 'esteem:v1:{acme}:queue=billing:hour' row");
+           "from 2026-11-22T14:00:00Z until before 2026-11-22T15:00:00Z; final", "HGET 'esteem:v1:{acme}:queue=billing:hour:last' row",
+           "as long as no newer one is over; key in a topic acme|queue=billing|hour|2026-11-22T14:00:00Z\n");
+    EXPECT(HEAD("hour", "false") "\"measures\":{},\"metrics\":{}}", "{}", "csat", "HGET 'esteem:v1:{acme}:queue=billing:hour' row",
+           "when its window is over, the same with :last behind the key; key in a topic");
 }
 
 #define RELOADED(since, configs) HEAD("1d", "false") since "\"config\":\"77802e9e\"" configs \
@@ -66,6 +69,18 @@ Test(explain, a_row_that_a_reload_met_says_so)
     EXPECT(RELOADED("\"since\":\"2026-11-22T14:30:00Z\",", ""), "{}", "service_level", "since     whole from 2026-11-22T14:30:00Z on: ");
     char *text = told_row(RELOADED("", ""), "service_level", NULL);
     cr_expect(strstr(text, "mixed") == NULL && strstr(text, "since ") == NULL);
+    free(text);
+}
+
+#define ADOPTION(active) HEAD("week", "true") "\"measures\":{\"active_agents\":" active ",\"eligible_agents\":9}," \
+    "\"metrics\":{\"adoption\":{\"value\":100,\"n\":9}}}"
+
+/* An agent moved to another team in the roster, but not in the events. */
+Test(explain, an_adoption_beyond_all_says_why)
+{
+    EXPECT(ADOPTION("10"), "{}", "adoption", "more used it than are eligible: contacts name a team in which the roster does not have the agent");
+    char *text = told_row(ADOPTION("9"), "adoption", NULL);
+    cr_expect(strstr(text, "more used it") == NULL);
     free(text);
 }
 
