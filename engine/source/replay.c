@@ -51,6 +51,7 @@ struct replay {
     int64_t started_ms, shown_ms;
     int64_t done_bytes, total_bytes; /* of all files; total 0: not known */
     uint64_t offered, sent;          /* events given to librdkafka; confirmed */
+    uint64_t unkeyed;                /* of those offered: no events as they stand, so without a key, in any partition */
     uint64_t refused, shown;         /* messages that never came so far; failures that were printed */
     bool terminal;
 };
@@ -172,6 +173,7 @@ static void event_send(void *context, const char *json, size_t length)
         if (rd_kafka_produce(replay->topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, (void *)(uintptr_t)json, length,
                              key_length ? key : NULL, key_length, NULL) == 0) {
             replay->offered++;
+            replay->unkeyed += key_length == 0;
             return;
         }
         if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
@@ -517,6 +519,10 @@ int replay_main(int argc, char **argv)
     uint64_t failed = replay.refused + replay.offered - replay.sent; /* what was not confirmed until now never will be */
     if (!error || replay.offered) {
         printf("%" PRIu64 " events sent, %" PRIu64 " failed%s\n", replay.sent, failed, stop_asked ? ", stopped early" : "");
+    }
+    if (replay.unkeyed) {
+        fprintf(stderr, "esteem replay: %" PRIu64 " of them are no events as they stand, and went to any partition: they are refused, or a mapping reads them, "
+                "and then their topic needs keyed: false\n", replay.unkeyed);
     }
     sigaction(SIGINT, &old_int, NULL);
     sigaction(SIGTERM, &old_term, NULL);

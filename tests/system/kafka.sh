@@ -69,6 +69,13 @@ grep -q '^time:' "$dir/random.yaml" && sed -i 's/^time: {/time: {mode: replay, i
     echo 'time: {mode: replay, idle_after: 2s}' >>"$dir/random.yaml"
 sed -i 's/idle_after: 60s//; s/, *}/}/; s/, *,/,/' "$dir/random.yaml"
 "$esteem" replay --brokers "127.0.0.1:$port" --topic random --partitions 4 "$dir/random.jsonl" 2>"$dir/replay.log"
+printf '{"id":"a","type":"agent.state","time":"2026-11-22T14:00:00Z","agent":"ann","state":"ready"}\n{"CallId":"1"}\n' >"$dir/raw.jsonl"
+what="replay tells of messages that are no events, which go to any partition"
+if "$esteem" replay --brokers "127.0.0.1:$port" --topic raw --partitions 2 "$dir/raw.jsonl" 2>&1 | grep -q ': 1 of them are no events as they stand'; then
+    passed=$((passed + 1)) && echo "ok - $what"
+else
+    failed=$((failed + 1)) && echo "not ok - $what"
+fi
 for shards in 1 2 4; do
     config "random$shards" $shards "[random]" "$dir/random.yaml"
     case_run "random$shards" "random feed, $shards shards" "$dir/random.jsonl"
