@@ -57,6 +57,7 @@ static void add_counts(struct pipeline_counts *sum, const struct shard_counts *o
     sum->shards.ledger.records += one->ledger.records;
     sum->shards.ledger.skewed += one->ledger.skewed;
     sum->shards.ledger.unjoined += one->ledger.unjoined;
+    sum->shards.ledger.strayed += one->ledger.strayed;
     sum->shards.ledger.retired += one->ledger.retired;
     sum->shards.ledger.fact_bytes += one->ledger.fact_bytes;
     sum->shards.ledger.index_bytes += one->ledger.index_bytes;
@@ -186,6 +187,7 @@ void pipeline_summary(const struct pipeline_counts *counts, const struct config 
         {counts->folds.recall_refused, "rows of an earlier life stay, for want of a key (limits.keys, limits.memory)"},
         {counts->folds.beyond_correction, "differences came for windows beyond retention.correction"},
         {counts->folds.saturated, "sums met the end of 64 bits"},
+        {shards->ledger.strayed, "events came by another partition than the first of their interaction: its topic is not keyed by it"},
         {shards->ledger.skewed, "interactions had a duration brought to 0 or to 31 d"},
     };
     for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++)

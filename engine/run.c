@@ -445,6 +445,10 @@ void run_status(struct run *run)
              (unsigned long long)counts.shards.applied, (unsigned long long)counts.shards.duplicates,
              (unsigned long long)counts.shards.refused, (unsigned long long)counts.shards.messages_empty, (unsigned long long)counts.shards.ledger.records,
              (unsigned long long)counts.folds.keys, (unsigned long long)counts.folds.agent_keys, (unsigned long long)counts.folds.rows, watermark);
+    if (counts.shards.ledger.strayed)
+        log_warn("status.strayed", "%llu events came by another partition than the first of their interaction, so shards need not see all of it and figures "
+                 "may be wrong; key the topic by interaction, or set keyed: false for it, and begin anew with another state.folder",
+                 (unsigned long long)counts.shards.ledger.strayed);
     if (!run->recalled)
         log_info("status.recall", "names=%llu emptied=%llu refused=%llu", (unsigned long long)recall_names(run->recall),
                  (unsigned long long)counts.folds.recall_emptied, (unsigned long long)counts.folds.recall_refused);

@@ -237,6 +237,7 @@ PUT(events_refused)
             if (SHARDS.refused_by_reason[t][i])
                 put_integer(scrape, (int64_t)SHARDS.refused_by_reason[t][i], scrape->config->topic[t].name, refusal_names[i]);
 }
+PUT(events_strayed) { ONE(SHARDS.ledger.strayed); }
 PUT(deadletters)
 {
     struct deadletter_counts letters = deadletter_counts(RUN->deadletter);

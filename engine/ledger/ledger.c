@@ -205,6 +205,12 @@ static void touch(struct ledger *ledger, uint32_t record)
     ledger->touched[ledger->touched_count++] = (struct touched){record, one->length};
 }
 
+/* It comes by another partition than the record's first: in a topic that is keyed by interaction none does. */
+static bool strays(const struct interaction *one, uint16_t home)
+{
+    return one->home != home && one->home != LEDGER_HOME_HASH && home != LEDGER_HOME_HASH;
+}
+
 static bool known(const struct interaction *one, const struct fact *fact)
 {
     for (const uint8_t *packed = one->log, *end = one->log + one->length; packed < end; packed += fact_length(packed))
@@ -255,6 +261,8 @@ uint32_t ledger_make(struct ledger *ledger, struct ledger_key key, uint16_t home
 enum ledger_result ledger_put(struct ledger *ledger, struct ledger_key key, uint16_t home, uint32_t tenant, bool alone, const struct fact *fact)
 {
     uint32_t record = ledger_find(ledger, key);
+    if (record != NONE && strays(ledger_at(ledger, record), home))
+        ledger->counts.strayed++;
     if (record != NONE && known(ledger_at(ledger, record), fact))
         return LEDGER_DUPLICATE;
     if (record == NONE) {

@@ -37,7 +37,8 @@ struct ledger_key {
 };
 
 struct ledger_counts {
-    uint64_t records, skewed, unjoined, retired, fact_bytes, index_bytes, slack_bytes; /* slack: taken from the system, free */
+    uint64_t records, skewed, unjoined, retired, strayed, fact_bytes, index_bytes, slack_bytes; /* strayed: facts of another home than their record's;
+                                                                                                  * slack: taken from the system, free */
 };
 
 /* One contribution that is new (sign 1) or taken back (-1; its figures' signs are turned already). */

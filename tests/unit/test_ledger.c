@@ -83,6 +83,20 @@ Test(ledger, a_duplicate_changes_nothing)
     cr_expect_eq(put(2, fact), LEDGER_APPLIED); /* the same id of another interaction is another event */
 }
 
+Test(ledger, counts_facts_of_another_partition_than_their_interactions_first)
+{
+    ledger_put(ledger, key(1), 3, 1, false, given(EVENT_OFFERED, T));
+    ledger_put(ledger, key(1), 3, 1, false, given(EVENT_ANSWERED, T + 12 * S));
+    ledger_put(ledger, key(2), 5, 1, false, given(EVENT_OFFERED, T));
+    cr_expect_eq(ledger_counts(ledger).strayed, 0);
+    const struct fact *ended = given(EVENT_ENDED, T + 252 * S);
+    ledger_put(ledger, key(1), 5, 1, false, ended);
+    cr_expect_eq(ledger_put(ledger, key(1), 6, 1, false, ended), LEDGER_DUPLICATE, "its other copy may meet a shard that has not seen it");
+    cr_expect_eq(ledger_counts(ledger).strayed, 2);
+    put(1, given(EVENT_WRAPPED, T + 260 * S)); /* by hash: a topic that is not keyed */
+    cr_expect_eq(ledger_counts(ledger).strayed, 2);
+}
+
 Test(ledger, a_late_fact_takes_back_what_it_changes_and_no_more)
 {
     put(1, given(EVENT_OFFERED, T));
