@@ -171,7 +171,7 @@ static void redis_keys(FILE *out)
             "| `esteem:v1:{TENANT}:top:METRIC:DIMENSIONS:WINDOW` | sorted set | a leaderboard: SCOPE, scored by the metric, of the rows of "
             "`metrics.min_n` or more |\n"
             "| `esteem:v1:{TENANT}:alerts` | hash | `GOAL\\|SCOPE` -> its newest alert as JSON: `state` `missed` or `met`, goal, tenant, scope, "
-            "window, start, end, metric (or measure), value, target, n, `since` when, `at` which time it was told, config |\n"
+            "window, start, end, metric (or measure), value, target, n, `since` when, `at` which time it was told, config; that of a goal which was removed stays until `HDEL`, or until the key expires |\n"
             "| `esteem:v1:{TENANT}:alerts` | pub/sub channel | the same, one a message |\n"
             "| `esteem:v1:catalogue` | hash | metric -> its unit, formula, direction, meaning and family, as JSON |\n"
             "| `esteem:v1:fence` | number | the newest instance; an older one that sees it stops |\n"
