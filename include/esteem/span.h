@@ -5,7 +5,7 @@
  *     N (R - L) + n R - s        e.g. one span [12, 17) in [10, 20): 0 + (1 - 1) 20 - (12 - 17) = 5;  [5, 17): 10 + (-1) 20 + 17 = 7
  *
  * exactly, for spans that are still open too. Calendar windows take the milliseconds instead, cut at each quarter of an hour (UTC): no
- * calendar window of a zone in use since 1972 begins or ends inside one. Any thread. */
+ * calendar window of a zone in use since October 1979 begins or ends inside one. Any thread. */
 #ifndef ESTEEM_SPAN_H
 #define ESTEEM_SPAN_H
 
