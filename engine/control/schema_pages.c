@@ -113,7 +113,7 @@ void schema_metrics(FILE *out)
           "A window holds measures: signed integers, which add and subtract exactly. A metric is worked out from them when a\n"
           "row is published, and goes with the measures that it came from.\n\n"
           "## Metrics\n\n"
-          "Without a denominator a metric is absent. *n* is what it rests on, by default the measure named here; below\n"
+          "Without a denominator a metric is absent. *n* is what it rests on: its denominator, else the measure named here; below\n"
           "`metrics.min_n` it is marked `small`. *better*: `up`, more is better; `down`, less. Units: `percent` 0 to 100 (a rate\n"
           "of events a contact may exceed it); `points` -100 to 100; `ms` milliseconds; `scale` the survey's own; `contacts` a\n"
           "number of contacts; `minor` minor units of the currency; `ratio` a plain quotient. A percentile's formula names its\n"
