@@ -30,8 +30,12 @@ static const double contacts_per_second = 4;
 static const char help[] =
     "usage: esteem demo [--seconds N] [--seed N]\n"
     "\n"
-    "Starts an embedded broker, a private redis-server and a made-up feed, and shows live figures until Ctrl-C, or for N seconds\n"
-    "(also by DEMO_SECONDS). Then it holds every row in Redis against compute over the same feed: exit 0 when all are equal.\n";
+    "Starts an embedded broker, a private redis-server and a made-up feed, and shows live figures until Ctrl-C, or for N seconds.\n"
+    "Then it holds every row in Redis against compute over the same feed: exit 0 when all are equal.\n"
+    "\n"
+    "  --seconds N  ends by itself after N seconds, up to 86400; 0, the default: not before Ctrl-C. Without it the variable\n"
+    "               DEMO_SECONDS of the environment says N, so that `DEMO_SECONDS=120 make demo` ends\n"
+    "  --seed N     another feed; default 7\n";
 
 struct demo {
     char folder[64], socket[128], feed_path[128], config_path[128];
@@ -130,6 +134,7 @@ static int write_config(struct demo *demo)
             "# made by esteem demo\n"
             "kafka: {brokers: \"%s\", group: demo-%d, topics: [contacts]}\n"
             "state: {folder: \"\"}\n"
+            "control: {socket: %s/control.sock}\n"
             "redis: {socket: %s}\n"
             "time: {out_of_order: 2s, lateness: 1m, idle_after: 5s}\n"
             "metrics: {service_level: {threshold: 20s, short_abandon: 5s}}\n"
@@ -140,7 +145,7 @@ static int write_config(struct demo *demo)
             "leaderboards: [{metric: usage_rate, scope: [team], window: 1h}]\n"
             "threads: {shards: 2, folds: 2}\n"
             "log: {level: warn}\n",
-            rd_kafka_mock_cluster_bootstraps(rd_kafka_handle_mock_cluster(demo->producer)), (int)getpid(), demo->socket);
+            rd_kafka_mock_cluster_bootstraps(rd_kafka_handle_mock_cluster(demo->producer)), (int)getpid(), demo->folder, demo->socket);
     fclose(file);
     return config_load(demo->config_path, stderr, &demo->config);
 }
