@@ -18,7 +18,7 @@
 #include "esteem/manifest.h"
 
 #define ENGINE_VERSION "0.1.0"
-enum { CHAIN_MOST = 24, KEPT = 4, BLOCKS_A_STEP = 8 };
+enum { CHAIN_MOST = 24, KEPT = 4, BLOCKS_A_STEP = 8, TOLD_MS = 60000 /* the log says the same once a minute */ };
 _Static_assert((int)CHAIN_MOST <= (int)STATE_CHAIN_MAX, "a manifest has room for a chain");
 
 enum phase { PHASE_RESTS, PHASE_WRITES, PHASE_SETTLES };
@@ -45,6 +45,8 @@ struct checkpoint {
     uint64_t epoch;    /* of the running one, else of the last */
     int64_t due_ms, begun_ms;
     int64_t told_since_ms; /* of the running one */
+    int64_t told_ms;       /* when the log last said why one was given up; 0: never, or one has been written since */
+    char told_why[128];    /* and of which kind that was */
     struct manifest *kept[KEPT]; /* newest first */
     int kept_count;
     _Atomic uint64_t wanted, lasting, asked, given_up;
@@ -272,9 +274,22 @@ static void begin(struct checkpoint *checkpoint)
     atomic_store_explicit(&checkpoint->wanted, checkpoint->epoch, memory_order_release);
 }
 
+/* A kind of fault is what the trail ends with ("No space left on device"): before it are names of files, others for each checkpoint. */
+static bool is_news(struct checkpoint *checkpoint, const char *text)
+{
+    const char *colon = strrchr(text, ':'), *why = colon ? colon : text;
+    int64_t now_ms = clock_monotonic_ms(&checkpoint->setup.clock);
+    size_t most = sizeof checkpoint->told_why - 1;
+    if (checkpoint->told_ms && now_ms - checkpoint->told_ms < TOLD_MS && strncmp(checkpoint->told_why, why, most) == 0)
+        return false;
+    checkpoint->told_ms = now_ms;
+    snprintf(checkpoint->told_why, sizeof checkpoint->told_why, "%s", why);
+    return true;
+}
+
 static void give_up(struct checkpoint *checkpoint)
 {
-    if (!checkpoint->failed)
+    if (!checkpoint->failed && is_news(checkpoint, err_text()))
         log_error("checkpoint.failed", "%s; this checkpoint is given up, the next one is tried in %" PRId64 " s; until then a kill is made good from"
                   " the last one", err_text(), checkpoint->setup.every_ms / 1000);
     err_clear();
@@ -427,6 +442,7 @@ static void end_written(struct checkpoint *checkpoint)
             bytes += manifest->slice[i].file[f].bytes;
     }
     checkpoint->all_full = false;
+    checkpoint->told_ms = 0;
     if (checkpoint->renewing)
         atomic_fetch_sub_explicit(&checkpoint->renew, 1, memory_order_relaxed);
     keep(checkpoint, manifest);

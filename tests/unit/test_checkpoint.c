@@ -608,6 +608,51 @@ Test(checkpoint, a_full_disk_stops_nothing_and_is_counted)
     store_close(&store);
 }
 
+/* How often the log says it, of what was written to `log` in place of standard error. */
+static int said(FILE *log, const char *event)
+{
+    char line[2048];
+    int count = 0;
+    rewind(log);
+    while (fgets(line, sizeof line, log))
+        count += strstr(line, event) != NULL;
+    return count;
+}
+
+Test(checkpoint, a_full_disk_is_told_once_a_minute_and_anew_after_one_that_was_written)
+{
+    struct engine engine = {.disk = disk_real()};
+    FILE *log = tmpfile();
+    int before = dup(STDERR_FILENO);
+    make_feed(22, 1500);
+    engine.disk.write = write_bounded;
+    store_init(&store);
+    disk_room = 0;
+    engine_start(&engine, SETTINGS, 2, 1, folder, 3);
+    fflush(stderr);
+    log_level_set(LOG_ERROR);
+    dup2(fileno(log), STDERR_FILENO);
+    engine_steps(&engine, 3000);
+    int half_a_minute = said(log, "checkpoint.failed");
+    engine_steps(&engine, 3600);
+    int beyond_a_minute = said(log, "checkpoint.failed");
+    disk_room = -1;
+    engine_steps(&engine, 100);
+    disk_room = 0;
+    engine_steps(&engine, 100);
+    int full_again = said(log, "checkpoint.failed");
+    dup2(before, STDERR_FILENO);
+    close(before);
+    fclose(log);
+    cr_expect_gt(checkpoint_counts(engine.checkpoint).failed, 3);
+    cr_expect_gt(checkpoint_counts(engine.checkpoint).written, 0);
+    cr_expect_eq(half_a_minute, 1);
+    cr_expect_eq(beyond_a_minute, 2);
+    cr_expect_eq(full_again, 3);
+    engine_kill(&engine);
+    store_close(&store);
+}
+
 /* ---- a disk that hangs: a state thread of its own stands in a write, while shards and folds are stepped on ---- */
 
 static _Atomic bool disk_hangs, state_stops;
