@@ -202,10 +202,10 @@ void pipeline_free(struct pipeline *pipeline)
     free(pipeline->fold);
     free(pipeline->publisher);
     key_registry_free(pipeline->registry);
+    pipeline_dump_drop(&pipeline->dump);
     for (int i = 0; i < pipeline->reloads; i++)
         config_free(pipeline->reloaded[i]);
     free(pipeline->reloaded);
-    free(pipeline->dump.text);
     pthread_mutex_destroy(&pipeline->dump.lock);
     for (int i = 0; i < pipeline->restored_count; i++)
         free(pipeline->restored[i].topic);

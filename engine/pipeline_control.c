@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "esteem/control.h"
 #include "esteem/err.h"
 
-enum { DUMP_BYTES_MAX = 1 << 20 };
+enum { DUMP_BYTES_MAX = CONTROL_ANSWER - CONTROL_LINE, DUMP_ROWS_A_CALL = 100 };
 
 /* ---- configurations ----
  *
@@ -95,7 +96,27 @@ void pipeline_pause(struct pipeline *pipeline, bool pause)
     atomic_store_explicit(&pipeline->clocks.paused, pause, memory_order_relaxed);
 }
 
-/* ---- the rows of a key ---- */
+/* ---- the rows of a key ----
+ *
+ * The folds hand their rows out as they are (a year of hours with one contact each, 8,760 rows, in a step of 5 ms), and main makes lines of them, some at
+ * each look: with all figures a line has 4 KB, and that takes the longer the more a row has. */
+
+static void drop_rows(struct pipeline_dump *dump)
+{
+    for (; dump->done < dump->count; dump->done++)
+        row_free(dump->row[dump->done]);
+    free(dump->row);
+    dump->row = NULL;
+    dump->count = dump->done = 0;
+}
+
+void pipeline_dump_drop(struct pipeline_dump *dump)
+{
+    drop_rows(dump);
+    free(dump->text);
+    dump->text = NULL;
+    dump->length = dump->room = 0;
+}
 
 bool pipeline_dump(struct pipeline *pipeline, const char *tenant, const char *scope)
 {
@@ -104,7 +125,6 @@ bool pipeline_dump(struct pipeline *pipeline, const char *tenant, const char *sc
         return false;
     dump->at_work = true;
     dump->cut = false;
-    dump->length = 0;
     snprintf(dump->tenant, sizeof dump->tenant, "%s", tenant);
     snprintf(dump->scope, sizeof dump->scope, "%s", scope);
     atomic_store_explicit(&dump->waits, pipeline->setup.folds, memory_order_relaxed);
@@ -113,34 +133,14 @@ bool pipeline_dump(struct pipeline *pipeline, const char *tenant, const char *sc
     return true;
 }
 
-static void put_line(struct pipeline_dump *dump, const char *text, size_t length)
-{
-    if (dump->length + length + 1 > DUMP_BYTES_MAX) {
-        dump->cut = true;
-        return;
-    }
-    if (dump->text == NULL)
-        dump->text = malloc(DUMP_BYTES_MAX);
-    ensure(dump->text != NULL, "the machine has memory left");
-    memcpy(dump->text + dump->length, text, length);
-    dump->length += length;
-    dump->text[dump->length++] = '\n';
-}
-
-struct dumping {
-    struct pipeline_dump *dump;
-    struct row_view *view;
-    char *text;
-    size_t room;
-};
-
 static void dump_row(void *context, struct row *row)
 {
-    struct dumping *dumping = context;
-    row_open(dumping->view, row, row->config);
-    size_t length = row_json(dumping->view, FAMILY_ALL, row->config->publish_histograms, &dumping->text, &dumping->room);
-    put_line(dumping->dump, dumping->text, length);
-    row_free(row);
+    struct pipeline_dump *dump = context;
+    if ((dump->count & (dump->count - 1)) == 0) { /* full at each power of two */
+        dump->row = realloc(dump->row, (dump->count ? 2 * dump->count : 1) * sizeof *dump->row);
+        ensure(dump->row != NULL, "the machine has memory left");
+    }
+    dump->row[dump->count++] = row;
 }
 
 /* Runs on: the fold's thread. */
@@ -151,25 +151,60 @@ void fold_agent_dump(struct fold_agent *agent)
     if (pass == agent->dumped)
         return;
     agent->dumped = pass;
-    struct dumping dumping = {.dump = dump, .view = calloc(1, sizeof *dumping.view)};
-    ensure(dumping.view != NULL, "the machine has memory left");
     pthread_mutex_lock(&dump->lock);
-    fold_key_rows(agent->fold, dump->tenant, dump->scope, dump_row, &dumping);
+    fold_key_rows(agent->fold, dump->tenant, dump->scope, dump_row, dump);
     pthread_mutex_unlock(&dump->lock);
-    free(dumping.view);
-    free(dumping.text);
-    /* release: the lines go before it; partner of pipeline_dumped's acquire */
+    /* release: the rows go before it; partner of pipeline_dumped's acquire */
     atomic_fetch_sub_explicit(&dump->waits, 1, memory_order_release);
 }
 
-bool pipeline_dumped(struct pipeline *pipeline, const char **text, size_t *length, bool *cut)
+static void put_line(struct pipeline_dump *dump, const char *text, size_t length)
+{
+    if (dump->length + length + 1 > DUMP_BYTES_MAX) {
+        dump->cut = true;
+        return;
+    }
+    if (dump->length + length + 1 > dump->room) {
+        dump->room = (dump->room + length + 1) * 2;
+        dump->text = realloc(dump->text, dump->room);
+        ensure(dump->text != NULL, "the machine has memory left");
+    }
+    memcpy(dump->text + dump->length, text, length);
+    dump->length += length;
+    dump->text[dump->length++] = '\n';
+}
+
+static void make_lines(struct pipeline_dump *dump)
+{
+    struct row_view *view = calloc(1, sizeof *view);
+    char *text = NULL;
+    size_t room = 0;
+    ensure(view != NULL, "the machine has memory left");
+    for (int i = 0; i < DUMP_ROWS_A_CALL && dump->done < dump->count && !dump->cut; i++) {
+        struct row *row = dump->row[dump->done++];
+        row_open(view, row, row->config);
+        size_t length = row_json(view, FAMILY_ALL, row->config->publish_histograms, &text, &room);
+        put_line(dump, text, length);
+        row_free(row);
+    }
+    free(text);
+    free(view);
+}
+
+bool pipeline_dumped(struct pipeline *pipeline, char **text, size_t *length, bool *cut)
 {
     struct pipeline_dump *dump = &pipeline->dump;
     if (!dump->at_work || atomic_load_explicit(&dump->waits, memory_order_acquire) > 0)
         return false;
+    make_lines(dump);
+    if (dump->done < dump->count && !dump->cut)
+        return false;
+    drop_rows(dump);
     dump->at_work = false;
-    *text = dump->text ? dump->text : "";
+    *text = dump->text;
     *length = dump->length;
     *cut = dump->cut;
+    dump->text = NULL;
+    dump->length = dump->room = 0;
     return true;
 }

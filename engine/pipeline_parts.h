@@ -77,15 +77,17 @@ struct publisher_agent {
     uint64_t whole_step; /* ending: a step of this number has begun after all was flushed; 0: not yet. Main's */
 };
 
-/* The rows of a key that somebody asked for, as JSON, by all folds. */
+/* The rows of a key that somebody asked for, of all folds, and as JSON. */
 struct pipeline_dump {
     char tenant[STRING_MAX + 1], scope[ROW_SCOPE_MAX];
     _Atomic uint64_t pass; /* main raises it when what is asked is written */
     _Atomic int waits;     /* folds that are at work at it */
     bool at_work, cut;
-    pthread_mutex_t lock;  /* protects the lines while the folds write them */
+    pthread_mutex_t lock;  /* protects the rows while the folds hand them out; then they are main's */
+    struct row **row;
+    size_t count, done;    /* done: lines are made of them, and they are freed */
     char *text;
-    size_t length;
+    size_t length, room;
 };
 
 struct pipeline {
@@ -142,8 +144,10 @@ static inline int64_t pipeline_us(struct pipeline *pipeline)
 bool pipeline_folds_adopted(const struct pipeline *pipeline, uint64_t serial);
 void pipeline_reload_took(struct pipeline *pipeline, int64_t begun_us);
 void pipeline_adopted_by(struct pipeline *pipeline, _Atomic uint64_t *adopted, const struct config *config, int64_t begun_us);
-/* Writes the rows that were asked for, if any were. */
+/* Hands out the rows that were asked for, if any were. */
 void fold_agent_dump(struct fold_agent *agent);
+/* Frees what nobody has taken. */
+void pipeline_dump_drop(struct pipeline_dump *dump);
 
 /* ---- pipeline_threads.c ---- */
 

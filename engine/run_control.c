@@ -183,7 +183,7 @@ static void dump(struct run *run, struct control_client *client, char *key)
 
 static void tend_dump(struct run *run)
 {
-    const char *text;
+    char *text;
     size_t length;
     bool cut;
     if (run->dumps == NULL || !pipeline_dumped(run->pipeline, &text, &length, &cut))
@@ -191,9 +191,10 @@ static void tend_dump(struct run *run)
     if (length == 0)
         control_answer(run->dumps, false, "there are no rows under that key; esteem:v1:{TENANT}:scopes in Redis lists the scopes");
     else if (cut)
-        control_answer(run->dumps, false, "it has more than 1 MiB of rows; ask Redis for them one by one");
+        control_answer(run->dumps, false, "it has more than %d MiB of rows; the metric topics have each, a lower retention.correction keeps fewer", CONTROL_ANSWER >> 20);
     else
         control_answer_text(run->dumps, true, text, length);
+    free(text);
     run->dumps = NULL;
 }
 

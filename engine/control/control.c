@@ -16,6 +16,8 @@
 #include "esteem/command.h"
 #include "esteem/err.h"
 
+enum { SEND_MOST = 4 << 20 /* bytes a client and step */ };
+
 struct control_client {
     int socket; /* -1: free */
     uint32_t length;
@@ -155,11 +157,14 @@ static void read_client(struct control_client *client, control_each *each, void 
     }
 }
 
-/* Goes on sending; a client that takes nothing for long is given up. */
+/* Goes on sending, some MiB a step; a client that takes nothing for long is given up. */
 static void send_answer(struct control_client *client, int64_t now_ms)
 {
-    while (client->answer_sent < client->answer_length) {
-        ssize_t sent = send(client->socket, client->answer + client->answer_sent, client->answer_length - client->answer_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    for (size_t until = client->answer_sent + SEND_MOST; client->answer_sent < client->answer_length;) {
+        size_t left = (client->answer_length < until ? client->answer_length : until) - client->answer_sent;
+        if (left == 0)
+            return;
+        ssize_t sent = send(client->socket, client->answer + client->answer_sent, left, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0 && errno == EAGAIN) {
@@ -190,16 +195,18 @@ void control_step(struct control *control, int64_t now_ms, control_each *each, v
 
 void control_answer_text(struct control_client *client, bool ok, const char *text, size_t length)
 {
-    static const char cut[] = "... cut: the answer is longer than 1 MiB\n";
+    static const char cut[] = "... cut: the answer is longer than 64 MiB\n";
+    _Static_assert((int)CONTROL_ANSWER == 64 << 20, "the text says so");
     const char *head = ok ? "ok\n" : "error\n";
     size_t at = strlen(head), most = CONTROL_ANSWER - sizeof cut;
     bool whole = length <= most;
+    most = whole ? length : most;
     client->asked = true; /* nothing more is read of it */
     client->answer = malloc(at + most + sizeof cut + 1);
     ensure(client->answer != NULL, "the machine has memory left");
     memcpy(client->answer, head, at);
-    memcpy(client->answer + at, text, whole ? length : most);
-    at += whole ? length : most;
+    memcpy(client->answer + at, text, most);
+    at += most;
     if (at && client->answer[at - 1] != '\n')
         client->answer[at++] = '\n';
     if (!whole) {

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { CONTROL_CLIENTS = 8, CONTROL_LINE = 4096, CONTROL_WORDS = 8, CONTROL_ANSWER = 1 << 20, CONTROL_SLOW_MS = 30000 };
+enum { CONTROL_CLIENTS = 8, CONTROL_LINE = 4096, CONTROL_WORDS = 8, CONTROL_ANSWER = 64 << 20, CONTROL_SLOW_MS = 30000 };
 
 struct control;
 struct control_client;

@@ -83,8 +83,9 @@ bool pipeline_reloaded(struct pipeline *pipeline, int64_t *longest_us);
 void pipeline_pause(struct pipeline *pipeline, bool pause);
 /* Asks for the rows that a key has now ("queue=billing", as in Redis's keys): begins it. False: others are being asked for still. */
 bool pipeline_dump(struct pipeline *pipeline, const char *tenant, const char *scope);
-/* Whether they are there: JSON, a line each, until the next call of pipeline_dump; `cut`: there were more than 1 MiB of them. */
-bool pipeline_dumped(struct pipeline *pipeline, const char **text, size_t *length, bool *cut);
+/* Whether they are there; makes some more of their lines. JSON, a line each, which the caller frees (NULL: none); `cut`: there were more than fit an
+ * answer (control.h). */
+bool pipeline_dumped(struct pipeline *pipeline, char **text, size_t *length, bool *cut);
 
 /* Restores a pipeline that has not stepped yet from the newest checkpoint before *before whose files are whole. Returns its epoch; 0 when the
  * folder has no checkpoint at all; ERR_DATA or ERR_IO when it could not be used, the trail says why: such a pipeline is to be freed,

@@ -470,6 +470,39 @@ static char *figures_of(const char *key)
     return measures;
 }
 
+Test(pipeline, all_rows_of_a_key_are_told_in_parts_and_more_than_a_mib_of_them)
+{
+    enum { HOURS = 4000 };
+    char *text, id[16];
+    size_t length, lines = 0;
+    bool cut;
+    begin(PLAIN "retention: {correction: 200d}\ntime: {mode: replay}\n");
+    for (int h = 0; h < HOURS; h++) {
+        snprintf(id, sizeof id, "c%d", h);
+        add(0, "interaction.offered", id, T + h * H, "");
+    }
+    run(10 * S);
+    cr_assert(pipeline_dump(pipeline, "acme", "all"));
+    cr_expect_not(pipeline_dump(pipeline, "acme", "all"), "one at a time");
+    cr_expect_not(pipeline_dumped(pipeline, &text, &length, &cut), "the fold has not been asked");
+    run(100);
+    cr_expect_not(pipeline_dumped(pipeline, &text, &length, &cut), "not all of them at once");
+    for (int i = 0; i < HOURS && !pipeline_dumped(pipeline, &text, &length, &cut); i++) {}
+    cr_expect_not(cut);
+    cr_expect_gt(length, 1 << 20);
+    for (size_t i = 0; i < length; i++)
+        lines += text[i] == '\n';
+    cr_expect_eq(lines, HOURS);
+    free(text);
+    cr_expect(pipeline_dump(pipeline, "acme", "team=none"), "and the next one may ask");
+    run(100);
+    cr_expect(pipeline_dumped(pipeline, &text, &length, &cut));
+    cr_expect_eq(length, 0);
+    free(text);
+    cr_assert(pipeline_dump(pipeline, "acme", "all")); /* nobody takes it: freed with the pipeline */
+    run(100);
+}
+
 Test(pipeline, a_customer_who_is_erased_leaves_contacts_of_nobody)
 {
     static const char *const keys[] = {"day acme all 1795305600000", "day acme queue=q0 1795305600000", "day acme queue=q1 1795305600000"};
