@@ -14,6 +14,7 @@
 #include "esteem/diff.h"
 #include "esteem/err.h"
 #include "esteem/file.h"
+#include "esteem/mapping.h"
 
 static const char help[] =
     "usage: esteem compute --config FILE [--at TIME] [--mapping NAME] FILE...\n"
@@ -21,6 +22,8 @@ static const char help[] =
     "\n"
     "Reads whole files (JSON Lines, or CSV by the name's end; - is standard input) and prints each calendar window's row\n"
     "once, and with --at the rolling windows' rows at that instant: JSON Lines ordered by window, start, scope.\n"
+    "JSON Lines have one event a line. A row of CSV is an object of strings, so that a score, a count, true or false in it\n"
+    "is a bad_field without --mapping: `. + {csat: (try (.csat | tonumber) catch null)}` is a program that reads such a column.\n"
     "\n"
     "  -c, --config FILE  the configuration\n"
     "  --at TIME          RFC 3339 with zone, or epoch milliseconds\n"
@@ -156,6 +159,27 @@ static int print_rows(const struct compute_rows *rows, const struct config *conf
     return 0;
 }
 
+/* A mapping of --mapping that cannot be had: told here, where the option is known. */
+static int check_mapping(const struct config *config, const char *name)
+{
+    struct mapping *mapping = name ? mapping_new(config->mappings, name) : NULL;
+    if (name && mapping == NULL)
+        fprintf(stderr, "esteem compute: --mapping %s: %s; write or mend it, or name its folder, as seen from the working directory, under mappings\n", name, err_text());
+    int code = name && mapping == NULL ? EXIT_USAGE : 0;
+    mapping_free(mapping);
+    return code;
+}
+
+/* Where to look for what was refused. */
+static void tell_refused(const struct shard_counts *counts, const char *file)
+{
+    uint64_t no_event = counts->refused_by_reason[0][REFUSED_not_json] + counts->refused_by_reason[0][REFUSED_not_an_object];
+    if (counts->refused && file == NULL)
+        fputs("--refused FILE names what was refused: file, line, reason, field\n", stderr);
+    if (no_event && counts->applied + counts->duplicates + counts->messages_empty == 0)
+        fputs("an event is an object on one line: what is printed over several, or in an array, `jq -c .` or `jq -c '.[]'` brings there\n", stderr);
+}
+
 /* Files are one topic: with the mapping of --mapping, else of the configuration's only topic. */
 static void set_topic(struct config *config, const char *mapping)
 {
@@ -257,6 +281,10 @@ int command_compute(int argc, char **argv)
         return command_usage("compute", "%s has rolling windows only: add --at TIME", arguments.config);
     }
     set_topic(config, arguments.mapping);
+    if ((code = check_mapping(config, arguments.mapping)) != 0) {
+        config_free(config);
+        return code;
+    }
     FILE *refused = NULL;
     if (arguments.refused && (refused = open_refused(arguments.refused, argv + optind, argc - optind)) == NULL) {
         fprintf(stderr, "esteem compute: --refused %s: %s\n", arguments.refused,
@@ -269,9 +297,10 @@ int command_compute(int argc, char **argv)
     int result = compute_with(&compute, refused, &rows);
     if (result == 0)
         result = print_rows(&rows, config);
-    if (result == 0)
+    if (result == 0) {
         pipeline_summary(&rows.counts, config, stderr);
-    else
+        tell_refused(&rows.counts.shards, arguments.refused);
+    } else
         fprintf(stderr, "esteem compute: %s\n", err_text());
     bool unwritten = refused && ferror(refused) != 0;
     if (refused && (fclose(refused) != 0 || unwritten)) {

@@ -143,6 +143,17 @@ holds "a socket takes the place of no file" 1 "control.socket a.jsonl: Address a
 holds "which stays" 0 '{"id":"a"}' cat a.jsonl
 echo 'select(.call)' >schemas/mappings/calls.jq
 printf '{"ping":1}\n{"ping":2}\n' >pings.jsonl
+holds "compute names the option that names a mapping" 2 "esteem compute: --mapping nope: schemas/mappings/nope.jq: No such file or directory; write or mend it" \
+    "$esteem" compute -c empty.yaml --mapping nope a.jsonl
+printf '{\n"id": "a"\n}\n' >printed.jsonl
+holds "what is refused can be named" 0 "--refused FILE names what was refused" "$esteem" compute -c empty.yaml a.jsonl
+holds "and is not told where it is" 1 0 sh -c "'$esteem' compute -c empty.yaml --refused named a.jsonl 2>&1 | grep -c 'refused FILE'"
+holds "a file that is printed over lines is known" 0 "jq -c ." "$esteem" compute -c empty.yaml printed.jsonl
+holds "as is an array" 0 "jq -c ." sh -c "echo '[{\"id\":\"a\"}]' | '$esteem' compute -c empty.yaml -"
+printf 'id,type,time,csat\ne1,survey.answered,2026-11-22T14:09:30Z,5\ne2,survey.sent,2026-11-22T14:08:00Z,\n' >survey.csv
+echo '. + {csat: (try (.csat | tonumber) catch null)}' >schemas/mappings/numbers.jq
+holds "a number of CSV is a string" 0 "1 applied, 0 duplicate, 1 refused (bad_field 1)" "$esteem" compute -c empty.yaml survey.csv
+holds "which a mapping reads" 0 "2 applied, 0 duplicate, 0 refused" "$esteem" compute -c empty.yaml --mapping numbers survey.csv
 holds "messages that become nothing are counted" 0 "2 messages of which their mapping made no event" "$esteem" compute -c empty.yaml --mapping calls pings.jsonl
 holds "of few keys no pool is divided" 0 "0 interactions kept; 0 scope keys, 0 agent keys;" refused
 holds "--at names the years that it takes" 2 "1970 to 2199" "$esteem" compute -c empty.yaml --at 1960-01-01T00:00:00Z empty.yaml
