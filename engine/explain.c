@@ -300,6 +300,18 @@ static int others_from_file(const struct arguments *arguments, jv row, bool (*is
 
 /* ---- the command ---- */
 
+/* A key of a topic, or of `ctl dump`, is none of Redis: says what that has. */
+static int check_key(const struct arguments *arguments)
+{
+    const char *key = arguments->key, *scope = arguments->rows ? NULL : strchr(key, '|');
+    if (scope == NULL || strncmp(key, "esteem:", 7) == 0)
+        return 0;
+    size_t length = strcspn(scope + 1, "|");
+    const char *window = scope[1 + length] ? scope + 2 + length : "WINDOW";
+    return command_usage("explain", "%s: so a topic names its rows, which --row FILE reads; in Redis this is 'esteem:v1:{%.*s}:%.*s:%.*s', with :last behind it once its window is over",
+                         key, (int)(scope - key), key, (int)length, scope + 1, (int)strcspn(window, "|"), window);
+}
+
 static int read_arguments(int argc, char **argv, struct arguments *arguments)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {"socket", required_argument, NULL, 's'},
@@ -329,7 +341,7 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
         return command_usage("explain", "say which row and which metric: KEY METRIC");
     arguments->key = words == 2 ? argv[optind] : NULL;
     arguments->metric = argv[argc - 1];
-    return 0;
+    return check_key(arguments);
 }
 
 static int exit_code(int result)

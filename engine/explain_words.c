@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "esteem/err.h"
 #include "esteem/formula.h"
 #include "esteem/row.h"
+#include "control/config_parts.h"
 #include "explain_parts.h"
 
 enum { TOLD_MEASURES = 16 };
@@ -638,13 +640,29 @@ static int find_change(const char *name)
     return find_metric(metric);
 }
 
+/* A name that is none of the tables': the nearest is proposed, as `check` does. */
+static int unknown_name(const char *name)
+{
+    const char *nearest = "";
+    int least = INT_MAX;
+    for (int i = 0; i < METRIC_COUNT + MEASURE_COUNT; i++) {
+        const char *known = i < METRIC_COUNT ? metric_infos[i].name : measure_names[i - METRIC_COUNT];
+        int distance = word_distance(name, known);
+        nearest = distance < least ? known : nearest;
+        least = distance < least ? distance : least;
+    }
+    if (word_near(name, least))
+        return err_set(ERR_USAGE, "%s is no metric and no measure; did you mean %s?", name, nearest);
+    return err_set(ERR_USAGE, "%s is no metric and no measure; esteem schema metrics lists them", name);
+}
+
 int explain_row(jv row, jv others, const char *name, const struct config *config, FILE *out)
 {
     struct telling telling;
     int metric = find_metric(name), measure = find_measure(name), change = metric < 0 ? find_change(name) : -1;
     bool goal = strncmp(name, "goal.", 5) == 0;
     if (metric < 0 && measure < 0 && change < 0 && !goal)
-        return err_set(ERR_USAGE, "%s is no metric and no measure; esteem schema metrics lists them", name);
+        return unknown_name(name);
     int result = telling_open(&telling, row, config, out);
     if (result != 0)
         return result;

@@ -81,7 +81,10 @@ holds "service_level, with the configuration" 0 "service_level = answered_in_sl 
 holds "its threshold" 0 "metrics.service_level.threshold: 30s" explain service_level --row 30s.jsonl -c 30s.yaml
 holds "a row of another configuration is noticed" 0 "the row was made under configuration" explain service_level --row 20s.jsonl -c 30s.yaml
 holds "what no row has" 1 "has no row of the key" "$esteem" explain 'esteem:v1:{acme}:channel=fax:day' csat --row 30s.jsonl
-holds "what is no metric" 2 "csatt is no metric and no measure" explain csatt --row 30s.jsonl
+holds "what is no metric" 2 "csatt is no metric and no measure; did you mean csat?" explain csatt --row 30s.jsonl
+holds "nor near one" 2 "happiness is no metric and no measure; esteem schema metrics lists them" explain happiness --row 30s.jsonl
+holds "a topic's key is none of Redis" 2 "--row FILE reads; in Redis this is 'esteem:v1:{acme}:queue=billing:hour', with :last" \
+    "$esteem" explain 'acme|queue=billing|hour|2026-11-22T14:00:00Z' csat
 holds "a metric that compares with other rows" 0 "smallest service_level of the channels = 40 points" \
     "$esteem" explain 'esteem:v1:{acme}:all:day' sl_gap --row 30s.jsonl -c 30s.yaml
 holds "the channels that it compares, from the same file" 0 "voice: 60 %, n 5" \
