@@ -440,7 +440,8 @@ void run_status(struct run *run)
     if (run->paused)
         log_warn("status.paused", "esteem ctl pause: nothing is read; esteem ctl resume goes on");
     if (run->reloading.plan.restarts)
-        log_warn("status.restart", "%d changed settings need a restart; esteem ctl status names them", run->reloading.plan.restarts);
+        log_warn("status.restart", "%d changed setting%s a restart; esteem ctl status names %s", run->reloading.plan.restarts,
+                 run->reloading.plan.restarts == 1 ? " needs" : "s need", run->reloading.plan.restarts == 1 ? "it" : "them");
     log_info("status", "applied=%llu duplicates=%llu refused=%llu messages_empty=%llu interactions=%llu keys=%llu agent_keys=%llu rows=%llu watermark=%s",
              (unsigned long long)counts.shards.applied, (unsigned long long)counts.shards.duplicates,
              (unsigned long long)counts.shards.refused, (unsigned long long)counts.shards.messages_empty, (unsigned long long)counts.shards.ledger.records,

@@ -164,6 +164,22 @@ static void take_over(struct run *run, struct config *next, struct plan *plan)
     pipeline_reload(run->pipeline, next);
 }
 
+/* "1 change needs a restart" */
+static const char *restarts_text(int restarts, char text[48])
+{
+    snprintf(text, 48, "%d change%s a restart", restarts, restarts == 1 ? " needs" : "s need");
+    return text;
+}
+
+/* Files beside the configuration, which leave its id as it is. */
+static const char *files_text(const struct plan *plan)
+{
+    return plan->mappings && plan->roster ? ", with changed programs of mappings and a changed roster.file"
+         : plan->mappings                 ? ", with changed programs of mappings"
+         : plan->roster                   ? ", with a changed roster.file"
+                                          : "";
+}
+
 /* Nothing to take over: an answer at once. */
 static void tell_unchanged(struct run *run, struct control_client *client, struct report *report, bool dry)
 {
@@ -172,7 +188,8 @@ static void tell_unchanged(struct run *run, struct control_client *client, struc
         run->reloading.unchanged++;
         if (run->reloading.plan.restarts)
             report_log(report, LOG_INFO, "reload.change");
-        log_info("reload.unchanged", "config %s stays in force; %d changes need a restart", run_config(run)->id, run->reloading.plan.restarts);
+        char restarts[48];
+        log_info("reload.unchanged", "config %s stays in force; %s", run_config(run)->id, restarts_text(run->reloading.plan.restarts, restarts));
     }
     if (client)
         control_answer_text(client, true, report->text, report->length);
@@ -196,7 +213,10 @@ static void begin(struct run *run, struct control_client *client, struct report 
     if (plan->mappings)
         reloading->mappings = reloading->mappings_tried;
     run_mappings_hand_over(run, mappings);
-    fprintf(report->out, "config %s replaces %s\n", next->id, run_config(run)->id);
+    if (strcmp(next->id, run_config(run)->id) == 0)
+        fprintf(report->out, "config %s stays%s\n", next->id, files_text(plan));
+    else
+        fprintf(report->out, "config %s replaces %s%s\n", next->id, run_config(run)->id, files_text(plan));
     report_finish(report);
     report_log(report, LOG_INFO, "reload.change");
     take_over(run, next, plan);
@@ -279,9 +299,10 @@ static void tell_done(struct run *run, int64_t longest_us)
     reloading->under_way = false;
     reloading->done++;
     reloading->longest_us = longest_us > reloading->longest_us ? longest_us : reloading->longest_us;
-    log_info("reload.done", "config %s is in force after %lld ms; the longest step of a thread took %lld ms; %d changes need a restart",
-             run_config(run)->id, (long long)(clock_monotonic_ms(&run->clock) - reloading->begun_ms), (long long)(longest_us / 1000),
-             reloading->plan.restarts);
+    char restarts[48];
+    log_info("reload.done", "config %s is in force after %lld ms%s; the longest step of a thread took %lld ms; %s", run_config(run)->id,
+             (long long)(clock_monotonic_ms(&run->clock) - reloading->begun_ms), files_text(&reloading->plan), (long long)(longest_us / 1000),
+             restarts_text(reloading->plan.restarts, restarts));
     if (reloading->asked)
         control_answer_text(reloading->asked, true, reloading->answer, reloading->answer_length);
     free(reloading->answer);

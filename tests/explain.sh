@@ -175,6 +175,8 @@ holds "ctl needs no secret, and says from where the path is seen" 1 "state/contr
 holds "check needs them" 2 "secret.yaml:2: redis.password: environment variable ESTEEM_NOT_SET is not set" "$esteem" check secret.yaml
 printf 'kafka: {brokers: 127.0.0.1:1}\nredis: {port: 1}\nstate: {folder: away}\n' >away.yaml
 holds "a Redis that is away is named with its port" 124 'event=redis.away text="127.0.0.1:1: Connection refused' timeout 2 "$esteem" run -c away.yaml
+printf 'kafka: {brokers: 127.0.0.1:1}\nredis: {enabled: false}\nstate: {folder: /proc/foo}\n' >proc.yaml
+holds "a state.folder that cannot be made is told with the fix" 1 "state.folder /proc/foo: No such file or directory; name a folder" timeout 10 "$esteem" run -c proc.yaml
 : >other.yaml
 for command in run compute explain ctl "shadow next"; do
     holds "$command reads one configuration" 2 "-c other.yaml: the configuration is empty.yaml already; name one file" timeout 20 "$esteem" $command -c empty.yaml -c other.yaml

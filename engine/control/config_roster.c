@@ -188,6 +188,10 @@ static char *cell_next(struct csv *csv, bool *last)
 static int column_find(struct roster_reader *roster, const char *name)
 {
     int nearest = 0, least = 99;
+    if (*name == '\0') {
+        reader_fault(roster->reader, 1, "header", "has a column without a name; take agent, team, site, eligible, from, until, tenant");
+        return -1;
+    }
     for (int c = 0; c < COLUMN_COUNT; c++) {
         int distance = word_distance(name, column_names[c]);
         nearest = distance < least ? c : nearest;
@@ -232,6 +236,10 @@ static void csv_read(struct roster_reader *roster, char *text, size_t length)
     struct csv csv = {.at = text, .end = text + length, .line = 1};
     int column[COLUMN_COUNT];
     csv.at += length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    if (csv.at == csv.end) {
+        reader_fault(roster->reader, 1, "header", "is missing, the file is empty; begin with the line agent,team,site, or leave roster.file out");
+        return;
+    }
     int count = header_read(roster, &csv, column);
     for (csv.line = 2; count > 0 && csv.at < csv.end && !reader_full(roster->reader); csv.line++) {
         const char *cell[COLUMN_COUNT] = {NULL};

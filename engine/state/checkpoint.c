@@ -69,7 +69,7 @@ static int make_folder(const char *path)
         *slash = 0;
         (void)mkdir(part, 0750);
     }
-    return mkdir(part, 0750) == 0 || errno == EEXIST ? 0 : err_set(ERR_IO, "state.folder %s: %s", path, strerror(errno));
+    return mkdir(part, 0750) == 0 || errno == EEXIST ? 0 : err_set(ERR_IO, "state.folder %s: %s; name a folder that this user may make, or make it for them", path, strerror(errno));
 }
 
 static int lock_folder(struct checkpoint *checkpoint)
@@ -78,7 +78,7 @@ static int lock_folder(struct checkpoint *checkpoint)
     snprintf(path, sizeof path, "%s/lock", checkpoint->folder);
     checkpoint->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (checkpoint->lock < 0)
-        return err_set(ERR_IO, "state.folder: %s: %s", path, strerror(errno));
+        return err_set(ERR_IO, "state.folder: %s: %s; give the folder and what is in it to this user, or name another", path, strerror(errno));
     if (flock(checkpoint->lock, LOCK_EX | LOCK_NB) != 0)
         return err_set(ERR_FENCED, "state.folder %s is another esteem's (%s is locked); stop it, or name another folder", checkpoint->folder, path);
     return 0;

@@ -239,6 +239,7 @@ echo '.queue = "broken' >"$dir/mappings/acme.jq"
 check "a program that does not compile is refused, and named" sh -c "$esteem ctl --socket $dir/control.sock reload 2>&1 | grep -q 'acme.jq'"
 echo '.queue = "mapped"' >"$dir/mappings/acme.jq"
 check "a program that has changed is live" sh -c "$esteem ctl --socket $dir/control.sock reload | grep -q 'live  *mappings: the programs have changed'"
+check "and the log says what the same configuration came with" grep -q 'reload.done.*is in force after.*, with changed programs of mappings;' "$dir/run.log"
 call call2 plain >"$dir/call.jsonl"
 send "$dir/call.jsonl"
 check "what comes then goes through it" within 30 offered queue=mapped:hour 1

@@ -680,7 +680,8 @@ Test(config, a_roster_is_read_from_csv_and_from_yaml_alike)
 
 Test(config, every_fault_of_a_roster_is_told_with_its_line_and_the_fix)
 {
-    roster_refused(".csv", "", "1: header: there is no column \"\"; take agent, team, site, eligible, from, until, tenant");
+    roster_refused(".csv", "", "1: header: is missing, the file is empty; begin with the line agent,team,site, or leave roster.file out");
+    roster_refused(".csv", "agent,,team\n", "1: header: has a column without a name; take agent, team, site, eligible, from, until, tenant");
     roster_refused(".csv", "agent,taem\n", "1: header: there is no column \"taem\"; did you mean team?");
     roster_refused(".csv", "agent;team\n", "1: header: its columns are not divided by commas: \"agent;team\"; save it with commas");
     roster_refused(".csv", "agent\tteam\n", "1: header: its columns are not divided by commas: \"agent?team\"; save it with commas");
