@@ -237,6 +237,14 @@ const char *config_dimension_name(const struct config *config, int dimension)
                                          : config->own_dimension[dimension - DIMENSION_BUILTIN];
 }
 
+bool config_has_scope(const struct config *config, uint32_t dimensions)
+{
+    for (int s = 0; s < config->scope_count; s++)
+        if (config->scope[s].dimensions == dimensions)
+            return true;
+    return false;
+}
+
 int config_dimension_find(const struct config *config, const char *name)
 {
     const char *known;

@@ -144,14 +144,6 @@ static const char *scope_names(const struct config *config, uint32_t scope, char
     return names;
 }
 
-static bool scope_configured(const struct config *config, uint32_t scope)
-{
-    for (int s = 0; s < config->scope_count; s++)
-        if (config->scope[s].dimensions == scope)
-            return true;
-    return false;
-}
-
 /* The scope that a node names, the whole tenant where there is none; `of` is what it is told of, "" or " of goal NAME". */
 static bool scope_find(struct reader *reader, const yaml_node_t *node, int line, const char *key, const char *of, uint32_t *dimensions)
 {
@@ -159,7 +151,7 @@ static bool scope_find(struct reader *reader, const yaml_node_t *node, int line,
     *dimensions = 0;
     if (node != NULL && !scope_read(reader, node, key, dimensions))
         return false;
-    if (scope_configured(reader->config, *dimensions))
+    if (config_has_scope(reader->config, *dimensions))
         return true;
     reader_fault(reader, node ? node_line(node) : line, key, "[%s]%s is none of the configured scopes; add it to scopes:, or take another",
                  scope_names(reader->config, *dimensions, names), of);
@@ -388,7 +380,7 @@ static bool may_compare_channels(struct reader *reader, int line, const char *ke
     else if (gap && scope & channel)
         reader_fault(reader, line, key, "%s compares channels, and a row of [%s] is of one alone; take a scope without channel", metric_name(metric),
                      scope_names(reader->config, scope, names));
-    else if (gap && !scope_configured(reader->config, scope | channel))
+    else if (gap && !config_has_scope(reader->config, scope | channel))
         reader_fault(reader, line, key, "%s compares the channels of a row, and [%s] is none of the configured scopes; add it to scopes:, or take another",
                      metric_name(metric), scope_names(reader->config, scope | channel, names));
     else

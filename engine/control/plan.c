@@ -190,28 +190,20 @@ static bool roster_same(const struct config *a, const struct config *b)
 
 /* ---- what becomes of scopes, windows and metrics ---- */
 
-static bool has_scope(const struct config *config, uint32_t mask)
-{
-    for (int i = 0; i < config->scope_count; i++)
-        if (config->scope[i].dimensions == mask)
-            return true;
-    return false;
-}
-
 static void write_scopes(const struct config *old, const struct config *next, FILE *out)
 {
     int kept = 0;
     for (int i = 0; i < next->scope_count; i++) {
         uint32_t mask = next->scope[i].dimensions;
-        kept += has_scope(old, mask);
-        if (has_scope(old, mask))
+        kept += config_has_scope(old, mask);
+        if (config_has_scope(old, mask))
             continue;
         fputs("scope ", out);
         write_mask(next, mask, out);
         fputs(": new since this reload: interactions that have an event from now on are in it, and its rows say since when\n", out);
     }
     for (int i = 0; i < old->scope_count; i++)
-        if (!has_scope(next, old->scope[i].dimensions)) {
+        if (!config_has_scope(next, old->scope[i].dimensions)) {
             fputs("scope ", out);
             write_mask(old, old->scope[i].dimensions, out);
             fputs(": dropped: told no more, its rows leave Redis with their time to live\n", out);

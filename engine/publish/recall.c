@@ -83,14 +83,6 @@ bool recall_redis_key(const char *head, const char *key, size_t length, struct r
     return true;
 }
 
-static bool scope_configured(const struct config *config, uint32_t mask)
-{
-    for (int s = 0; s < config->scope_count; s++)
-        if (config->scope[s].dimensions == mask)
-            return true;
-    return false;
-}
-
 /* A value, decoded to *text, which moves behind it. */
 static bool take_text(const char *at, size_t length, char **text)
 {
@@ -137,7 +129,7 @@ static bool read_key(const struct config *config, const struct recall_name *name
     while (scope.length)
         if (!take_dimension(config, &scope, &row->key, &text))
             return false;
-    return scope_configured(config, row->key.scope);
+    return config_has_scope(config, row->key.scope);
 }
 
 static bool read_window(const struct config *config, const struct recall_name *name, struct recalled *row)

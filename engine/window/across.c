@@ -150,7 +150,7 @@ static struct metric_across take(struct fold *fold, uint32_t k, const struct spo
     if (key->mask == CHANNEL)
         take_others(fold, k, spot, &across);
     uint32_t child = key->mask & CHANNEL ? NONE : fold->kin[key->kin].child;
-    if (child != NONE && fold_scope_configured(fold->config, key->mask | CHANNEL))
+    if (child != NONE && config_has_scope(fold->config, key->mask | CHANNEL))
         take_gaps(fold, child, spot, &across);
     return across;
 }

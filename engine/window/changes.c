@@ -7,11 +7,6 @@
 
 #include "esteem/varint.h"
 
-static bool scope_in(const struct config *config, uint32_t mask)
-{
-    return fold_scope_configured(config, mask);
-}
-
 static void scope_begins(struct fold *fold, uint32_t mask)
 {
     struct changes *changes = &fold->changes;
@@ -27,7 +22,7 @@ static void scope_ends(struct changes *changes, const struct config *next)
 {
     int kept = 0;
     for (int i = 0; i < changes->scopes; i++)
-        if (scope_in(next, changes->scope[i].mask))
+        if (config_has_scope(next, changes->scope[i].mask))
             changes->scope[kept++] = changes->scope[i];
     changes->scopes = kept;
 }
@@ -52,14 +47,14 @@ void changes_reload(struct fold *fold, const struct config *next)
     struct changes *changes = &fold->changes;
     scope_ends(changes, next);
     for (int s = 0; s < next->scope_count; s++)
-        if (!scope_in(old, next->scope[s].dimensions))
+        if (!config_has_scope(old, next->scope[s].dimensions))
             scope_begins(fold, next->scope[s].dimensions);
     if (strcmp(old->id, next->id) != 0)
         id_ends(changes, old->id);
     changes->serial = next->serial;
     changes->pending = true;
     for (uint32_t k = 0; k < fold->keys; k++)
-        fold->key[k]->hidden = !scope_in(next, fold->key[k]->mask & ~(uint32_t)SCOPE_AGENTS);
+        fold->key[k]->hidden = !config_has_scope(next, fold->key[k]->mask & ~(uint32_t)SCOPE_AGENTS);
 }
 
 void changes_hear(struct fold *fold, const struct batch *batch)
@@ -119,7 +114,7 @@ void changes_restore_scope(struct fold *fold, uint32_t mask, int64_t since_ms)
     int i = 0;
     while (i < changes->scopes && changes->scope[i].mask != mask)
         i++;
-    if (since_ms == INT64_MIN || i == CHANGES_SCOPES_MAX || !fold_scope_configured(fold->config, mask))
+    if (since_ms == INT64_MIN || i == CHANGES_SCOPES_MAX || !config_has_scope(fold->config, mask))
         return;
     changes->scope[i] = (struct scope_change){mask, i < changes->scopes && changes->scope[i].since_ms > since_ms ? changes->scope[i].since_ms : since_ms};
     changes->scopes += i == changes->scopes;

@@ -242,7 +242,7 @@ static bool load_key(struct fold_load *load, struct slice_item *item)
     }
     struct place *place = &load->place[load->places++];
     *place = (struct place){key_fold(&key, load->folds), NONE};
-    if (!known || !fold_scope_configured(load->fold[0]->config, key_within(&key).scope))
+    if (!known || !config_has_scope(load->fold[0]->config, key_within(&key).scope))
         return true;
     place->key = fold_key(load->fold[place->fold], &key);
     key_registry_restore(load->registry, &key);

@@ -356,7 +356,6 @@ void spans_close(struct fold *fold);
 uint32_t fold_key(struct fold *fold, const struct scope_key *text); /* makes it when it is new */
 void key_may_be_told(struct key *key); /* of each window a sink may hold a row that is not empty */
 uint32_t fold_key_find(const struct fold *fold, const struct scope_key *text); /* or NONE */
-bool fold_scope_configured(const struct config *config, uint32_t mask);
 struct calendar *fold_calendar(struct fold *fold, const char *tenant);
 /* A rolling window of it holds nothing: it is to be filled anew. */
 void key_empty(struct fold *fold, struct key *key, int window);

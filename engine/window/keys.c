@@ -110,14 +110,6 @@ uint32_t fold_key_find(const struct fold *fold, const struct scope_key *text)
     return fold->key_slot[key_slot(fold, key_hash(text), text)];
 }
 
-bool fold_scope_configured(const struct config *config, uint32_t mask)
-{
-    for (int s = 0; s < config->scope_count; s++)
-        if (config->scope[s].dimensions == mask)
-            return true;
-    return false;
-}
-
 struct calendar *fold_calendar(struct fold *fold, const char *tenant)
 {
     return fold->zone[fold_zone(fold, tenant)].calendar;
@@ -143,7 +135,7 @@ uint32_t fold_key(struct fold *fold, const struct scope_key *text)
     fold->key[fold->keys] = key_new(fold, text, within);
     fold->key[fold->keys]->hash = hash;
     fold->key[fold->keys]->scope_index = scope_count(fold, text->scope);
-    fold->key[fold->keys]->hidden = !fold_scope_configured(fold->config, key_within(text).scope); /* folds know of a reload before shards */
+    fold->key[fold->keys]->hidden = !config_has_scope(fold->config, key_within(text).scope); /* folds know of a reload before shards */
     if (fold->restored) /* rows of the time before the restart may still stand there: an empty one replaces them */
         key_may_be_told(fold->key[fold->keys]);
     fold->key_slot[slot] = fold->keys++;

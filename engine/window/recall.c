@@ -143,7 +143,7 @@ static void make(struct fold *fold, const struct recalled *row)
 {
     int64_t end_ms = 0;
     uint32_t k = fold_key_find(fold, &row->key), c;
-    if (!fold_scope_configured(fold->config, row->key.scope) || (!row->rolling && !may_be_made(fold, row, &end_ms)))
+    if (!config_has_scope(fold->config, row->key.scope) || (!row->rolling && !may_be_made(fold, row, &end_ms)))
         return;
     if (k == NONE && !is_other(&row->key) && !key_registry_admit(fold->setup.registry, &row->key)) {
         fold->counts.recall_refused++;

@@ -174,6 +174,8 @@ void config_free(struct config *config);
 /* The name of dimension i, own ones included; -1 when there is no such name. */
 const char *config_dimension_name(const struct config *config, int dimension);
 int config_dimension_find(const struct config *config, const char *name);
+/* Whether a scope of just these dimensions (bits) is configured. */
+bool config_has_scope(const struct config *config, uint32_t dimensions);
 
 /* The path of the control socket: control.socket, else control.sock in state.folder. False: there is none. */
 bool config_control_socket(const struct config *config, char *path, size_t room);
