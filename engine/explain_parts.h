@@ -1,4 +1,4 @@
-/* explain_parts: what explain_words.c and explain_compare.c share. Any thread. */
+/* explain_parts: what explain_words.c, explain_read.c and explain_compare.c share. Any thread. */
 #ifndef ESTEEM_EXPLAIN_PARTS_H
 #define ESTEEM_EXPLAIN_PARTS_H
 
@@ -24,12 +24,23 @@ struct telling {
     bool withheld_all;     /* the privacy rule keeps employees' figures out of this row */
 };
 
+/* ---- explain_read.c ---- */
+
+/* Reads the row back; `config` NULL: under the default settings. ERR_DATA: it is no row. */
+int explain_open(struct telling *telling, jv row, const struct config *config, FILE *out);
+void explain_close(struct telling *telling);
+/* The metric as the row has it; a text beside it, to be freed, "" when there is none. */
+struct metric_value explain_value_of(const struct telling *telling, enum metric metric);
+char *explain_text_of(const struct telling *telling, const char *metric, const char *name);
 /* The member, null when there is none; to be freed. */
 jv explain_member(jv object, const char *name);
 /* `fallback` when there is no such number. */
 double explain_number(jv object, const char *name, double fallback);
 int64_t explain_integer(jv object, const char *name);
 bool explain_is_true(jv object, const char *name);
+
+/* ---- explain_words.c ---- */
+
 /* Begins a titled line; what it returns begins the next one under it. */
 const char *explain_begin(const struct telling *telling, const char *what);
 void explain_put_figure(double value, const char *unit, FILE *out);
