@@ -121,6 +121,16 @@ static void read_names(struct reading *reading, struct slice_item *item)
         }
 }
 
+static void keep_key(struct reading *reading, char *text)
+{
+    if (reading->keys == reading->key_room) {
+        reading->key_room = reading->key_room ? reading->key_room * 2 : 256;
+        reading->key = realloc(reading->key, reading->key_room * sizeof *reading->key);
+        ensure(reading->key != NULL, "the machine has memory left");
+    }
+    reading->key[reading->keys++] = text;
+}
+
 static void read_key(struct reading *reading, struct slice_item *item)
 {
     char *text = NULL;
@@ -148,12 +158,28 @@ static void read_key(struct reading *reading, struct slice_item *item)
         reading->items[ITEMS_AGENT_KEYS]++;
     }
     fclose(out);
-    if (reading->keys == reading->key_room) {
-        reading->key_room = reading->key_room ? reading->key_room * 2 : 256;
-        reading->key = realloc(reading->key, reading->key_room * sizeof *reading->key);
-        ensure(reading->key != NULL, "the machine has memory left");
+    keep_key(reading, text);
+}
+
+/* Named by its parts. */
+static bool read_bundle(struct reading *reading, struct slice_item *item)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    ensure(out != NULL, "the machine has memory left");
+    fputs("\"all_of\":[", out);
+    for (bool first = true; item->at < item->end && !item->bad; first = false) {
+        uint64_t part = slice_get(item);
+        item->bad |= part >= reading->keys;
+        fprintf(out, "%s{%s}", first ? "" : ",", item->bad ? "" : reading->key[part]);
     }
-    reading->key[reading->keys++] = text;
+    putc(']', out);
+    fclose(out);
+    reading->items[SLICE_BUNDLE]--;
+    reading->items[ITEMS_AGENT_KEYS]++;
+    keep_key(reading, text);
+    return !item->bad;
 }
 
 static bool read_record(struct reading *reading, struct slice_item *item)
@@ -292,6 +318,7 @@ static int each_item(void *context, struct slice_item *item)
     }
     case SLICE_INPUT: good = read_input(reading, item); break;
     case SLICE_KEY: read_key(reading, item); good = !item->bad; break;
+    case SLICE_BUNDLE: good = read_bundle(reading, item); break;
     case SLICE_RECORD: good = read_record(reading, item); break;
     case SLICE_RECORD_GONE: good = read_gone(reading, item); break;
     case SLICE_PANE: case SLICE_PANE_GONE: good = read_pane(reading, item); break;

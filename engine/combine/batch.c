@@ -58,6 +58,17 @@ void batch_put_key(struct batch *batch, uint32_t number, const struct scope_key 
     batch->length = (uint32_t)(at - batch->bytes);
 }
 
+void batch_put_bundle(struct batch *batch, uint32_t number, const uint32_t *part, uint32_t parts)
+{
+    uint8_t *at = reserve(batch, (parts + 3) * VARINT_MAX);
+    *at++ = 'b';
+    at = varint_put(at, number);
+    at = varint_put(at, parts);
+    for (uint32_t p = 0; p < parts; p++)
+        at = varint_put(at, part[p]);
+    batch->length = (uint32_t)(at - batch->bytes);
+}
+
 void batch_put_roster(struct batch *batch, const struct batch_roster *change)
 {
     uint8_t *at = reserve(batch, BATCH_KEY_TEXT_MAX + 32);
@@ -137,6 +148,21 @@ static bool get_key(const struct batch *batch, uint32_t *cursor, uint32_t *numbe
     return true;
 }
 
+static bool get_bundle(struct batch *batch, uint32_t *cursor, uint32_t *number)
+{
+    uint64_t value, parts;
+    if (!get_varint(batch, cursor, &value) || !get_varint(batch, cursor, &parts) || parts == 0 || parts > BUNDLE_MOST)
+        return false;
+    *number = (uint32_t)value;
+    batch->bundle.parts = (uint32_t)parts;
+    for (uint32_t p = 0; p < parts; p++) {
+        if (!get_varint(batch, cursor, &value))
+            return false;
+        batch->bundle.part[p] = (uint32_t)value;
+    }
+    return true;
+}
+
 static bool get_cell(struct batch *batch, uint32_t *cursor, char kind, struct batch_cell *cell)
 {
     uint64_t number, step, length;
@@ -175,6 +201,8 @@ enum batch_item batch_next(struct batch *batch, uint32_t *cursor, uint32_t *numb
     switch (kind) {
     case 'k':
         return get_key(batch, cursor, number, key, text) ? BATCH_KEY : BATCH_BROKEN;
+    case 'b':
+        return get_bundle(batch, cursor, number) ? BATCH_BUNDLE : BATCH_BROKEN;
     case 'r':
         return get_roster(batch, cursor, text) ? BATCH_ROSTER : BATCH_BROKEN;
     case 'c':

@@ -183,14 +183,13 @@ static void add_gathered(struct combine *combine, struct gathered *gathered)
 {
     const struct tuple *tuple = combine->at.tuple;
     struct tally_run picked;
-    int scopes = combine->tuples.list[tuple->scopes].count;
     for (uint32_t left = tuple->direct; left; left &= left - 1) {
         int s = __builtin_ctz(left);
         add_to(combine, tuple->key[s], gathered->pane, tuple->to[s], tuple->scopes, gathered->spans, gathered->runs, gathered->length);
     }
     if (combine->at.dims.id[DIMENSION_agent] && pick_distinct(gathered->runs, gathered->length, &picked))
-        for (int s = 0; s < scopes; s++)
-            add_to(combine, tuple->agent[s], gathered->pane, 0, 0, false, picked.bytes, picked.length);
+        for (uint32_t a = 0; a < tuple->agents; a++)
+            add_to(combine, tuple->agent[a], gathered->pane, 0, 0, false, picked.bytes, picked.length);
     gathered->length = 0;
     gathered->spans = false;
 }
@@ -297,16 +296,29 @@ static void roll_up(struct combine *combine)
     combine->wholes = 0;
 }
 
-static void flush_cell(struct combine *combine, struct key *key, struct cell *cell, struct batch *batch)
+/* Tells the fold the key's number; of a bundle those of its parts first. */
+static void name(struct combine *combine, uint32_t number, struct batch *batch)
+{
+    struct key *key = &combine->tuples.key[number];
+    if (key->named)
+        return;
+    key->named = true;
+    for (uint32_t p = 0; p < key->parts; p++)
+        name(combine, key->part[p], batch);
+    if (key->parts) {
+        batch_put_bundle(batch, number, key->part, key->parts);
+        return;
+    }
+    struct scope_key text = key_text(&combine->tuples, key);
+    batch_put_key(batch, number, &text);
+}
+
+static void flush_cell(struct combine *combine, struct cell *cell, struct batch *batch)
 {
     settle(combine, cell);
     if (cell->tally.length == 0) /* all was taken back within the tick */
         return;
-    if (!key->named) {
-        struct scope_key text = key_text(&combine->tuples, key);
-        batch_put_key(batch, cell->key, &text);
-        key->named = true;
-    }
+    name(combine, cell->key, batch);
     if (cell->now)
         batch_put_now(batch, cell->key, cell->pane, tally_bytes(&cell->tally), cell->tally.length);
     else
@@ -331,7 +343,7 @@ void combine_flush(struct combine *combine, struct batch **batch)
         if (count > 1)
             qsort(combine->sorted, count, sizeof(struct cell *), by_pane);
         for (uint32_t i = 0; i < count; i++)
-            flush_cell(combine, key, combine->sorted[i], batch[key->fold]);
+            flush_cell(combine, combine->sorted[i], batch[key->fold]);
     }
     combine->withs = combine->cells = combine->told = 0;
     slots_clear(&combine->cell_slots);

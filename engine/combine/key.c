@@ -15,6 +15,12 @@ uint64_t key_hash(const struct scope_key *key)
     return hash ? hash : 1;
 }
 
+uint64_t bundle_hash(const uint64_t *part, uint32_t parts)
+{
+    uint64_t hash = XXH3_64bits_withSeed(part, parts * sizeof *part, SCOPE_BUNDLE);
+    return hash ? hash : 1;
+}
+
 struct scope_key key_without_channel(const struct scope_key *key)
 {
     struct scope_key rest = {.scope = key->scope & ~(1u << DIMENSION_channel), .tenant = key->tenant};
@@ -101,16 +107,15 @@ static uint64_t *scope_count(struct key_registry *registry, uint32_t scope)
     return &registry->scope[i].keys;
 }
 
-static int admit(struct key_registry *registry, const struct scope_key *key, int force)
+static int admit(struct key_registry *registry, uint32_t scope, uint64_t hash, int force)
 {
-    uint64_t hash = key_hash(key);
     pthread_mutex_lock(&registry->lock);
     if (registry->count * 2 >= registry->slots)
         grow(registry);
-    uint64_t *slot = place(registry, hash), *keys = scope_count(registry, key->scope);
+    uint64_t *slot = place(registry, hash), *keys = scope_count(registry, scope);
     int admitted = *slot == hash || (*keys < registry->limit && !registry->pressed) || force;
     if (!admitted)
-        registry->refused++;
+        registry->refused += scope != SCOPE_BUNDLE; /* nothing is lost without one */
     else if (*slot != hash) {
         *slot = hash;
         registry->count++;
@@ -122,7 +127,12 @@ static int admit(struct key_registry *registry, const struct scope_key *key, int
 
 int key_registry_admit(struct key_registry *registry, const struct scope_key *key)
 {
-    return registry == NULL || admit(registry, key, 0);
+    return registry == NULL || admit(registry, key->scope, key_hash(key), 0);
+}
+
+int key_registry_admit_bundle(struct key_registry *registry, uint64_t hash)
+{
+    return registry == NULL || admit(registry, SCOPE_BUNDLE, hash, 0);
 }
 
 void key_registry_restore(struct key_registry *registry, const struct scope_key *key)
@@ -131,7 +141,13 @@ void key_registry_restore(struct key_registry *registry, const struct scope_key 
     for (int v = key->scope & SCOPE_AGENTS ? key->count - 1 : 0; v < key->count; v++)
         other &= strcmp(key->value[v], KEY_OTHER) == 0;
     if (registry && !other)
-        (void)admit(registry, key, 1);
+        (void)admit(registry, key->scope, key_hash(key), 1);
+}
+
+void key_registry_restore_bundle(struct key_registry *registry, uint64_t hash)
+{
+    if (registry)
+        (void)admit(registry, SCOPE_BUNDLE, hash, 1);
 }
 
 void key_registry_press(struct key_registry *registry, int pressed)

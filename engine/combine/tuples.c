@@ -22,6 +22,8 @@ void tuples_close(struct tuples *tuples)
     for (uint32_t i = 0; i < tuples->slots; i++)
         free(tuples->tuple[i]);
     free(tuples->tuple);
+    for (uint32_t k = 0; k < tuples->keys; k++)
+        free(tuples->key[k].part);
     free(tuples->key);
     slots_close(&tuples->key_slots);
 }
@@ -60,6 +62,15 @@ static uint32_t key_find(const struct tuples *tuples, const struct key *key, uin
     return k;
 }
 
+static uint32_t key_put(struct tuples *tuples, const struct key *key, uint32_t hash)
+{
+    tuples->key = grown(tuples->key, tuples->keys, &tuples->key_room, sizeof *tuples->key);
+    tuples->key[tuples->keys] = *key;
+    tuples->key[tuples->keys].cells = NONE;
+    slots_put(&tuples->key_slots, hash, tuples->keys);
+    return tuples->keys++;
+}
+
 static uint32_t key_number(struct tuples *tuples, struct key key)
 {
     uint32_t hash = key_hash_of(&key), known = key_find(tuples, &key, hash);
@@ -72,12 +83,8 @@ static uint32_t key_number(struct tuples *tuples, struct key key)
         memset(key.value + from, 0, sizeof key.value - (size_t)from * sizeof *key.value); /* __other__: value 0 of every dimension */
         return key_number(tuples, key);
     }
-    tuples->key = grown(tuples->key, tuples->keys, &tuples->key_room, sizeof *tuples->key);
     key.fold = key_fold(&text, tuples->folds);
-    key.cells = NONE;
-    tuples->key[tuples->keys] = key;
-    slots_put(&tuples->key_slots, hash, tuples->keys);
-    return tuples->keys++;
+    return key_put(tuples, &key, hash);
 }
 
 static uint32_t agent_number(struct tuples *tuples, uint32_t within, uint32_t agent)
@@ -87,6 +94,29 @@ static uint32_t agent_number(struct tuples *tuples, uint32_t within, uint32_t ag
     key.scope |= SCOPE_AGENTS;
     key.named = false;
     return key_number(tuples, key);
+}
+
+/* NONE: there is no room for one more. */
+static uint32_t bundle_number(struct tuples *tuples, const uint32_t *part, uint32_t parts)
+{
+    uint64_t text_hash[BUNDLE_MOST];
+    uint32_t hash = (uint32_t)XXH3_64bits_withSeed(part, parts * sizeof *part, SCOPE_BUNDLE), k;
+    for (uint32_t i = slots_home(&tuples->key_slots, hash); (k = slots_match(&tuples->key_slots, hash, &i)) != SLOTS_NONE;) {
+        const struct key *other = &tuples->key[k];
+        if (other->parts == parts && memcmp(other->part, part, parts * sizeof *part) == 0)
+            return k;
+    }
+    for (uint32_t p = 0; p < parts; p++) {
+        struct scope_key text = key_text(tuples, &tuples->key[part[p]]);
+        text_hash[p] = key_hash(&text);
+    }
+    if (!key_registry_admit_bundle(tuples->registry, bundle_hash(text_hash, parts)))
+        return NONE;
+    struct key bundle = {.fold = tuples->key[part[0]].fold, .tenant = tuples->key[part[0]].tenant, .scope = SCOPE_BUNDLE, .parts = parts};
+    bundle.part = malloc(parts * sizeof *part);
+    ensure(bundle.part != NULL, "the machine has memory left");
+    memcpy(bundle.part, part, parts * sizeof *part);
+    return key_put(tuples, &bundle, hash);
 }
 
 uint32_t key_of_part(const struct tuples *tuples, uint32_t k, uint32_t scope)
@@ -180,9 +210,31 @@ static void tuple_roll_up(const struct tuples *tuples, struct tuple *tuple)
     }
 }
 
+_Static_assert((int)CONFIG_SCOPE_MAX <= (int)BUNDLE_MOST, "a bundle has a part a scope");
+
+/* Those of its agent that are in one fold go together. */
+static void tuple_bundle(struct tuples *tuples, struct tuple *tuple, const uint32_t *agent, uint32_t agents)
+{
+    bool taken[CONFIG_SCOPE_MAX] = {false};
+    for (uint32_t a = 0; a < agents; a++) {
+        uint32_t part[CONFIG_SCOPE_MAX], parts = 0;
+        for (uint32_t b = a; b < agents && !taken[a]; b++)
+            if (tuples->key[agent[b]].fold == tuples->key[agent[a]].fold)
+                part[parts++] = agent[b];
+        for (uint32_t b = a; b < agents; b++)
+            taken[b] |= parts && tuples->key[agent[b]].fold == tuples->key[agent[a]].fold;
+        uint32_t bundle = parts > 1 ? bundle_number(tuples, part, parts) : NONE;
+        if (bundle != NONE)
+            part[0] = bundle;
+        parts = bundle != NONE ? 1 : parts;
+        memcpy(tuple->agent + tuple->agents, part, parts * sizeof *part);
+        tuple->agents += parts;
+    }
+}
+
 static void tuple_fill(struct tuples *tuples, struct tuple *tuple)
 {
-    uint32_t agent = tuple->dims.id[DIMENSION_agent];
+    uint32_t agent = tuple->dims.id[DIMENSION_agent], within[CONFIG_SCOPE_MAX], agents = 0;
     for (int s = 0; s < tuples->list[tuple->scopes].count; s++) {
         uint32_t scope = tuples->list[tuple->scopes].scope[s];
         struct key key = {.tenant = tuple->tenant, .scope = scope & ~SCOPE_AGENTS};
@@ -193,8 +245,10 @@ static void tuple_fill(struct tuples *tuples, struct tuple *tuple)
             whole &= key.value[count++] != 0;
         }
         tuple->key[s] = whole ? key_number(tuples, key) : NONE;
-        tuple->agent[s] = whole && agent && scope & SCOPE_AGENTS ? agent_number(tuples, tuple->key[s], agent) : NONE;
+        if (whole && agent && scope & SCOPE_AGENTS)
+            within[agents++] = agent_number(tuples, tuple->key[s], agent);
     }
+    tuple_bundle(tuples, tuple, within, agents);
     tuple_roll_up(tuples, tuple);
 }
 

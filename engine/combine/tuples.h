@@ -8,7 +8,8 @@
  * A scope whose dimensions another one has too is a sum of that one's cells, so it is added up from them when a tick ends: queue x channel is added
  * to with each contribution, queue, channel and the whole tenant once a tick and pane. Not so from agents, of whom hardly two contributions meet.
  *
- * Distinct agents: a scope without the dimension agent has, within each key, a key for each agent (SCOPE_AGENTS). */
+ * Distinct agents: a scope without the dimension agent has, within each key, a key for each agent (SCOPE_AGENTS). Those of a tuple that are in one
+ * fold are a bundle, so that what agents are counted by is added to one cell and not to one a scope. */
 #ifndef ESTEEM_TUPLES_H
 #define ESTEEM_TUPLES_H
 
@@ -33,7 +34,8 @@ struct tuple {
     uint32_t key[CONFIG_SCOPE_MAX];   /* NONE: the tuple lacks a dimension of that scope */
     uint32_t direct;                  /* mask: scopes that are added to at once; the others when a tick ends */
     uint32_t to[CONFIG_SCOPE_MAX];    /* of one of those: which others its cells are added to then */
-    uint32_t agent[CONFIG_SCOPE_MAX]; /* of its agent within that key; NONE: it names none, or the scope does */
+    uint32_t agent[CONFIG_SCOPE_MAX]; /* its agent within those keys that have one: bundles, or keys without */
+    uint32_t agents;
 };
 
 struct key {
@@ -42,6 +44,7 @@ struct key {
     uint32_t cells; /* the first of its cells, or NONE */
     uint32_t tenant, scope;
     uint32_t value[DIMENSION_MAX];
+    uint32_t *part, parts; /* of a bundle, whose scope is SCOPE_BUNDLE */
 };
 
 struct scope_list {

@@ -1,7 +1,11 @@
 /* Distinct agents: how many have `uses` (or `handled`) above 0 in a window, also when that is taken back. Each agent within a key has a key of its
  * own (key.h: SCOPE_AGENTS) that goes the way of all keys, through panes and cells; when what a window of it holds becomes more than 0, or
  * nothing again, the same window of the key that it lies within is given +1 or -1. So the counts lie in that key's D[w] and cells like
- * any other measure: revisions, checkpoints and rows need nothing of their own, and the rolling ones come again from the panes. */
+ * any other measure: revisions, checkpoints and rows need nothing of their own, and the rolling ones come again from the panes.
+ *
+ * An agent's keys within a channel, a queue and so on nearly always come together: as a bundle (key.h), which has panes and cells, and whose parts
+ * change only when it comes or goes in a window. What came through a bundle is taken back through the same one, so that none has less than
+ * nothing. Where that would not hold any more, because keys lie in other folds or scopes are gone, bundles are disbanded. */
 #include "fold_parts.h"
 
 #include "esteem/varint.h"
@@ -30,7 +34,27 @@ static void read(const uint8_t *at, uint32_t length, int sign, int64_t value[DIS
     }
 }
 
-/* Adds to what a window holds of an agent. True: it counts now, or no longer; `run` says so. */
+/* What a window holds of a bundle, as its parts have it: whether there is something, or what is missing. So a part changes when its bundle comes or
+ * goes, and not with each contribution; what is taken back that came to the part itself still adds up. */
+static int64_t as_part(int64_t held)
+{
+    return held < 1 ? held : 1;
+}
+
+/* Adds to what a window holds. False: its parts, if it is a bundle, have what they had. */
+static bool add(int64_t held[DISTINCT_COUNT], const int64_t more[DISTINCT_COUNT], int64_t of_part[DISTINCT_COUNT])
+{
+    bool any = false;
+    for (int d = 0; d < DISTINCT_COUNT; d++) {
+        int64_t before = as_part(held[d]);
+        held[d] += more[d];
+        of_part[d] = as_part(held[d]) - before;
+        any |= of_part[d] != 0;
+    }
+    return any;
+}
+
+/* The same of an agent's key within another. True: it counts there now, or no longer; `run` says so. */
 static bool turns(int64_t held[DISTINCT_COUNT], const int64_t more[DISTINCT_COUNT], struct tally_run *run)
 {
     int turn[DISTINCT_COUNT], any = 0;
@@ -50,38 +74,52 @@ static bool turns(int64_t held[DISTINCT_COUNT], const int64_t more[DISTINCT_COUN
 
 /* ---- rolling windows ---- */
 
-void agents_rolling(struct fold *fold, uint32_t k, uint32_t windows, const struct tally *sum, int sign)
+static void part_rolling(struct fold *fold, uint32_t k, int w, const int64_t more[DISTINCT_COUNT])
 {
     struct key *key = fold->key[k], *within = fold->key[key->within];
-    int64_t more[DISTINCT_COUNT] = {0};
     struct tally_run run, back;
+    if (!turns(key->held[w], more, &run))
+        return;
+    tally_add(&within->difference[w], &fold->slab, &fold->dense, run.bytes, run.length);
+    if (w + 1 < fold->rolling_count) {
+        tally_run_negate(&run, &back);
+        tally_add(&within->difference[w + 1], &fold->slab, &fold->dense, back.bytes, back.length);
+    }
+    outlets_rolling_changed(fold, key->within, w);
+}
+
+void agents_rolling(struct fold *fold, uint32_t k, uint32_t windows, const struct tally *sum, int sign)
+{
+    const struct key *key = fold->key[k];
+    int64_t more[DISTINCT_COUNT] = {0}, of_part[DISTINCT_COUNT];
     if (windows == 0)
         return;
     read(tally_bytes(sum), sum->length, sign, more);
     for (; windows; windows &= windows - 1) {
         int w = __builtin_ctz(windows);
-        if (!turns(key->held[w], more, &run))
-            continue;
-        tally_add(&within->difference[w], &fold->slab, &fold->dense, run.bytes, run.length);
-        if (w + 1 < fold->rolling_count) {
-            tally_run_negate(&run, &back);
-            tally_add(&within->difference[w + 1], &fold->slab, &fold->dense, back.bytes, back.length);
-        }
-        outlets_rolling_changed(fold, key->within, w);
+        if (key->parts == 0)
+            part_rolling(fold, k, w, more);
+        else if (add(key->held[w], more, of_part))
+            for (uint32_t p = 0; p < key->parts; p++)
+                part_rolling(fold, key->part[p], w, of_part);
     }
 }
 
 /* ---- calendar windows ---- */
 
-/* The same window of the key that the agent's lies within. */
-static void tell_within(struct fold *fold, struct cell cell, const struct tally_run *run)
+/* The same window of another key. */
+static uint32_t same_window(struct fold *fold, uint32_t k, const struct cell *cell)
 {
-    uint32_t c = cells_find(fold, fold->key[cell.key]->within, cell.window, cell.start_ms, cell_end_ms(&cell));
-    if (c != NONE) /* it has had what its agent has: one is beyond correction with the other */
-        cell_add(fold, c, run->bytes, run->length);
+    return cells_find(fold, k, cell->window, cell->start_ms, cell_end_ms(cell));
 }
 
-/* What a cell of an agent holds now, in place of what it held. */
+static void read_cell(const struct fold *fold, uint32_t c, int64_t held[DISTINCT_COUNT])
+{
+    memset(held, 0, DISTINCT_COUNT * sizeof *held);
+    read(tally_bytes(&fold->cell[c].tally), fold->cell[c].tally.length, 1, held);
+}
+
+/* What a cell holds now, in place of what it held. */
 static void hold(struct fold *fold, uint32_t c, const int64_t held[DISTINCT_COUNT])
 {
     struct tally_run run;
@@ -93,23 +131,88 @@ static void hold(struct fold *fold, uint32_t c, const int64_t held[DISTINCT_COUN
     tally_set(&fold->cell[c].tally, &fold->slab, &run);
 }
 
+/* The key that the agent's lies within, and a bundle's parts, are beyond correction with it; but for that they have the same window. */
+static void part_calendar(struct fold *fold, uint32_t c, const int64_t more[DISTINCT_COUNT])
+{
+    int64_t held[DISTINCT_COUNT];
+    struct tally_run run;
+    read_cell(fold, c, held);
+    bool turned = turns(held, more, &run);
+    hold(fold, c, held);
+    if (!turned)
+        return;
+    const struct cell cell = fold->cell[c]; /* others may move it */
+    uint32_t within = same_window(fold, fold->key[cell.key]->within, &cell);
+    if (within != NONE)
+        cell_add(fold, within, run.bytes, run.length);
+}
+
+static void bundle_calendar(struct fold *fold, uint32_t c, const int64_t more[DISTINCT_COUNT])
+{
+    int64_t held[DISTINCT_COUNT], of_part[DISTINCT_COUNT];
+    read_cell(fold, c, held);
+    bool parts_change = add(held, more, of_part);
+    hold(fold, c, held);
+    const struct cell cell = fold->cell[c];
+    const struct key *key = fold->key[cell.key];
+    for (uint32_t p = 0; p < key->parts && parts_change; p++) {
+        uint32_t part = same_window(fold, key->part[p], &cell);
+        if (part != NONE)
+            part_calendar(fold, part, of_part);
+    }
+}
+
 void agents_calendar(struct fold *fold, const struct group *group, const struct tally *sum)
 {
     int64_t more[DISTINCT_COUNT] = {0};
     read(tally_bytes(sum), sum->length, 1, more);
     if (more[DISTINCT_active] == 0 && more[DISTINCT_handling] == 0)
         return;
+    bool bundle = fold->key[group->key]->parts;
     const uint32_t *cell = cells_holding(fold, group);
     for (uint32_t left = fold->config->calendar; left; left &= left - 1) {
-        int64_t held[DISTINCT_COUNT] = {0};
-        struct tally_run run;
         uint32_t c = cell[__builtin_ctz(left)];
-        if (c == NONE)
-            continue;
-        read(tally_bytes(&fold->cell[c].tally), fold->cell[c].tally.length, 1, held);
-        bool turned = turns(held, more, &run);
-        hold(fold, c, held);
-        if (turned)
-            tell_within(fold, fold->cell[c], &run);
+        if (c != NONE && bundle)
+            bundle_calendar(fold, c, more);
+        else if (c != NONE)
+            part_calendar(fold, c, more);
     }
+}
+
+/* ---- other bundles than before ---- */
+
+static uint32_t parts_of(void *context, const uint32_t *k, const uint32_t **part)
+{
+    const struct key *key = ((struct fold *)context)->key[*k];
+    *part = key->parts ? key->part : k;
+    return key->parts ? key->parts : 1;
+}
+
+/* Parts have something of the bundle's cell already. */
+static void disband_cell(struct fold *fold, uint32_t c)
+{
+    const struct cell cell = fold->cell[c];
+    const struct key *key = fold->key[cell.key];
+    int64_t held[DISTINCT_COUNT];
+    read_cell(fold, c, held);
+    for (int d = 0; d < DISTINCT_COUNT; d++)
+        held[d] -= as_part(held[d]);
+    for (uint32_t p = 0; p < key->parts; p++) {
+        uint32_t part = same_window(fold, key->part[p], &cell);
+        if (part != NONE)
+            part_calendar(fold, part, held);
+    }
+    cells_forget(fold, c);
+}
+
+void agents_disband(struct fold *fold)
+{
+    struct pane_ladder *from = fold->ladder;
+    uint32_t cells = fold->cells_made;
+    fold->ladder = pane_ladder_new(fold->config->rolling, fold->rolling_count, true);
+    pane_pour(fold->ladder, from, parts_of, fold);
+    pane_ladder_free(from);
+    for (uint32_t c = 0; c < cells; c++)
+        if (fold->cell[c].used && fold->key[fold->cell[c].key]->parts)
+            disband_cell(fold, c);
 }

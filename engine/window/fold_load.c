@@ -6,6 +6,7 @@
 
 struct place {
     uint32_t fold, key; /* key NONE: of a scope that is no longer configured */
+    struct place *more; /* of a bundle whose parts are in several folds now */
 };
 
 struct fold_load {
@@ -15,6 +16,7 @@ struct fold_load {
     struct place *place; /* by the slice's key numbers */
     uint32_t places, room;
     bool begun, same_rolling, same_measures, same_baseline;
+    bool bundles_differ; /* there are other folds, or fewer scopes, than when they were saved */
     int rolling_count;
     struct config_rolling rolling[CONFIG_ROLLING_MAX];
     int64_t rolling_since_ms[CONFIG_ROLLING_MAX];
@@ -58,6 +60,7 @@ static bool load_head(struct fold_load *load, struct slice_item *item)
     load->now_ms = slice_get_signed(item);
     load->watermark_ms = slice_get_signed(item);
     load->inexact = slice_get(item);
+    load->bundles_differ |= item->at < item->end && slice_get(item) != (uint64_t)load->folds; /* an older version had none */
     load->rolling_count = 0;
     load->calendars = 0;
     load->scopes = load->configs = 0;
@@ -229,6 +232,16 @@ static bool load_key_text(struct fold_load *load, struct slice_item *item, struc
     return !item->bad && (mask & ~(uint64_t)SCOPE_AGENTS) >> DIMENSION_MAX == 0;
 }
 
+static struct place *place_new(struct fold_load *load)
+{
+    if (load->places == load->room) {
+        load->room = load->room ? load->room * 2 : 1024;
+        load->place = fold_must(realloc(load->place, load->room * sizeof *load->place));
+    }
+    load->place[load->places] = (struct place){0, NONE, NULL};
+    return &load->place[load->places++];
+}
+
 static bool load_key(struct fold_load *load, struct slice_item *item)
 {
     struct scope_key key;
@@ -236,16 +249,44 @@ static bool load_key(struct fold_load *load, struct slice_item *item)
     load_windows(load);
     if (!load_key_text(load, item, &key, &known))
         return false;
-    if (load->places == load->room) {
-        load->room = load->room ? load->room * 2 : 1024;
-        load->place = fold_must(realloc(load->place, load->room * sizeof *load->place));
-    }
-    struct place *place = &load->place[load->places++];
-    *place = (struct place){key_fold(&key, load->folds), NONE};
+    struct place *place = place_new(load);
+    place->fold = key_fold(&key, load->folds);
     if (!known || !config_has_scope(load->fold[0]->config, key_within(&key).scope))
         return true;
     place->key = fold_key(load->fold[place->fold], &key);
     key_registry_restore(load->registry, &key);
+    return true;
+}
+
+/* A bundle in each fold that has some of its parts, and not one that is there already: it has panes of its own. */
+static bool load_bundle(struct fold_load *load, struct slice_item *item)
+{
+    uint32_t number[BUNDLE_MOST], numbers = 0;
+    for (; item->at < item->end && !item->bad && numbers < BUNDLE_MOST; numbers++) {
+        number[numbers] = (uint32_t)slice_get(item);
+        item->bad |= number[numbers] >= load->places;
+    }
+    if (item->bad || item->at < item->end || numbers == 0)
+        return false;
+    struct place *place = place_new(load);
+    for (int f = 0; f < load->folds; f++) {
+        struct fold *fold = load->fold[f];
+        uint32_t part[BUNDLE_MOST], parts = 0;
+        for (uint32_t n = 0; n < numbers; n++)
+            if (load->place[number[n]].fold == (uint32_t)f && load->place[number[n]].key != NONE)
+                part[parts++] = load->place[number[n]].key;
+        if (parts == 0)
+            continue;
+        load->bundles_differ |= parts < numbers;
+        if (place->key != NONE) {
+            place->more = fold_must(malloc(sizeof *place));
+            place = place->more;
+            place->more = NULL;
+        }
+        place->fold = (uint32_t)f;
+        place->key = fold_bundle_new(fold, part, parts);
+        key_registry_restore_bundle(load->registry, fold_bundle_hash(fold, part, parts));
+    }
     return true;
 }
 
@@ -261,6 +302,17 @@ static void load_runs(struct fold_load *load, struct fold *fold, const uint8_t *
     *length = load->scratch.length;
 }
 
+static void load_pane_at(struct fold_load *load, const struct place *place, struct pane_saved saved)
+{
+    struct fold *fold = load->fold[place->fold];
+    saved.key = place->key;
+    if (saved.runs)
+        load_runs(load, fold, &saved.runs, &saved.length);
+    pane_load(load->same_rolling ? fold->ladder : load->ladder[place->fold], &saved);
+    if (!load->same_measures)
+        tally_free(&load->scratch, &fold->slab);
+}
+
 static bool load_pane(struct fold_load *load, struct slice_item *item)
 {
     struct pane_saved saved;
@@ -269,16 +321,9 @@ static bool load_pane(struct fold_load *load, struct slice_item *item)
         return false;
     if (saved.key >= load->places)
         return true; /* gone before any file had it */
-    const struct place *place = &load->place[saved.key];
-    if (place->key == NONE)
-        return true;
-    struct fold *fold = load->fold[place->fold];
-    saved.key = place->key;
-    if (saved.runs)
-        load_runs(load, fold, &saved.runs, &saved.length);
-    pane_load(load->same_rolling ? fold->ladder : load->ladder[place->fold], &saved);
-    if (!load->same_measures)
-        tally_free(&load->scratch, &fold->slab);
+    for (const struct place *place = &load->place[saved.key]; place; place = place->more)
+        if (place->key != NONE)
+            load_pane_at(load, place, saved);
     return true;
 }
 
@@ -295,7 +340,7 @@ static bool is_window(int64_t start_ms, int64_t end_ms)
 }
 
 /* Of a state of before hours beyond correction had sheets. */
-static bool load_kept_hour(struct fold_load *load, struct fold *fold, uint32_t k, int64_t start_ms, const uint8_t *runs, uint32_t length)
+static void load_kept_hour(struct fold_load *load, struct fold *fold, uint32_t k, int64_t start_ms, const uint8_t *runs, uint32_t length)
 {
     uint32_t c = cells_at(fold, k, CALENDAR_HOUR, start_ms);
     if (c != NONE)
@@ -306,56 +351,72 @@ static bool load_kept_hour(struct fold_load *load, struct fold *fold, uint32_t k
     kept_put(fold, k, start_ms, closed - kept_closed(fold, k, start_ms)); /* each file of the chain may have it */
     if (!load->same_measures)
         tally_free(&load->scratch, &fold->slab);
-    return true;
+}
+
+struct cell_saved {
+    uint8_t window; /* ours */
+    int64_t start_ms, end_ms;
+    uint64_t revision, flags, final_hash;
+    const uint8_t *runs; /* NULL: gone */
+    uint32_t length;
+};
+
+static void load_cell_at(struct fold_load *load, const struct place *place, struct cell_saved saved)
+{
+    struct fold *fold = load->fold[place->fold];
+    uint32_t c = cells_at(fold, place->key, saved.window, saved.start_ms);
+    if (saved.runs == NULL) {
+        if (c != NONE)
+            cells_forget(fold, c);
+        return;
+    }
+    if (saved.window != WINDOW_KEPT) /* its integers are no measures */
+        load_runs(load, fold, &saved.runs, &saved.length);
+    if (saved.window == CALENDAR_HOUR && saved.flags & CELL_KEPT) {
+        load_kept_hour(load, fold, place->key, saved.start_ms, saved.runs, saved.length);
+        return;
+    }
+    if (c == NONE) {
+        c = cell_new(fold, place->key, saved.window, saved.start_ms, saved.end_ms);
+        if (saved.window == WINDOW_NOW)
+            now_link(fold, c);
+    }
+    struct cell *cell = &fold->cell[c];
+    cell->revision = (uint32_t)saved.revision;
+    cell->final = saved.flags & CELL_FINAL;
+    cell->changed = saved.flags & CELL_CHANGED;
+    cell->kept = saved.flags & CELL_KEPT;
+    cell->final_hash = saved.final_hash;
+    tally_free(&cell->tally, &fold->slab);
+    tally_add(&cell->tally, &fold->slab, &fold->dense, saved.runs, saved.length);
+    if (!load->same_measures)
+        tally_free(&load->scratch, &fold->slab);
+    if (saved.window == WINDOW_BASELINE && !baseline_loaded(fold, c))
+        fold->baseline_lost = true;
 }
 
 static bool load_cell(struct fold_load *load, struct slice_item *item)
 {
     uint64_t number = slice_get(item), window = slice_get(item);
-    int64_t start_ms = slice_get_signed(item);
+    struct cell_saved saved = {.start_ms = slice_get_signed(item)};
     bool gone = item->kind == SLICE_CELL_GONE;
     if (item->bad || (number >= load->places && !gone) || window >= sizeof load->calendar)
         return false;
-    if (number >= load->places)
+    saved.window = load->calendar[window];
+    if (number >= load->places || saved.window == UINT8_MAX || !window_is_wanted(load, saved.window))
         return true;
-    const struct place *place = &load->place[number];
-    struct fold *fold = load->fold[place->fold];
-    uint8_t ours = load->calendar[window];
-    if (place->key == NONE || ours == UINT8_MAX || !window_is_wanted(load, ours))
-        return true;
-    uint32_t c = cells_at(fold, place->key, ours, start_ms);
-    if (gone) {
-        if (c != NONE)
-            cells_forget(fold, c);
-        return true;
+    if (!gone) {
+        saved.end_ms = slice_get_signed(item);
+        saved.revision = slice_get(item);
+        saved.flags = slice_get(item);
+        saved.final_hash = slice_get_u64(item);
+        saved.runs = slice_get_rest(item, &saved.length);
+        if (item->bad || !is_window(saved.start_ms, saved.end_ms) || !tally_runs_valid(saved.runs, saved.length))
+            return false;
     }
-    int64_t end_ms = slice_get_signed(item);
-    uint64_t revision = slice_get(item), flags = slice_get(item), hash = slice_get_u64(item);
-    uint32_t length;
-    const uint8_t *runs = slice_get_rest(item, &length);
-    if (item->bad || !is_window(start_ms, end_ms) || !tally_runs_valid(runs, length))
-        return false;
-    if (ours != WINDOW_KEPT) /* its integers are no measures */
-        load_runs(load, fold, &runs, &length);
-    if (ours == CALENDAR_HOUR && flags & CELL_KEPT)
-        return load_kept_hour(load, fold, place->key, start_ms, runs, length);
-    if (c == NONE) {
-        c = cell_new(fold, place->key, ours, start_ms, end_ms);
-        if (ours == WINDOW_NOW)
-            now_link(fold, c);
-    }
-    struct cell *cell = &fold->cell[c];
-    cell->revision = (uint32_t)revision;
-    cell->final = flags & CELL_FINAL;
-    cell->changed = flags & CELL_CHANGED;
-    cell->kept = flags & CELL_KEPT;
-    cell->final_hash = hash;
-    tally_free(&cell->tally, &fold->slab);
-    tally_add(&cell->tally, &fold->slab, &fold->dense, runs, length);
-    if (!load->same_measures)
-        tally_free(&load->scratch, &fold->slab);
-    if (ours == WINDOW_BASELINE && !baseline_loaded(fold, c))
-        fold->baseline_lost = true;
+    for (const struct place *place = &load->place[number]; place; place = place->more)
+        if (place->key != NONE)
+            load_cell_at(load, place, saved);
     return true;
 }
 
@@ -378,6 +439,7 @@ bool fold_load_item(struct fold_load *load, struct slice_item *item)
     case SLICE_SCOPE: return load_scope(load, item);
     case SLICE_CONFIG: return load_config(load, item);
     case SLICE_KEY: return load_key(load, item);
+    case SLICE_BUNDLE: return load_bundle(load, item);
     case SLICE_PANE: case SLICE_PANE_GONE: return load_pane(load, item);
     case SLICE_CELL: case SLICE_CELL_GONE: return load_cell(load, item);
     case SLICE_ALERT: return load_alert(load, item);
@@ -454,9 +516,16 @@ void fold_load_end(struct fold_load *load)
         load_since(load, fold, load->ladder[f]);
         load_changes(load, fold);
         if (load->ladder[f])
-            pane_pour(fold->ladder, load->ladder[f]);
+            pane_pour(fold->ladder, load->ladder[f], NULL, NULL);
         pane_ladder_free(load->ladder[f]);
+        if (load->bundles_differ)
+            agents_disband(fold);
     }
+    for (uint32_t i = 0; i < load->places; i++)
+        for (struct place *more = load->place[i].more, *next; more; more = next) {
+            next = more->more;
+            free(more);
+        }
     free(load->place);
     free(load);
 }

@@ -54,7 +54,8 @@ struct key {
     uint32_t scope_index; /* into fold.scope_keys */
     uint16_t moving;                       /* bit: window whose row is another with each slide, because a span is open */
     struct tally before;                   /* spans open at each window's left edge: id window * SPAN_COUNT + span */
-    uint32_t within;                       /* an agent's key: the key that it lies within; NONE: it is none */
+    uint32_t within;                       /* an agent's key: the key that it lies within (a bundle: its first part); NONE: it is none */
+    uint32_t *part, parts;                 /* of a bundle (key.h): keys of an agent, each of which has what it has; else none */
     int64_t headcount_ms;                  /* eligible agents have changed from this time on; INT64_MAX: they have not */
     int64_t (*held)[DISTINCT_COUNT];       /* an agent's key, instead of D[w]: what each rolling window holds of it */
     uint32_t alert;         /* the first of its alerts, or NONE */
@@ -354,6 +355,9 @@ void spans_close(struct fold *fold);
 /* ---- keys.c ---- */
 
 uint32_t fold_key(struct fold *fold, const struct scope_key *text); /* makes it when it is new */
+uint32_t fold_bundle(struct fold *fold, const uint32_t *part, uint32_t parts); /* likewise */
+uint32_t fold_bundle_new(struct fold *fold, const uint32_t *part, uint32_t parts); /* even if there is one of the same parts */
+uint64_t fold_bundle_hash(const struct fold *fold, const uint32_t *part, uint32_t parts); /* as in key.h */
 void key_may_be_told(struct key *key); /* of each window a sink may hold a row that is not empty */
 uint32_t fold_key_find(const struct fold *fold, const struct scope_key *text); /* or NONE */
 struct calendar *fold_calendar(struct fold *fold, const char *tenant);
@@ -367,6 +371,8 @@ void keys_close(struct fold *fold);
 void agents_rolling(struct fold *fold, uint32_t k, uint32_t windows, const struct tally *sum, int sign);
 /* Adds to the calendar windows of an agent's key that hold the group: the same. */
 void agents_calendar(struct fold *fold, const struct group *group, const struct tally *sum);
+/* Before the windows have moved: what bundles have goes to their parts. */
+void agents_disband(struct fold *fold);
 
 /* ---- kept.c: hours beyond correction ---- */
 

@@ -48,8 +48,20 @@ void cell_note_gone(struct fold *fold, uint32_t c)
     fold->gone[fold->gone_count++] = (struct cell_name){fold->cell[c].start_ms, fold->cell[c].key, fold->cell[c].window};
 }
 
+static void put_bundle(struct slice_out *out, const struct key *key)
+{
+    uint8_t *at = slice_put(out, SLICE_BUNDLE, (key->parts + 1) * VARINT_MAX);
+    for (uint32_t p = 0; p < key->parts; p++)
+        at = varint_put(at, key->part[p]);
+    slice_put_end(out, at);
+}
+
 static void put_key(struct slice_out *out, const struct key *key)
 {
+    if (key->parts) {
+        put_bundle(out, key);
+        return;
+    }
     size_t size = KEY_HEAD + strlen(key->tenant);
     for (int v = 0; v < key->count; v++)
         size += strlen(key->value[v]) + VARINT_MAX + 1;
@@ -67,7 +79,7 @@ static void put_head(struct fold *fold, struct slice_out *out)
     at = varint_put(at, zigzag(fold->now_ms));
     at = varint_put(at, zigzag(fold->watermark_ms));
     *at++ = fold->inexact;
-    slice_put_end(out, at);
+    slice_put_end(out, varint_put(at, (uint64_t)fold->setup.folds));
     slice_put_names(out, "measures", measure_names, MEASURE_COUNT);
     slice_put_names(out, "histograms", histogram_names, HISTOGRAM_COUNT);
     const char *calendar[WINDOWS] = {[WINDOW_KEPT] = "kept", [WINDOW_BASELINE] = "baseline", [WINDOW_NOW] = "now"};

@@ -105,6 +105,24 @@ static void key_slots_grow(struct fold *fold)
     }
 }
 
+/* One more, into a slot that is free. */
+static struct key *key_put(struct fold *fold, const struct scope_key *text, uint64_t hash, uint32_t slot, uint32_t within)
+{
+    if (fold->keys == fold->key_room) {
+        fold->key_room = fold->key_room ? fold->key_room * 2 : 256;
+        fold->key = fold_must(realloc(fold->key, fold->key_room * sizeof(struct key *)));
+    }
+    struct key *key = fold->key[fold->keys] = key_new(fold, text, within);
+    key->hash = hash;
+    key->scope_index = scope_count(fold, text->scope);
+    if (fold->restored) /* rows of the time before the restart may still stand there: an empty one replaces them */
+        key_may_be_told(key);
+    fold->key_slot[slot] = fold->keys++;
+    if (fold->keys * 2 >= fold->key_slots)
+        key_slots_grow(fold);
+    return key;
+}
+
 uint32_t fold_key_find(const struct fold *fold, const struct scope_key *text)
 {
     return fold->key_slot[key_slot(fold, key_hash(text), text)];
@@ -128,22 +146,57 @@ uint32_t fold_key(struct fold *fold, const struct scope_key *text)
         slot = key_slot(fold, hash, text); /* the table may have grown */
         fold->agent_keys++;
     }
-    if (fold->keys == fold->key_room) {
-        fold->key_room = fold->key_room ? fold->key_room * 2 : 256;
-        fold->key = fold_must(realloc(fold->key, fold->key_room * sizeof(struct key *)));
-    }
-    fold->key[fold->keys] = key_new(fold, text, within);
-    fold->key[fold->keys]->hash = hash;
-    fold->key[fold->keys]->scope_index = scope_count(fold, text->scope);
-    fold->key[fold->keys]->hidden = !config_has_scope(fold->config, key_within(text).scope); /* folds know of a reload before shards */
-    if (fold->restored) /* rows of the time before the restart may still stand there: an empty one replaces them */
-        key_may_be_told(fold->key[fold->keys]);
-    fold->key_slot[slot] = fold->keys++;
+    struct key *key = key_put(fold, text, hash, slot, within);
+    key->hidden = !config_has_scope(fold->config, key_within(text).scope); /* folds know of a reload before shards */
     if (within == NONE)
         across_join(fold, fold->keys - 1, text);
-    if (fold->keys * 2 >= fold->key_slots)
-        key_slots_grow(fold);
     return fold->keys - 1;
+}
+
+/* ---- bundles ---- */
+
+uint64_t fold_bundle_hash(const struct fold *fold, const uint32_t *part, uint32_t parts)
+{
+    uint64_t hash[BUNDLE_MOST];
+    for (uint32_t p = 0; p < parts; p++)
+        hash[p] = fold->key[part[p]]->hash;
+    return bundle_hash(hash, parts);
+}
+
+static uint32_t bundle_slot(const struct fold *fold, uint64_t hash, const uint32_t *part, uint32_t parts)
+{
+    uint32_t mask = fold->key_slots - 1, i = (uint32_t)hash & mask;
+    for (uint32_t k; (k = fold->key_slot[i]) != NONE; i = (i + 1) & mask)
+        if (fold->key[k]->parts == parts && memcmp(fold->key[k]->part, part, parts * sizeof *part) == 0)
+            break;
+    return i;
+}
+
+static uint32_t bundle_put(struct fold *fold, uint64_t hash, uint32_t slot, const uint32_t *part, uint32_t parts)
+{
+    struct scope_key text = {.scope = SCOPE_AGENTS | SCOPE_BUNDLE, .tenant = fold->key[part[0]]->tenant};
+    struct key *key = key_put(fold, &text, hash, slot, part[0]);
+    key->part = fold_must(malloc(parts * sizeof *part));
+    memcpy(key->part, part, parts * sizeof *part);
+    key->parts = parts;
+    fold->agent_keys++;
+    return fold->keys - 1;
+}
+
+uint32_t fold_bundle(struct fold *fold, const uint32_t *part, uint32_t parts)
+{
+    uint64_t hash = fold_bundle_hash(fold, part, parts);
+    uint32_t slot = bundle_slot(fold, hash, part, parts), k = fold->key_slot[slot];
+    return k != NONE ? k : bundle_put(fold, hash, slot, part, parts);
+}
+
+uint32_t fold_bundle_new(struct fold *fold, const uint32_t *part, uint32_t parts)
+{
+    uint64_t hash = fold_bundle_hash(fold, part, parts);
+    uint32_t slot = (uint32_t)hash & (fold->key_slots - 1);
+    while (fold->key_slot[slot] != NONE)
+        slot = (slot + 1) & (fold->key_slots - 1);
+    return bundle_put(fold, hash, slot, part, parts);
 }
 
 void key_empty(struct fold *fold, struct key *key, int window)
@@ -161,6 +214,7 @@ void keys_close(struct fold *fold)
         for (int w = 0; w < fold->rolling_count; w++)
             key_empty(fold, fold->key[k], w);
         free(fold->key[k]->text);
+        free(fold->key[k]->part);
         free(fold->key[k]->baseline_value);
         free(fold->key[k]);
     }

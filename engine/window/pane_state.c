@@ -147,8 +147,26 @@ bool pane_pour_some(struct pane_ladder *ladder, struct pane_ladder *from, uint32
     return most == 0;
 }
 
-void pane_pour(struct pane_ladder *ladder, struct pane_ladder *from)
+static void pour_parts(struct pane_ladder *ladder, const struct pane *pane, pane_parts_of *parts_of, void *context)
 {
-    uint32_t next = 0;
-    (void)pane_pour_some(ladder, from, &next, UINT32_MAX, NULL, NULL);
+    const uint32_t *part = &pane->key;
+    uint32_t parts = parts_of ? parts_of(context, &pane->key, &part) : 1, before;
+    for (uint32_t p = 0; p < parts; p++)
+        (void)pane_put(ladder, part[p], pane->start_ms, pane->spans, tally_bytes(&pane->tally), pane->tally.length, &before);
+}
+
+void pane_pour(struct pane_ladder *ladder, struct pane_ladder *from, pane_parts_of *parts_of, void *context)
+{
+    struct packed one;
+    struct pane packed;
+    ensure(!ladder->placed, "the ladder has not moved yet");
+    for (uint32_t p = 0; p < from->made; p++)
+        if (from->pane[p].used && from->pane[p].tally.length)
+            pour_parts(ladder, &from->pane[p], parts_of, context);
+    while (pack_pour_next(from, &one, &packed.start_ms)) {
+        packed.key = one.key;
+        packed.spans = one.spans;
+        packed.tally = tally_view(one.runs, one.length);
+        pour_parts(ladder, &packed, parts_of, context);
+    }
 }

@@ -270,7 +270,7 @@ static void apply_ahead(struct fold *fold, const struct shard_clock *shard, stru
         apply_cell(fold, shard, &ahead->cell[(ahead->next - ahead->count) % AHEAD]);
 }
 
-static void apply_key(struct fold *fold, struct shard_clock *shard, uint32_t number, const struct scope_key *key)
+static void apply_number(struct shard_clock *shard, uint32_t number, uint32_t k)
 {
     if (number >= shard->keys) {
         uint32_t room = number * 2 + 64;
@@ -278,7 +278,18 @@ static void apply_key(struct fold *fold, struct shard_clock *shard, uint32_t num
         memset(shard->key + shard->keys, 0xff, (room - shard->keys) * sizeof *shard->key);
         shard->keys = room;
     }
-    shard->key[number] = fold_key(fold, key);
+    shard->key[number] = k;
+}
+
+static uint32_t apply_bundle(struct fold *fold, const struct shard_clock *shard, const struct batch *batch)
+{
+    uint32_t part[BUNDLE_MOST];
+    for (uint32_t p = 0; p < batch->bundle.parts; p++) {
+        uint32_t number = batch->bundle.part[p];
+        ensure(number < shard->keys && shard->key[number] != NONE, "a shard names the parts of a bundle first");
+        part[p] = shard->key[number];
+    }
+    return fold_bundle(fold, part, batch->bundle.parts);
 }
 
 void fold_apply(struct fold *fold, struct batch *batch)
@@ -297,7 +308,9 @@ void fold_apply(struct fold *fold, struct batch *batch)
         }
         apply_ahead(fold, shard, &ahead);
         if (item == BATCH_KEY)
-            apply_key(fold, shard, number, &key);
+            apply_number(shard, number, fold_key(fold, &key));
+        else if (item == BATCH_BUNDLE)
+            apply_number(shard, number, apply_bundle(fold, shard, batch));
         else
             headcount_change(fold, &batch->roster);
     }

@@ -19,6 +19,10 @@ struct scope_key {
  * the other dimensions, and the agent is its last value; it holds what says whether that agent counts, and has no row of its own. */
 #define SCOPE_AGENTS_BIT 31
 #define SCOPE_AGENTS (UINT32_C(1) << SCOPE_AGENTS_BIT)
+/* Of a bundle: keys of one agent within others, in one fold, that a tuple adds to, always the same to each. It is numbered like a key, and has no
+ * strings: what goes to it goes to each of its parts. */
+#define SCOPE_BUNDLE (UINT32_C(1) << 30)
+enum { BUNDLE_MOST = 32 /* parts: one a scope */ };
 
 /* The key that an agent's key lies within; any other key is itself. */
 static inline struct scope_key key_within(const struct scope_key *key)
@@ -36,6 +40,9 @@ struct scope_key key_without_channel(const struct scope_key *key);
 /* The fold that owns it: one for a key, those of its channels, which are compared there, and those of agents within them. */
 uint32_t key_fold(const struct scope_key *key, int folds);
 
+/* The same of a bundle, from the hashes of its parts. */
+uint64_t bundle_hash(const uint64_t *part, uint32_t parts);
+
 /* Keys known to exist, counted a scope: the one place that decides which key is beyond limits.keys and so goes to __other__.
  * Asked once by each shard for each new key; a mutex guards it. */
 struct key_registry;
@@ -45,6 +52,9 @@ void key_registry_free(struct key_registry *registry);
 int key_registry_admit(struct key_registry *registry, const struct scope_key *key);
 /* The key has windows of its own already, whatever the limit is now. */
 void key_registry_restore(struct key_registry *registry, const struct scope_key *key);
+/* The same of a bundle: they are counted as if they were of one scope. Without, its parts are added to one by one. */
+int key_registry_admit_bundle(struct key_registry *registry, uint64_t hash);
+void key_registry_restore_bundle(struct key_registry *registry, uint64_t hash);
 /* While memory is short: no new key is admitted. Any thread. */
 void key_registry_press(struct key_registry *registry, int pressed);
 uint64_t key_registry_refused(struct key_registry *registry);

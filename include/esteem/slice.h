@@ -40,6 +40,7 @@ enum slice_kind {
     SLICE_CALENDAR = 24,   /* a calendar window that is kept, and from when on; the newest event time */
     SLICE_SCOPE = 25,      /* a scope that is configured, and since when its rows are whole */
     SLICE_CONFIG = 26,     /* id of a configuration, and until when it counted */
+    SLICE_BUNDLE = 27,     /* the next scope key is a bundle: the numbers of its parts */
     SLICE_KINDS
 };
 

@@ -84,18 +84,33 @@ void folding_end(struct folding *folding)
     config_free(folding->config);
 }
 
+/* The number under a hash; `news`: it has just got it. */
+static uint32_t number_of(struct folding *folding, uint64_t hash, bool *news)
+{
+    uint32_t number = 0;
+    while (number < folding->keys && folding->key[number] != hash)
+        number++;
+    *news = number == folding->keys;
+    if (*news) {
+        cr_assert_lt(number, sizeof folding->key / sizeof *folding->key);
+        folding->key[folding->keys++] = hash;
+    }
+    return number;
+}
+
+static uint32_t key_number(struct folding *folding, const struct scope_key *key)
+{
+    bool news;
+    uint32_t number = number_of(folding, key_hash(key), &news);
+    if (news)
+        batch_put_key(folding->batch, number, key);
+    return number;
+}
+
 /* A cell of a key, which is named first when it is new. */
 static void put(struct folding *folding, const struct scope_key *key, const struct tally_run *run, int64_t at_ms)
 {
-    uint32_t number = 0;
-    while (number < folding->keys && folding->key[number] != key_hash(key))
-        number++;
-    if (number == folding->keys) {
-        cr_assert_lt(number, sizeof folding->key / sizeof *folding->key);
-        folding->key[folding->keys++] = key_hash(key);
-        batch_put_key(folding->batch, number, key);
-    }
-    batch_put_cell(folding->batch, number, at_ms / 1000, true, run->bytes, run->length);
+    batch_put_cell(folding->batch, key_number(folding, key), at_ms / 1000, true, run->bytes, run->length);
 }
 
 /* Adds a value to a key; NULL: none. */
@@ -145,6 +160,23 @@ void folding_feed_agent(struct folding *folding, const char *queue, const char *
 {
     feed(folding, queue, NULL, measure, at_ms, n);
     feed(folding, queue, agent, measure, at_ms, n);
+}
+
+void folding_feed_bundle(struct folding *folding, const char *queue, const char *agent, enum measure measure, int64_t at_ms, int64_t n)
+{
+    struct scope_key whole = {.tenant = "acme"}, within = {.tenant = "acme"};
+    const struct tally_run *run = run_of(measure, n);
+    bool news;
+    feed(folding, NULL, NULL, measure, at_ms, n);
+    feed(folding, queue, NULL, measure, at_ms, n);
+    with(&whole, SCOPE_AGENTS_BIT, agent);
+    with(&within, DIMENSION_queue, queue);
+    with(&within, SCOPE_AGENTS_BIT, agent);
+    uint32_t part[2] = {key_number(folding, &whole), key_number(folding, &within)};
+    uint32_t number = number_of(folding, bundle_hash((uint64_t[]){key_hash(&whole), key_hash(&within)}, 2), &news);
+    if (news)
+        batch_put_bundle(folding->batch, number, part, 2);
+    batch_put_cell(folding->batch, number, at_ms / 1000, false, run->bytes, run->length);
 }
 
 void folding_feed(struct folding *folding, const char *queue, int64_t at_ms, int64_t n)

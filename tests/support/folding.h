@@ -49,6 +49,8 @@ void folding_reload(struct folding *folding, const char *yaml);
 void folding_feed(struct folding *folding, const char *queue, int64_t at_ms, int64_t n);
 /* `n` of a measure of an agent within the queue's key, and in the queue's key. */
 void folding_feed_agent(struct folding *folding, const char *queue, const char *agent, enum measure measure, int64_t at_ms, int64_t n);
+/* The same to the whole tenant and to a queue, in one bundle. */
+void folding_feed_bundle(struct folding *folding, const char *queue, const char *agent, enum measure measure, int64_t at_ms, int64_t n);
 /* A key of the dimensions given (NULL: without), `n` offered. */
 void folding_feed_place(struct folding *folding, const char *team, const char *agent, int64_t at_ms, int64_t n);
 /* A change of the roster; `team` NULL: a removal. */

@@ -931,7 +931,7 @@ Test(checkpoint, what_a_restart_brought_says_since_when_also_after_the_next)
 
 /* Each folder was made by this test program with ESTEEM_MAKE_STATE=FOLDER, by the engine of its time; newer ones read it for good. The first
  * version knew contacts and surveys; the second has books of customers and agents, agents' keys, what is now, and the file's rosters; the third
- * says since when windows and scopes are whole, and which configurations had a part. */
+ * says since when windows and scopes are whole, and which configurations had a part; the fourth has bundles of an agent's keys. */
 static void read_past(const char *version, uint64_t seed, int contacts, bool first_version)
 {
     struct engine engine = {0};
@@ -955,7 +955,7 @@ Test(checkpoint, a_folder_of_the_first_version_is_read)
     read_past("1", OLD_SEED, 300, true);
 }
 
-enum { SECOND_SEED = 32, THIRD_SEED = 33 };
+enum { SECOND_SEED = 32, THIRD_SEED = 33, FOURTH_SEED = 34 };
 
 Test(checkpoint, a_folder_of_the_second_version_is_read)
 {
@@ -964,10 +964,15 @@ Test(checkpoint, a_folder_of_the_second_version_is_read)
 
 Test(checkpoint, a_folder_of_the_third_version_is_read)
 {
+    read_past("3", THIRD_SEED, 300, false);
+}
+
+Test(checkpoint, a_folder_of_the_fourth_version_is_read)
+{
     const char *make = getenv("ESTEEM_MAKE_STATE");
     if (make) {
         struct engine engine = {0};
-        make_feed(THIRD_SEED, 300);
+        make_feed(FOURTH_SEED, 300);
         store_init(&store);
         engine_start(&engine, SETTINGS, 2, 1, make, 3);
         engine_steps(&engine, 45);
@@ -975,7 +980,7 @@ Test(checkpoint, a_folder_of_the_third_version_is_read)
         store_close(&store);
         drop_feed();
     }
-    read_past("3", THIRD_SEED, 300, false);
+    read_past("4", FOURTH_SEED, 300, false);
 }
 
 /* ---- kill -9 at every named step; the names are known to builds with ESTEEM_DEBUG ---- */

@@ -81,6 +81,24 @@ static void see_key(int fold, uint32_t number, const struct scope_key *key)
         at += snprintf(one->name + at, sizeof one->name - (size_t)at, "/%s", key->value[i]);
 }
 
+/* Named by its parts, which have been. */
+static void see_bundle(int fold, uint32_t number, const struct batch *bundled)
+{
+    struct seen_key one = {.number = number, .fold = fold};
+    int at = 0;
+    for (uint32_t p = 0; p < bundled->bundle.parts; p++)
+        at += snprintf(one.name + at, sizeof one.name - (size_t)at, "%s%s", p ? " + " : "", name_of(bundled->bundle.part[p]));
+    seen[seen_count++] = one;
+}
+
+static int named(const char *name)
+{
+    int count = 0;
+    for (int i = 0; i < seen_count; i++)
+        count += strcmp(seen[i].name, name) == 0;
+    return count;
+}
+
 /* Reads the flushed batches; returns the sum under a key's name and pane, and counts the cells. */
 static int64_t cell(const char *name, int64_t pane, int *cells)
 {
@@ -95,6 +113,8 @@ static int64_t cell(const char *name, int64_t pane, int *cells)
             cr_assert_neq(item, BATCH_BROKEN);
             if (item == BATCH_KEY)
                 see_key(f, number, &key);
+            else if (item == BATCH_BUNDLE)
+                see_bundle(f, number, batch[f]);
             else if (++*cells && found.pane == pane && strcmp(name_of(found.number), name) == 0)
                 sum += figure_in(found.runs, found.length, MEASURE_offered);
         }
@@ -126,11 +146,29 @@ Test(combine, what_agents_are_counted_by_goes_to_a_key_of_each_within_the_scopes
     add_of_agent("billing", NULL, MEASURE_uses, 7000);
     flush();
     cr_expect_eq(cell("acme", 7, &cells), 4);
-    cr_expect_eq(cells, 7); /* [], billing, ann and bob; ann within [] and billing, bob within [] */
+    int bundles = named("acme/ann + acme/billing/ann"); /* where both are in one fold */
+    cr_expect_eq(cells, 7 - bundles); /* [], billing, ann and bob; ann within [] and billing, bob within [] */
     for (int i = 0; i < seen_count; i++)
         for (int j = 0; j < seen_count; j++)
             if (strcmp(seen[i].name, "acme/billing") == 0 && strcmp(seen[j].name, "acme/billing/ann") == 0)
                 cr_expect_eq(seen[i].fold, seen[j].fold); /* where the key is that it is within */
+}
+
+Test(combine, an_agents_keys_in_one_fold_are_added_to_as_one)
+{
+    int cells;
+    begin(1, "scopes: [[], [queue], [agent]]", NULL);
+    for (int i = 0; i < 3; i++) {
+        add_of_agent("billing", "ann", MEASURE_uses, 7000);
+        add_of_agent("sales", "ann", MEASURE_handled, 9000);
+        add_of_agent(NULL, "ann", MEASURE_handled, 9000);
+        flush();
+        (void)cell("acme", 7, &cells);
+        cr_expect_eq(cells, 9); /* twice [], billing, sales, twice ann; the two bundles, and ann within [] without a queue */
+    }
+    cr_expect_eq(named("acme/ann + acme/billing/ann"), 1);
+    cr_expect_eq(named("acme/ann + acme/sales/ann"), 1);
+    cr_expect_eq(named("acme/billing/ann"), 1);
 }
 
 Test(combine, agents_beyond_the_limit_are_one_in_the_key_that_they_are_in)
@@ -145,12 +183,10 @@ Test(combine, agents_beyond_the_limit_are_one_in_the_key_that_they_are_in)
     }
     flush();
     (void)cell("acme", 7, &cells);
-    cr_expect_eq(cells, 8); /* [] and billing; in each a0, a1 and all others */
-    int others = 0;
-    for (int i = 0; i < seen_count; i++)
-        others += strcmp(seen[i].name, "acme/billing/" KEY_OTHER) == 0 || strcmp(seen[i].name, "acme/" KEY_OTHER) == 0;
-    cr_expect_eq(others, 2);
-    cr_expect_eq(key_registry_refused(registry), 6);
+    cr_expect_eq(cells, 6); /* [] and billing; bundles of a0 and a1; in [] and in billing all others, of whom a bundle would be one too many */
+    cr_expect_eq(named("acme/" KEY_OTHER) + named("acme/billing/" KEY_OTHER), 2);
+    cr_expect_eq(named("acme/a0 + acme/billing/a0") + named("acme/a1 + acme/billing/a1"), 2);
+    cr_expect_eq(key_registry_refused(registry), 6); /* a bundle is not missed */
     key_registry_free(registry);
 }
 
@@ -381,21 +417,47 @@ Test(batch, keeps_the_longest_key_and_extreme_panes)
     batch_free(one);
 }
 
-Test(batch, tells_when_its_bytes_are_broken)
+static void expect_broken_until_whole(struct batch *one)
 {
     char text[BATCH_KEY_TEXT_MAX];
-    struct scope_key key = {.scope = 1, .tenant = "tenant", .count = 1, .value = {"value"}};
-    struct batch *one = batch_new(0);
-    batch_put_key(one, 7, &key);
+    struct scope_key key;
     uint32_t whole = one->length;
     for (one->length = 1; one->length < whole; one->length++) {
         uint32_t cursor = 0, number;
         struct batch_cell cell_read;
         cr_expect_eq(batch_next(one, &cursor, &number, &key, text, &cell_read), BATCH_BROKEN, "%u", one->length);
     }
+}
+
+Test(batch, tells_when_its_bytes_are_broken)
+{
+    char text[BATCH_KEY_TEXT_MAX];
+    struct scope_key key = {.scope = 1, .tenant = "tenant", .count = 1, .value = {"value"}};
+    struct batch *one = batch_new(0);
+    batch_put_key(one, 7, &key);
+    expect_broken_until_whole(one);
     one->bytes[0] = 'x';
     uint32_t cursor = 0, number;
     struct batch_cell cell_read;
+    cr_expect_eq(batch_next(one, &cursor, &number, &key, text, &cell_read), BATCH_BROKEN);
+    batch_free(one);
+}
+
+Test(batch, keeps_a_bundle_of_as_many_parts_as_there_may_be)
+{
+    uint32_t part[BUNDLE_MOST + 1], cursor = 0, number;
+    char text[BATCH_KEY_TEXT_MAX];
+    struct scope_key key;
+    struct batch_cell cell_read;
+    struct batch *one = batch_new(0);
+    for (uint32_t p = 0; p <= BUNDLE_MOST; p++)
+        part[p] = UINT32_MAX - p;
+    batch_put_bundle(one, UINT32_MAX, part, BUNDLE_MOST);
+    cr_expect_eq(batch_next(one, &cursor, &number, &key, text, &cell_read), BATCH_BUNDLE);
+    cr_expect(number == UINT32_MAX && one->bundle.parts == BUNDLE_MOST && memcmp(one->bundle.part, part, sizeof one->bundle.part) == 0);
+    cr_expect_eq(batch_next(one, &cursor, &number, &key, text, &cell_read), BATCH_END);
+    expect_broken_until_whole(one);
+    batch_put_bundle(one, 0, part, BUNDLE_MOST + 1);
     cr_expect_eq(batch_next(one, &cursor, &number, &key, text, &cell_read), BATCH_BROKEN);
     batch_free(one);
 }

@@ -526,6 +526,61 @@ Test(fold, agents_of_before_are_counted_anew_when_the_clock_is_set_right)
     cr_expect(active("1m", "queue=billing", -1) == 1 && active("5m", "queue=billing", -1) == 1);
 }
 
+/* ---- an agent's keys together ---- */
+
+static bool active_are(const char *window, int64_t start_ms, int64_t all, int64_t billing, int64_t sales)
+{
+    fold_flush(f->fold, false);
+    int64_t have[3] = {active(window, "all", start_ms), active(window, "queue=billing", start_ms), active(window, "queue=sales", start_ms)};
+    return have[0] == all && have[1] == billing && have[2] == sales;
+}
+
+Test(fold, a_bundle_counts_in_each_key_that_it_is_of)
+{
+    begin(plain);
+    folding_feed_bundle(f, "billing", "ann", MEASURE_uses, t0, 1);
+    folding_feed_bundle(f, "billing", "ann", MEASURE_uses, t0 + 30 * S, 2);
+    folding_feed_bundle(f, "sales", "ann", MEASURE_uses, t0 + 40 * S, 1);
+    folding_feed_bundle(f, "billing", "bob", MEASURE_uses, t0, 1);
+    folding_tick(f, t0 + 41 * S);
+    cr_expect(active_are("1m", -1, 2, 2, 1) && active_are("hour", t0, 2, 2, 1));
+    cr_expect_eq(fold_counts(f->fold).keys, 3);
+    folding_tick(f, t0 + 61 * S); /* of ann's in billing the second is left */
+    cr_expect(active_are("1m", -1, 1, 1, 1));
+    folding_tick(f, t0 + 91 * S);
+    cr_expect(active_are("1m", -1, 1, 0, 1) && active_are("5m", -1, 2, 2, 1));
+    folding_tick(f, t0 + 101 * S);
+    cr_expect(active_are("1m", -1, 0, 0, 0) && active_are("5m", -1, 2, 2, 1));
+    folding_tick(f, t0 + 6 * MIN);
+    cr_expect(active_are("5m", -1, 0, 0, 0) && active_are("hour", t0, 2, 2, 1));
+}
+
+Test(fold, what_a_bundle_takes_back_counts_no_longer_though_it_came_without_one)
+{
+    begin(plain);
+    folding_feed_bundle(f, "billing", "ann", MEASURE_uses, t0, 2);
+    folding_feed_bundle(f, "sales", "ann", MEASURE_uses, t0, 1);
+    folding_feed_agent(f, NULL, "bob", MEASURE_uses, t0, 3); /* as states of before bundles have it */
+    folding_feed_agent(f, "billing", "bob", MEASURE_uses, t0, 3);
+    folding_tick(f, t0 + 10 * S);
+    cr_expect(active_are("5m", -1, 2, 2, 1) && active_are("hour", t0, 2, 2, 1));
+    folding_feed_bundle(f, "billing", "ann", MEASURE_uses, t0, -2);
+    folding_feed_bundle(f, "billing", "bob", MEASURE_uses, t0, -2);
+    folding_tick(f, t0 + 20 * S);
+    cr_expect(active_are("5m", -1, 2, 1, 1) && active_are("hour", t0, 2, 1, 1));
+    folding_feed_bundle(f, "billing", "bob", MEASURE_uses, t0, -1);
+    folding_tick(f, t0 + 30 * S);
+    cr_expect(active_are("5m", -1, 1, 0, 1) && active_are("hour", t0, 1, 0, 1));
+    folding_feed_bundle(f, "billing", "bob", MEASURE_uses, t0, 1);
+    folding_feed_bundle(f, "sales", "ann", MEASURE_uses, t0, -1);
+    folding_tick(f, t0 + 40 * S);
+    cr_expect(active_are("5m", -1, 1, 1, 0) && active_are("hour", t0, 1, 1, 0));
+    folding_tick(f, t0 + 4 * MIN);
+    cr_expect(active_are("1m", -1, 0, 0, 0));
+    folding_tick(f, t0 + 50 * S); /* the clock had been ahead: the rolling windows are made of the panes again */
+    cr_expect(active_are("1m", -1, 1, 1, 0) && active_are("5m", -1, 1, 1, 0));
+}
+
 /* ---- eligible agents ---- */
 
 static const char *const places = "windows: {rolling: [1m, 5m], calendar: [hour]}\nscopes: [[], [team], [agent], [queue]]\n";

@@ -337,7 +337,7 @@ static void expect_loads_as(int64_t now_ms, int64_t (*was)[CONFIG_ROLLING_MAX])
         for (int w = 0; w < config->rolling_count; w++)
             cr_assert_eq(loaded[k][w], was[k][w], "file %d, key %d, window %d: %lld, not %lld", files, k, w, (long long)loaded[k][w], (long long)was[k][w]);
     struct pane_ladder *poured = pane_ladder_new(config->rolling, config->rolling_count, true);
-    pane_pour(poured, into);
+    pane_pour(poured, into, NULL, NULL);
     memset(loaded, 0, sizeof loaded);
     pane_advance(poured, now_ms, loaded_crosses, NULL);
     pane_age(poured);
