@@ -34,9 +34,29 @@ void slab_init(struct slab *slab)
     *slab = (struct slab){0};
 }
 
+/* From one chain of regions into another. */
+static void *move_first(void **from, void **to)
+{
+    void *region = *from;
+    *from = *(void **)region;
+    *(void **)region = *to;
+    return *to = region;
+}
+
+void slab_clear(struct slab *slab)
+{
+    while (slab->regions)
+        (void)move_first(&slab->regions, &slab->spare);
+    for (int class = 0; class < SLAB_CLASSES; class++)
+        slab->free_list[class] = NULL;
+    slab->region = slab->region_end = NULL;
+    slab->used = 0;
+}
+
 void slab_close(struct slab *slab)
 {
-    for (void *region = slab->regions, *next; region; region = next) {
+    slab_clear(slab);
+    for (void *region = slab->spare, *next; region; region = next) {
         next = *(void **)region;
         free(region);
     }
@@ -46,13 +66,15 @@ void slab_close(struct slab *slab)
 static void *carve(struct slab *slab, size_t room)
 {
     if ((size_t)(slab->region_end - slab->region) < room) {
-        char *region = aligned_alloc(64, REGION_BYTES);
-        ensure(region != NULL, "the machine has memory left");
-        *(void **)region = slab->regions;
-        slab->regions = region;
+        if (slab->spare == NULL) {
+            slab->spare = aligned_alloc(64, REGION_BYTES);
+            ensure(slab->spare != NULL, "the machine has memory left");
+            *(void **)slab->spare = NULL;
+            slab->bytes += REGION_BYTES;
+        }
+        char *region = move_first(&slab->spare, &slab->regions);
         slab->region = region + 64;
         slab->region_end = region + REGION_BYTES;
-        slab->bytes += REGION_BYTES;
     }
     void *block = slab->region;
     slab->region += room;

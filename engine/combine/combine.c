@@ -323,7 +323,6 @@ static void flush_cell(struct combine *combine, struct cell *cell, struct batch 
         batch_put_now(batch, cell->key, cell->pane, tally_bytes(&cell->tally), cell->tally.length);
     else
         batch_put_cell(batch, cell->key, cell->pane, cell->spans, tally_bytes(&cell->tally), cell->tally.length);
-    tally_free(&cell->tally, &combine->slab);
 }
 
 void combine_flush(struct combine *combine, struct batch **batch)
@@ -347,4 +346,5 @@ void combine_flush(struct combine *combine, struct batch **batch)
     }
     combine->withs = combine->cells = combine->told = 0;
     slots_clear(&combine->cell_slots);
+    slab_clear(&combine->slab); /* a tally that has settled, or is short, is not larger than SLAB_LARGEST */
 }

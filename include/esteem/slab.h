@@ -11,7 +11,8 @@ enum { SLAB_CLASSES = 40, SLAB_LARGEST = 65536 }; /* larger blocks come from mal
 struct slab {
     void *free_list[SLAB_CLASSES];
     char *region, *region_end;
-    void *regions;  /* all regions, chained */
+    void *regions;  /* those in use, chained */
+    void *spare;    /* of before slab_clear, to be used again */
     uint64_t bytes; /* taken from the system */
     uint64_t used;  /* in blocks that are out, rounded up to their class */
 };
@@ -21,6 +22,8 @@ void slab_close(struct slab *slab);
 /* Never NULL: without memory the process stops, and its checkpoint brings it back. */
 void *slab_take(struct slab *slab, size_t size);
 void slab_give(struct slab *slab, void *block, size_t size);
+/* All blocks at once; those larger than SLAB_LARGEST have been given already. */
+void slab_clear(struct slab *slab);
 /* The size that slab_take(size) really gives. */
 size_t slab_room(size_t size);
 
