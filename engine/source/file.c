@@ -1,6 +1,6 @@
 /* file: bytes → lines or rows → messages.
  *
- *   fd ──read──> buffer [begin .. scanned .. end) ──record_next──> a line or a row ──row_convert (CSV)──> message
+ *   fd ──read──> buffer [begin .. scanned .. end) ──record_next──> a line or a row ──csv_columns_row (CSV)──> message
  *
  * A record that does not end inside the buffer is completed by the next read; the scan goes on where it stopped, with the state
  * it had. Everything is read with read(2), so that pipes, regular files and standard input are one case, and a file that another
@@ -17,20 +17,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "csv_rows.h"
 #include "esteem/err.h"
 
 enum {
     BUFFER_MIN = 256 << 10, /* bytes */
     BUFFER_SPARE = 64,      /* readable bytes behind a message: a decoder may load whole words */
-    COLUMN_MAX = 4096,
-};
-
-enum scan { SCAN_CELL, SCAN_PLAIN, SCAN_QUOTED, SCAN_QUOTE /* in a quoted cell, after a quote */ };
-
-/* A growing text. */
-struct bytes {
-    char *at;
-    size_t used, space;
 };
 
 struct file {
@@ -39,38 +31,23 @@ struct file {
     bool csv, regular, begun, skipping;
     char *buffer;
     size_t space, begin, scanned, end; /* offsets into buffer */
-    enum scan scan;
-    int64_t size, read;        /* bytes in all (regular files), bytes read */
-    int64_t line, record_line; /* lines before `scanned`; the line in which the record begins */
-    int column_count;          /* 0: the header is still to come */
-    struct bytes *column;      /* `"name":` as JSON; used == 0: skipped */
+    int64_t size, read;                /* bytes in all (regular files), bytes read */
+    int64_t record_line;               /* the line in which the record begins */
+    struct csv row;                    /* up to `scanned`; its `line` counts those of JSON Lines as well */
+    struct csv_columns columns;
 };
 
 struct file_source {
     int count, turn; /* turn: the file that is next */
     bool paused;
-    char *failure;    /* of the first file that could not be read to its end; NULL: none */
-    struct bytes row; /* the CSV row as JSON */
+    char *failure; /* of the first file that could not be read to its end; NULL: none */
+    char *row;     /* the CSV row as JSON */
+    size_t row_space;
     struct pollfd *wait;
     struct file file[];
 };
 
 enum { RECORD_NONE, RECORD_FOUND, RECORD_END };
-
-static bool bytes_reserve(struct bytes *bytes, size_t more)
-{
-    if (bytes->space - bytes->used >= more) {
-        return true;
-    }
-    size_t space = (bytes->used + more) * 2 + 256;
-    char *grown = realloc(bytes->at, space);
-    if (!grown) {
-        return false;
-    }
-    bytes->at = grown;
-    bytes->space = space;
-    return true;
-}
 
 static void file_end(struct file *file)
 {
@@ -167,49 +144,24 @@ static int buffer_fill(struct file *file)
     return result < 0 ? result : 1;
 }
 
-/* The end of a row: the first \n outside quotes from `scanned` on, or NULL. */
-static char *row_end(struct file *file)
+/* Scans on to the end of a line or row. False: it is not in the buffer yet. */
+static bool record_scan(struct file *file, bool as_row)
 {
-    enum scan scan = file->scan;
-    char *at = file->buffer + file->scanned, *end = file->buffer + file->end;
-    for (; at < end; at++) {
-        file->line += *at == '\n';
-        if (*at == '\n' && scan != SCAN_QUOTED) {
-            scan = SCAN_CELL;
-            break;
-        }
-        switch (scan) {
-        case SCAN_CELL:
-            scan = *at == '"' ? SCAN_QUOTED : *at == ',' ? SCAN_CELL : SCAN_PLAIN;
-            break;
-        case SCAN_PLAIN:
-            scan = *at == ',' ? SCAN_CELL : SCAN_PLAIN;
-            break;
-        case SCAN_QUOTED:
-            scan = *at == '"' ? SCAN_QUOTE : SCAN_QUOTED;
-            break;
-        case SCAN_QUOTE:
-            scan = *at == '"' ? SCAN_QUOTED : *at == ',' ? SCAN_CELL : SCAN_PLAIN;
-            break;
-        }
-    }
-    file->scan = scan;
-    file->scanned = (size_t)(at - file->buffer);
-    return at < end ? at : NULL;
-}
-
-static char *line_end(struct file *file)
-{
-    char *at = memchr(file->buffer + file->scanned, '\n', file->end - file->scanned);
-    file->scanned = at ? (size_t)(at - file->buffer) : file->end;
-    file->line += at != NULL;
-    return at;
+    const char *at = file->buffer + file->scanned, *end = file->buffer + file->end;
+    bool found = as_row ? csv_record(&file->row, &at, end, false) : (at = memchr(at, '\n', (size_t)(end - at))) != NULL;
+    file->row.line += found && !as_row;
+    file->scanned = found ? (size_t)(at - file->buffer) : file->end;
+    return found;
 }
 
 /* What is left when a file ends without a last \n. */
 static int record_last(struct file *file, struct text *record)
 {
     bool any = file->end > file->begin && !file->skipping;
+    const char *at = file->buffer + file->end;
+    if (any && file->csv) {
+        csv_record(&file->row, &at, at, true);
+    }
     *record = (struct text){.at = file->buffer + file->begin, .length = any ? (uint32_t)(file->end - file->begin) : 0};
     file->begin = file->end = file->scanned = 0;
     return any ? RECORD_FOUND : RECORD_END;
@@ -219,20 +171,21 @@ static int record_last(struct file *file, struct text *record)
 static int record_next(struct file *file, struct text *record)
 {
     for (;;) {
-        char *end = NULL;
+        bool end = false;
         if (file->begin == file->scanned) {
-            file->record_line = file->line + 1;
+            file->record_line = file->row.line + 1;
         }
         if (file->begun && file->scanned < file->end) {
-            end = file->csv && !file->skipping ? row_end(file) : line_end(file);
+            end = record_scan(file, file->csv && !file->skipping);
         }
         size_t length = file->scanned - file->begin;
         if (file->skipping || length >= FILE_LINE_MAX) {
             bool first = !file->skipping;
             *record = (struct text){.at = file->buffer + file->begin, .length = FILE_LINE_MAX};
             file->skipping = !end;
-            file->begin = file->scanned += end != NULL;
-            file->scan = SCAN_CELL;
+            file->begin = file->scanned += end;
+            file->row = (struct csv){.line = file->row.line, .fault = "it is longer than any message; close the quote",
+                                     .fault_cell = file->row.cells};
             if (first) {
                 return RECORD_FOUND;
             }
@@ -253,134 +206,6 @@ static int record_next(struct file *file, struct text *record)
     }
 }
 
-/* Appends one byte inside a JSON string; room for 6 bytes is there. */
-static inline void byte_escape(struct bytes *out, char byte)
-{
-    static const char hex[] = "0123456789abcdef";
-    if (byte == '"' || byte == '\\') {
-        out->at[out->used++] = '\\';
-    } else if ((unsigned char)byte < 0x20) {
-        memcpy(out->at + out->used, "\\u00", 4);
-        out->at[out->used + 4] = hex[byte >> 4];
-        out->at[out->used + 5] = hex[byte & 15];
-        out->used += 6;
-        return;
-    }
-    out->at[out->used++] = byte;
-}
-
-/* Reads the cell at `at` and appends it to `out` as a JSON string. Returns what follows the cell (a comma or `end`), or NULL when it
- * is none. `*empty` tells whether there was anything in it. */
-static const char *cell_read(const char *at, const char *end, struct bytes *out, bool *empty)
-{
-    out->at[out->used++] = '"';
-    size_t start = out->used;
-    if (at < end && *at == '"') {
-        for (at++;; at++) {
-            if (at == end) {
-                return NULL;
-            }
-            if (*at == '"' && (++at == end || *at != '"')) {
-                break;
-            }
-            byte_escape(out, *at);
-        }
-        if (at < end && *at != ',') {
-            return NULL;
-        }
-    } else {
-        for (; at < end && *at != ','; at++) {
-            byte_escape(out, *at);
-        }
-    }
-    *empty = out->used == start;
-    out->at[out->used++] = '"';
-    return at;
-}
-
-/* Keeps the name in `cell` as the next column. Of two columns with one name the last stands, so an equal one is emptied. */
-static bool column_add(struct file *file, const struct bytes *cell)
-{
-    struct bytes *column = &file->column[file->column_count];
-    if (!bytes_reserve(column, cell->used + 1)) {
-        return false;
-    }
-    memcpy(column->at, cell->at, cell->used);
-    column->at[cell->used] = ':';
-    column->used = cell->used + 1;
-    for (int i = 0; i < file->column_count; i++) {
-        if (file->column[i].used == column->used && memcmp(file->column[i].at, column->at, column->used) == 0) {
-            file->column[i].used = 0;
-        }
-    }
-    file->column_count++;
-    return true;
-}
-
-/* The header: one `"name":` a column. Returns 0 or ERR_*. */
-static int header_read(struct file *file, struct text row, struct bytes *cell)
-{
-    const char *at = row.at, *end = at + row.length;
-    file->column = calloc(COLUMN_MAX, sizeof *file->column);
-    if (!file->column) {
-        return err_set(ERR_MEMORY, "%s:1: no memory for the header", file->path);
-    }
-    for (bool more = true; more; more = at++ < end) {
-        bool empty;
-        cell->used = 0;
-        if (file->column_count == COLUMN_MAX) {
-            return err_set(ERR_DATA, "%s:1: more than %d columns", file->path, COLUMN_MAX);
-        }
-        if (!bytes_reserve(cell, (size_t)(end - at) * 6 + 3)) {
-            return err_set(ERR_MEMORY, "%s:1: no memory for the header", file->path);
-        }
-        at = cell_read(at, end, cell, &empty);
-        if (!at) {
-            return err_set(ERR_DATA, "%s:1: a header that is no CSV: a quote does not close, or something follows it", file->path);
-        }
-        if (!column_add(file, cell)) {
-            return err_set(ERR_MEMORY, "%s:1: no memory for the header", file->path);
-        }
-        if (empty) {
-            file->column[file->column_count - 1].used = 0;
-        }
-    }
-    return 0;
-}
-
-/* The row as a JSON object in `out`. False when it is no row of this header (or the memory is at its end). */
-static bool row_convert(const struct file *file, struct text row, struct bytes *out)
-{
-    const char *at = row.at, *end = at + row.length;
-    out->used = 0;
-    for (int i = 0; at <= end; i++, at++) {
-        const struct bytes *column = i < file->column_count ? &file->column[i] : NULL;
-        size_t name = column ? column->used : 0;
-        if (!bytes_reserve(out, name + (size_t)(end - at) * 6 + 4)) {
-            return false;
-        }
-        size_t before = out->used;
-        bool empty;
-        out->at[out->used++] = before ? ',' : '{';
-        if (name) {
-            memcpy(out->at + out->used, column->at, name);
-            out->used += name;
-        }
-        at = cell_read(at, end, out, &empty);
-        if (!at || (!column && !empty)) {
-            return false;
-        }
-        if (!name) { /* a column without a name, or an empty cell beyond the last */
-            out->used = before;
-        }
-    }
-    if (!out->used) {
-        out->at[out->used++] = '{';
-    }
-    out->at[out->used++] = '}';
-    return true;
-}
-
 /* The next message of a file. Results as record_next. */
 static int message_next(struct file_source *source, struct file *file, struct message *message)
 {
@@ -396,15 +221,15 @@ static int message_next(struct file_source *source, struct file *file, struct me
         if (!record.length) {
             continue;
         }
-        if (file->csv && !file->column_count) {
-            int error = header_read(file, record, &source->row);
+        if (file->csv && !file->columns.count) {
+            int error = csv_columns_read(&file->columns, &file->row, record, file->path, file->record_line);
             if (error) {
                 return error;
             }
             continue;
         }
-        if (file->csv && record.length < FILE_LINE_MAX && row_convert(file, record, &source->row)) {
-            record = (struct text){.at = source->row.at, .length = (uint32_t)source->row.used};
+        if (file->csv) {
+            csv_columns_row(&file->columns, &file->row, &record, &source->row, &source->row_space);
         }
         *message = (struct message){.at = record.at, .length = record.length, .input = (int)(file - source->file),
                                     .partition = (int32_t)(file - source->file), .offset = file->record_line};
@@ -432,11 +257,6 @@ static int file_turn(struct file_source *source, struct file *file, int most, so
         *more = each(context, &message);
     }
     return done;
-}
-
-static bool file_drained(const struct file *file)
-{
-    return file->fd < 0 && file->begin == file->end;
 }
 
 /* Waits until a pipe has something; regular files never wait. */
@@ -491,7 +311,8 @@ static int file_inputs(void *state)
 
 static bool file_at_end(void *state, int input)
 {
-    return file_drained(&((struct file_source *)state)->file[input]);
+    const struct file *file = &((struct file_source *)state)->file[input];
+    return file->fd < 0 && file->begin == file->end;
 }
 
 static void file_pause(void *state, bool pause)
@@ -505,31 +326,23 @@ static void file_close(void *state)
     for (int i = 0; i < source->count; i++) {
         struct file *file = &source->file[i];
         file_end(file);
-        for (int column = 0; file->column && column < COLUMN_MAX; column++) {
-            free(file->column[column].at);
-        }
-        free(file->column);
+        csv_columns_close(&file->columns);
         free(file->buffer);
         free(file->path);
     }
     free(source->failure);
-    free(source->row.at);
+    free(source->row);
     free(source->wait);
     free(source);
-}
-
-static bool name_ends_in_csv(const char *path)
-{
-    size_t length = strlen(path);
-    return length > 4 && strcasecmp(path + length - 4, ".csv") == 0;
 }
 
 static int file_open(const char *path, struct file *file)
 {
     bool standard = strcmp(path, "-") == 0;
+    size_t length = strlen(path);
     struct stat facts;
     file->fd = -1;
-    file->csv = name_ends_in_csv(path);
+    file->csv = length > 4 && strcasecmp(path + length - 4, ".csv") == 0;
     file->path = strdup(standard ? "standard input" : path);
     if (!file->path) {
         return err_set(ERR_MEMORY, "%s: no memory", path);

@@ -4,7 +4,7 @@
  * JSON Lines: each line is a message, as it stands, without its \n or \r\n. Empty lines are skipped.
  * CSV (a name that ends in .csv; RFC 4180, comma): the first row names the columns, each further row becomes a JSON object of
  * strings. A column without a name is skipped, of two with one name the last stands, a short row lacks its last columns. A row
- * that cannot be read (a cell too many that is not empty, a quote that does not close) is handed on as it stands, so that the engine
+ * that cannot be read (a cell too many that is not empty, or no CSV: csv.h) is handed on as it stands, so that the engine
  * refuses it with its original bytes. A byte order mark at a file's start is no part of it.
  *
  * Files are read side by side, FILE_TURN lines of each in turn, so that the watermark moves with all of them; the order is the same

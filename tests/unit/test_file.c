@@ -152,6 +152,7 @@ Test(file, leaves_out_the_last_columns_of_a_short_row_and_empty_cells_beyond_the
 
 Test(file, hands_on_a_csv_row_that_cannot_be_read_as_it_stands)
 {
+    expect("a.csv", "a,b\n1\r,2\n3,4\r\n", "0/2:1\r,2|0/3:{\"a\":\"3\",\"b\":\"4\"}|");
     expect("a.csv", "a,b\n1,2,3\n\"x\"y,2\n4,5\n\"open,\n6,7", "0/2:1,2,3|0/3:\"x\"y,2|0/4:{\"a\":\"4\",\"b\":\"5\"}|0/5:\"open,\n6,7|");
 }
 
@@ -160,7 +161,8 @@ Test(file, refuses_a_header_that_is_no_csv)
     struct seen seen = {.used = 0};
     const char *paths[] = {given(0, "a.csv", "a,\"b\"c\n1,2\n", 11)};
     cr_expect_eq(read_all(paths, 1, 10, &seen), ERR_DATA);
-    cr_expect(strstr(err_text(), "a.csv:1:") != NULL, "%s", err_text());
+    cr_expect(strstr(err_text(), "a.csv:1: a header that is no CSV: a quote does not close, or something follows it; mend the quotes of column 2") != NULL,
+              "%s", err_text());
 }
 
 Test(file, joins_a_line_that_is_longer_than_its_buffer)
