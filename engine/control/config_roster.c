@@ -15,6 +15,7 @@
 
 #include "config_parts.h"
 #include "esteem/calendar.h"
+#include "esteem/csv.h"
 #include "esteem/err.h"
 #include "esteem/utf8.h"
 
@@ -156,35 +157,6 @@ static void check_overlaps(struct roster_reader *roster)
 
 /* ---- CSV ---- */
 
-struct csv {
-    char *at, *end; /* ended by a zero byte */
-    int line;
-};
-
-/* The next cell, made a text where it stands. `*last`: of its line. NULL: no CSV. */
-static char *cell_next(struct csv *csv, bool *last)
-{
-    char *text = csv->at, *to = text;
-    bool quoted = *csv->at == '"', open = quoted;
-    for (csv->at += quoted; csv->at < csv->end; *to++ = *csv->at++) {
-        open = quoted && (*csv->at != '"' || *++csv->at == '"'); /* two quotes are one */
-        if (quoted && !open)
-            break;
-        if (!quoted && (*csv->at == ',' || *csv->at == '\n' || *csv->at == '\r'))
-            break;
-        csv->line += *csv->at == '\n';
-    }
-    if (open)
-        return NULL;
-    *last = *csv->at != ',';
-    csv->at += *csv->at == '\r' && csv->at[1] == '\n';
-    if (csv->at < csv->end && *csv->at != ',' && *csv->at != '\n')
-        return NULL;
-    csv->at += csv->at < csv->end;
-    *to = '\0';
-    return text;
-}
-
 static int column_find(struct roster_reader *roster, const char *name)
 {
     int nearest = 0, least = 99;
@@ -209,59 +181,58 @@ static int column_find(struct roster_reader *roster, const char *name)
 }
 
 /* The first line says which column is where. Returns how many there are; 0 after telling a fault. */
-static int header_read(struct roster_reader *roster, struct csv *csv, int *column)
+static int header_read(struct roster_reader *roster, const struct csv *csv, const char *at, const char *end, char *to, int *column)
 {
-    int count = 0, before = roster->reader->fault_count;
-    bool last = false, seen[COLUMN_COUNT] = {false};
-    for (; !last; count++) {
-        char *name = cell_next(csv, &last);
-        if (name == NULL || count == COLUMN_COUNT) {
-            reader_fault(roster->reader, 1, "header", name ? "has more than %d columns; take agent, team, site, eligible, from, until, tenant"
-                                                           : "is no CSV of at most %d columns; begin with the line agent,team,site", COLUMN_COUNT);
-            return 0;
-        }
-        column[count] = column_find(roster, name);
-        if (column[count] >= 0 && seen[column[count]])
+    int before = roster->reader->fault_count;
+    bool seen[COLUMN_COUNT] = {false};
+    for (int i = 0; i < csv->cells && i < COLUMN_COUNT; i++) {
+        const char *name = to;
+        to = csv_cell(&at, end, false, to);
+        column[i] = column_find(roster, name);
+        if (column[i] >= 0 && seen[column[i]])
             reader_fault(roster->reader, 1, "header", "%s is there twice; take one out", name);
-        else if (column[count] >= 0)
-            seen[column[count]] = true;
+        else if (column[i] >= 0)
+            seen[column[i]] = true;
     }
-    if (!seen[AGENT] && roster->reader->fault_count == before)
+    if (csv->cells > COLUMN_COUNT)
+        reader_fault(roster->reader, 1, "header", "has more than %d columns; take agent, team, site, eligible, from, until, tenant", COLUMN_COUNT);
+    else if (!seen[AGENT] && roster->reader->fault_count == before)
         reader_fault(roster->reader, 1, "header", "has no column agent; begin with the line agent,team,site");
-    return roster->reader->fault_count == before ? count : 0;
+    return roster->reader->fault_count == before ? csv->cells : 0;
 }
 
 static void csv_read(struct roster_reader *roster, char *text, size_t length)
 {
-    struct csv csv = {.at = text, .end = text + length, .line = 1};
-    int column[COLUMN_COUNT];
-    csv.at += length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-    if (csv.at == csv.end) {
+    struct csv csv = {0};
+    const char *at = text, *next, *end = text + length;
+    int column[COLUMN_COUNT], count = 0;
+    at += length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    if (at == end)
         reader_fault(roster->reader, 1, "header", "is missing, the file is empty; begin with the line agent,team,site, or leave roster.file out");
-        return;
-    }
-    int count = header_read(roster, &csv, column);
-    for (csv.line = 2; count > 0 && csv.at < csv.end && !reader_full(roster->reader); csv.line++) {
+    for (; at < end && !reader_full(roster->reader); at = next + 1) {
         const char *cell[COLUMN_COUNT] = {NULL};
-        bool last = false;
-        int line = csv.line, at = 0;
-        for (; !last; at++) {
-            char *value = cell_next(&csv, &last);
-            if (value == NULL) {
-                reader_fault(roster->reader, line, "line", "is no CSV: a quote does not close, or something follows it; mend the quotes");
-                return;
-            }
-            if (at < count)
-                cell[column[at]] = value;
-        }
-        if (at == 1 && *cell[column[0]] == '\0') /* an empty line */
+        int line = (int)csv.line + 1;
+        next = at;
+        csv_record(&csv, &next, end, true);
+        if (count > 0 && !csv.fault && (*at == '\n' || *at == '\r')) /* an empty line */
             continue;
-        if (at > count)
-            reader_fault(roster->reader, line, "line", "has %d cells for %d columns; quote a value that holds a comma", at, count);
-        else if (at < count)
-            reader_fault(roster->reader, line, "line", "has %d of %d cells: it is cut short, or a comma is missing; write a comma also for what is empty", at, count);
-        else
+        if (csv.fault)
+            reader_fault(roster->reader, line, count ? "line" : "header", "is no CSV: %s of cell %d", csv.fault, csv.fault_cell);
+        else if (count == 0)
+            count = header_read(roster, &csv, at, next, text, column);
+        else if (csv.cells != count)
+            reader_fault(roster->reader, line, "line", csv.cells > count ? "has %d cells for %d columns; quote a value that holds a comma"
+                         : "has %d of %d cells: it is cut short, or a comma is missing; write a comma also for what is empty", csv.cells, count);
+        else {
+            char *to = text; /* what is there has been read */
+            for (int i = 0; i < count; i++) {
+                cell[column[i]] = to;
+                to = csv_cell(&at, next, false, to);
+            }
             stay_add(roster, line, cell);
+        }
+        if (count == 0)
+            return;
     }
 }
 

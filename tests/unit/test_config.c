@@ -690,9 +690,12 @@ Test(config, every_fault_of_a_roster_is_told_with_its_line_and_the_fix)
     roster_refused(".csv", "agent,team\n\nann,north,bonn\n", "3: line: has 3 cells for 2 columns; quote a value that holds a comma");
     roster_refused(".csv", "agent,team,until\nann,north,\nbob,so", "3: line: has 2 of 3 cells: it is cut short, or a comma is missing; write a comma also for what is empty");
     roster_refused(".csv", "agent,team,until\nann\nbob,south,\n", "2: line: has 1 of 3 cells: it is cut short, or a comma is missing; write a comma also for what is empty");
-    roster_refused(".csv", "agent,team\nann,\"north\nbob,south\n", "2: line: is no CSV: a quote does not close, or something follows it; mend the quotes");
-    roster_refused(".csv", "agent,team\nann,\"north\"\"\n", "2: line: is no CSV: a quote does not close, or something follows it; mend the quotes");
-    roster_refused(".csv", "agent,team\nann,\"north\"s\n", "2: line: is no CSV: a quote does not close, or something follows it; mend the quotes");
+    roster_refused(".csv", "agent,team\nann,\"north\nbob,south\n", "2: line: is no CSV: a quote does not close, or something follows it; mend the quotes of cell 2");
+    roster_refused(".csv", "agent,team\nann,\"north\"\"\n", "2: line: is no CSV: a quote does not close, or something follows it; mend the quotes of cell 2");
+    roster_refused(".csv", "agent,team\nann,\"north\"s\n", "2: line: is no CSV: a quote does not close, or something follows it; mend the quotes of cell 2");
+    roster_refused(".csv", "agent,team\nann,north\rbob,south\n", "2: line: is no CSV: a \\r outside quotes ends no line; end lines by \\n or \\r\\n, or mend the quotes of cell 2");
+    roster_refused(".csv", "agent,\"team\n", "1: header: is no CSV: a quote does not close, or something follows it; mend the quotes of cell 2");
+    roster_refused(".csv", "agent,team\n\"\"\n", "2: line: has 1 of 2 cells: it is cut short, or a comma is missing; write a comma also for what is empty");
     roster_refused(".csv", "agent,team\n,north\n", "2: agent: is missing; name the agent as events do");
     roster_refused(".csv", "agent,team\nann,\xff\n", "2: team: is no UTF-8; save the file as UTF-8");
     roster_refused(".csv", "agent,from\nann,2026-02-30\n", "2: from: \"2026-02-30\" is no time of 1970 to 2199; write a date, 2026-03-01, or a time with its zone, 2026-03-01T08:00:00Z");
@@ -707,6 +710,8 @@ Test(config, every_fault_of_a_roster_is_told_with_its_line_and_the_fix)
     refuse("roster: {file: /nowhere/roster.csv}", "/nowhere/roster.csv:1: file: cannot be read: No such file or directory; mend roster.file, or leave it out");
     cr_expect_null(with_roster(".csv", "agent,from\nann,x\nbob,y\n"));
     cr_expect_not_null(strstr(faults, ":3: from: \"y\"")); /* all of them */
+    cr_expect_null(with_roster(".csv", "agent,team\nann,\"n\"x\nbob\n"));
+    cr_expect_not_null(strstr(faults, ":3: line: has 1 of 2 cells"));
 }
 
 Test(config, a_roster_of_any_bytes_is_read_or_refused)
