@@ -204,9 +204,9 @@ static int header_read(struct roster_reader *roster, const struct csv *csv, cons
 static void csv_read(struct roster_reader *roster, char *text, size_t length)
 {
     struct csv csv = {0};
-    const char *at = text, *next, *end = text + length;
-    int column[COLUMN_COUNT], count = 0;
-    at += length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    const char *other, *next, *end = text + length;
+    int column[COLUMN_COUNT], count = 0, mark = utf8_begin(text, length, &other);
+    const char *at = text + (mark > 0 ? mark : 0);
     if (at == end)
         reader_fault(roster->reader, 1, "header", "is missing, the file is empty; begin with the line agent,team,site, or leave roster.file out");
     for (; at < end && !reader_full(roster->reader); at = next + 1) {
@@ -276,6 +276,9 @@ static char *file_read(struct reader *reader, const char *path, size_t most, siz
     errno = file ? 0 : errno;
     *length = text ? fread(text, 1, most + 1, file) : 0;
     int code = !file || ferror(file) ? errno : 0;
+    const char *other = NULL;
+    if (text)
+        utf8_begin(text, *length, &other);
     if (file)
         fclose(file);
     ensure(!file || text, "no memory for the roster");
@@ -283,6 +286,8 @@ static char *file_read(struct reader *reader, const char *path, size_t most, siz
         reader_fault(reader, 1, "file", "cannot be read: %s; mend roster.file, or leave it out", strerror(code));
     else if (*length > most)
         reader_fault(reader, 1, "file", "is longer than %zu MiB; take out what has ended, or write it as CSV", most >> 20);
+    else if (other)
+        reader_fault(reader, 1, "file", "%s", other);
     else if (memchr(text, 0, *length))
         reader_fault(reader, 1, "file", "holds a zero byte; save it as a text of UTF-8");
     else {

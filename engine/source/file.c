@@ -19,6 +19,7 @@
 
 #include "csv_rows.h"
 #include "esteem/err.h"
+#include "esteem/utf8.h"
 
 enum {
     BUFFER_MIN = 256 << 10, /* bytes */
@@ -79,43 +80,6 @@ static bool buffer_room(struct file *file)
     return true;
 }
 
-/* How files begin that are no text of UTF-8: each of their lines would be refused. No `what`: it is skipped. */
-static const struct mark {
-    const char *at;
-    size_t length;
-    const char *what;
-} marks[] = {
-    {"\xef\xbb\xbf", 3, NULL}, /* a byte order mark belongs to the file, not to its first line */
-    {"\x1f\x8b", 2, "is compressed by gzip; unpack it: zcat it into a pipe and read -, standard input"},
-    {"\x28\xb5\x2f\xfd", 4, "is compressed by zstd; unpack it: zstdcat it into a pipe and read -, standard input"},
-    {"\xfd""7zXZ", 5, "is compressed by xz; unpack it: xzcat it into a pipe and read -, standard input"},
-    {"PK\x03\x04", 4, "is a zip file, as spreadsheets are; export it as CSV, or unpack it"},
-    {"\xff\xfe", 2, "is UTF-16; make it UTF-8: iconv -f UTF-16 -t UTF-8"},
-    {"\xfe\xff", 2, "is UTF-16; make it UTF-8: iconv -f UTF-16 -t UTF-8"},
-};
-
-/* Looks at the file's first bytes, until it is settled how it begins. Returns 0 or ERR_DATA. */
-static int mark_read(struct file *file)
-{
-    size_t length = file->end - file->begin;
-    file->begun = true;
-    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
-        const struct mark *mark = &marks[i];
-        if (memcmp(file->buffer + file->begin, mark->at, length < mark->length ? length : mark->length) != 0) {
-            continue;
-        }
-        if (length < mark->length) {
-            file->begun = false;
-        } else if (mark->what) {
-            return err_set(ERR_DATA, "%s: %s", file->path, mark->what);
-        } else {
-            file->begin += mark->length;
-            file->scanned = file->begin;
-        }
-    }
-    return 0;
-}
-
 /* Reads what is there without waiting. > 0: more bytes; 0: none now, or the file's end (fd is -1 then); < 0: an error. */
 static int buffer_fill(struct file *file)
 {
@@ -140,8 +104,16 @@ static int buffer_fill(struct file *file)
     }
     file->end += (size_t)got;
     file->read += got;
-    int result = file->begun ? 0 : mark_read(file);
-    return result < 0 ? result : 1;
+    if (!file->begun) {
+        const char *other;
+        int mark = utf8_begin(file->buffer, file->end, &other);
+        if (other) {
+            return err_set(ERR_DATA, "%s: %s", file->path, other);
+        }
+        file->begun = mark >= 0;
+        file->begin = file->scanned = mark > 0 ? (size_t)mark : 0;
+    }
+    return 1;
 }
 
 /* Scans on to the end of a line or row. False: it is not in the buffer yet. */

@@ -662,7 +662,7 @@ static void roster_refused(const char *end, const char *text, const char *fault)
 
 Test(config, a_roster_is_read_from_csv_and_from_yaml_alike)
 {
-    static const char *const csv = "team,agent,from,until,eligible,site,tenant\nnorth,ann,2026-03-29,2026-03-29T12:00:00+02:00,,,\n\"so\"\"uth,\n\",bob,,,false,bonn,acme"; /* a last line may lack its end */
+    static const char *const csv = "\xef\xbb\xbfteam,agent,from,until,eligible,site,tenant\nnorth,ann,2026-03-29,2026-03-29T12:00:00+02:00,,,\n\"so\"\"uth,\n\",bob,,,false,bonn,acme"; /* a last line may lack its end */
     static const char *const yaml = "- {agent: ann, team: north, from: 2026-03-29, until: \"2026-03-29T10:00:00Z\"}\n- agent: bob\n  team: \"so\\\"uth,\\n\"\n  site: bonn\n  eligible: false\n  tenant: acme\n";
     for (int i = 0; i < 2; i++) {
         struct config *config = with_roster(i ? ".yml" : ".csv", i ? yaml : csv);
@@ -704,6 +704,8 @@ Test(config, every_fault_of_a_roster_is_told_with_its_line_and_the_fix)
     roster_refused(".csv", "agent,from,until\nann,2026-03-01,2026-03-01\n", "2: until: is not after `from`; it is the first instant at which the agent is gone");
     roster_refused(".csv", "agent,from\nann,2026-03-01\nbob,2026-03-01\nann,2026-03-01\n", "4: from: ann is there from the same instant on as in line 2; keep one of the two");
     roster_refused(".csv", "agent,from,until\nann,2026-03-01,2026-05-01\nann,2026-04-01,\n", "2: until: is after the `from` of ann in line 3; end it there, or leave it empty");
+    roster_refused(".csv", "PK\x03\x04", "1: file: is a zip file, as spreadsheets are; export it as CSV, or unpack it");
+    roster_refused(".csv", "\xff\xfe" "a", "1: file: is UTF-16; make it UTF-8: iconv -f UTF-16 -t UTF-8");
     roster_refused(".yaml", "- {agent: ann, tema: north}\n", "1: tema: unknown key; did you mean team?");
     roster_refused(".yaml", "agent: ann\n", "1: file: is a map; write a list of {agent: ann, team: north}");
     roster_refused(".yaml", "- {agent: [ann]}\n", "1: agent: is a list; write a text");
