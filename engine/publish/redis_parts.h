@@ -36,7 +36,7 @@ struct redis_expected {
 };
 
 /* Two batches, each with four commands a row and two a tenant at most, and the fence's. */
-enum { REDIS_ROW_COMMANDS = 4, REDIS_EXPECTED_MAX = 1 << 15,
+enum { REDIS_ROW_COMMANDS = 4, REDIS_EXPECTED_MAX = 1 << 13,
        REDIS_ROW_COMMANDS_MOST = REDIS_ROW_COMMANDS + CONFIG_GOAL_MAX + 2 + 3 * CONFIG_BOARD_MAX /* of a row that is in all sets */ };
 _Static_assert(2 * (REDIS_ROWS_MAX * (REDIS_ROW_COMMANDS + 2) + 16) <= REDIS_EXPECTED_MAX, "two batches fit");
 
@@ -121,9 +121,10 @@ struct redis_tenant {
     uint64_t hash;
     char *prefix; /* "esteem:v1:{acme}:" */
     size_t prefix_length;
-    char *keys;   /* changed keys, one a line */
+    char *keys;   /* changed by the present batch, one a line; or `*` */
     size_t keys_length, keys_room;
-    uint32_t changed;
+    uint64_t run;     /* tenants.run when it last changed */
+    uint32_t changed; /* how many keys since that run began */
     int64_t newest_ms;  /* newest end of its rows */
     char *alerts;       /* messages to be told, each ended by a zero byte */
     size_t alerts_length, alerts_room;
@@ -138,6 +139,7 @@ struct redis_tenants {
     uint32_t *dirty; /* tenants with changes */
     uint32_t count, room, slots, dirty_count;
     uint64_t serial; /* of new ones */
+    uint64_t run;    /* of batches, each put while the one before was on its way: a tick's */
 };
 
 /* Keeps `head`, what each key begins with. */

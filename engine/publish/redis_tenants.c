@@ -77,12 +77,24 @@ struct redis_tenant *redis_tenant_find(struct redis_tenants *tenants, const char
     return tenant;
 }
 
+/* Something is to be told at the batch's end. */
+static void be_dirty(struct redis_tenants *tenants, struct redis_tenant *tenant)
+{
+    if (tenant->keys_length == 0 && tenant->alerts_length == 0)
+        tenants->dirty[tenants->dirty_count++] = (uint32_t)(tenant - tenants->tenant);
+}
+
 void redis_tenant_changed(struct redis_tenants *tenants, struct redis_tenant *tenant, const char *key, size_t length)
 {
-    if (tenant->changed++ == 0 && tenant->alerts_length == 0)
-        tenants->dirty[tenants->dirty_count++] = (uint32_t)(tenant - tenants->tenant);
-    if (tenant->changed > REDIS_CHANGED_MAX)
-        return;
+    be_dirty(tenants, tenant);
+    if (tenant->run != tenants->run)
+        tenant->changed = 0;
+    tenant->run = tenants->run;
+    if (++tenant->changed > REDIS_CHANGED_MAX) {
+        tenant->keys_length = 0;
+        key = "*";
+        length = 1;
+    }
     if (tenant->keys_room - tenant->keys_length < length + 1) {
         tenant->keys_room = (tenant->keys_length + length + 1) * 2 + KEYS_ROOM_FIRST;
         tenant->keys = realloc(tenant->keys, tenant->keys_room);
@@ -96,8 +108,7 @@ void redis_tenant_changed(struct redis_tenants *tenants, struct redis_tenant *te
 
 void redis_tenant_alert(struct redis_tenants *tenants, struct redis_tenant *tenant, const char *message, size_t length)
 {
-    if (tenant->changed == 0 && tenant->alerts_length == 0)
-        tenants->dirty[tenants->dirty_count++] = (uint32_t)(tenant - tenants->tenant);
+    be_dirty(tenants, tenant);
     if (tenant->alerts_room - tenant->alerts_length < length + 1) {
         tenant->alerts_room = (tenant->alerts_length + length + 1) * 2;
         tenant->alerts = realloc(tenant->alerts, tenant->alerts_room);
@@ -109,7 +120,6 @@ void redis_tenant_alert(struct redis_tenants *tenants, struct redis_tenant *tena
 
 void redis_tenant_told(struct redis_tenant *tenant)
 {
-    tenant->changed = 0;
     tenant->alerts_length = 0;
     tenant->keys_length = 0;
     if (tenant->keys_room > KEYS_KEPT) {

@@ -232,8 +232,10 @@ bool redis_writer_full(const struct redis_writer *writer)
 void redis_writer_put(struct redis_writer *writer, const struct row *row, int64_t now_ms)
 {
     struct redis_tenant *tenant = redis_tenant_find(&writer->tenants, row->tenant);
-    if (writer->open.rows++ == 0)
+    if (writer->open.rows++ == 0) {
+        writer->tenants.run += writer->sent.rows == 0;
         redis_link_command(writer->link, REDIS_MULTI, 0);
+    }
     if (row->alert.state) {
         put_alert(writer, tenant, row);
         return;
@@ -277,10 +279,9 @@ static void trim_scopes(struct redis_writer *writer, struct redis_tenant *tenant
 
 static void tell_tenant(struct redis_writer *writer, struct redis_tenant *tenant)
 {
-    bool all = tenant->changed > REDIS_CHANGED_MAX;
-    if (tenant->changed) {
+    if (tenant->keys_length) {
         tenant_command(writer, tenant, REDIS_PUBLISH, 2, "changed");
-        redis_link_bytes(writer->link, all ? "*" : tenant->keys, all ? 1 : tenant->keys_length);
+        redis_link_bytes(writer->link, tenant->keys, tenant->keys_length);
     }
     for (size_t at = 0; at < tenant->alerts_length; at += strlen(tenant->alerts + at) + 1) {
         tenant_command(writer, tenant, REDIS_PUBLISH, 2, "alerts");

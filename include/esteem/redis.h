@@ -3,7 +3,7 @@
  *
  *   esteem:v1:{<tenant>}:<scope>:<window>        hash; calendar rows: `...:hour` runs, `...:hour:last` is the last one closed
  *   esteem:v1:{<tenant>}:scopes                  sorted set: scope text, scored by the newest instant that its rows reach, ms
- *   esteem:v1:{<tenant>}:changed                 pub/sub: keys changed by a batch, one a line; above REDIS_CHANGED_MAX `*`
+ *   esteem:v1:{<tenant>}:changed                 pub/sub: keys that a transaction has changed, one a line; or `*`, see Told
  *   esteem:v1:{<tenant>}:goals, :top:...         sorted sets: who misses a goal, leaderboards (redis_goals.c)
  *   esteem:v1:{<tenant>}:alerts                  hash: goal|scope -> its newest alert as JSON; and the channel where each is told
  *   esteem:v1:catalogue                          hash: metric -> unit, formula, direction, meaning, family
@@ -16,6 +16,10 @@
  * had not got it) is put back, and everything is written again: only a higher one stops an instance. After a failover that has
  * lost the newer number both write until the newer is connected; then its rows replace the older's. (PUBLISH stands outside of
  * the transaction: an older instance may tell once more of keys that it did not change.)
+ *
+ * Told. What a transaction has changed is told right behind it: nothing is told before it can be read, and what an instance that is
+ * killed between the two owes, the next one writes and tells again. A tick's rows take several transactions; once more than
+ * REDIS_CHANGED_MAX of a tenant's keys have changed since Redis last had none on its way, each is told as `*`.
  *
  * Errors. Each answer that is an error is counted; its kind is logged once a minute with what helps. Of a transaction that was
  * refused no row is written, and all its rows are lost until everything is written again. Rows are refused meanwhile
@@ -42,7 +46,7 @@
 #include "esteem/sink.h"
 
 enum {
-    REDIS_ROWS_MAX = 1280, /* of a transaction; fewer where Redis needs longer than REDIS_BUSY_MS for them */
+    REDIS_ROWS_MAX = 512, /* of a transaction; fewer where Redis needs longer than REDIS_BUSY_MS for them */
     REDIS_ROWS_LEAST = 80,
     REDIS_BUSY_MS = 10,    /* so long a transaction keeps others waiting, and the newest rows */
     REDIS_BYTES_MAX = 16 << 20,
