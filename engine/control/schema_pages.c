@@ -199,7 +199,9 @@ static void redis_windows(const struct config *config, FILE *out)
             comma = ",";
         }
     fputs(".\nA key's time to live is twice its window and ten minutes, for calendar windows `retention.correction` more; a change\n"
-          "renews it when half of it is over. A row that only an earlier life had told is emptied after the next start.\n\n", out);
+          "renews it when half of it is over. A row that only an earlier life had told is emptied after the next start.\n"
+          "A key that was evicted, or deleted by another program, comes with the next change of its row, then without time to live and without\n"
+          "the METRIC`_small` that it had (`row` says them all); whole with the change after that, and within five minutes at the latest.\n\n", out);
 }
 
 static void redis_fields(FILE *out)

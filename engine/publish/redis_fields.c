@@ -78,12 +78,23 @@ static uint8_t ends_of(const struct metric_value *metric)
                      (metric->margin ? 1u << FIELD_MOE : 0) | (metric->band ? 1u << FIELD_BAND : 0));
 }
 
-static int field_count(const struct row_view *view)
+static bool has(const uint64_t *word, unsigned bit)
+{
+    return word[bit / 64] >> bit % 64 & 1;
+}
+
+/* Whether metric i's `_small` is to be written: where it is, it is `true`, and one that the key has stays. */
+static bool puts_small(const struct row_view *view, unsigned i, const uint64_t *old)
+{
+    return view->metric[i].small && !has(old, METRIC_COUNT + i);
+}
+
+static int field_count(const struct row_view *view, const uint64_t *old)
 {
     int fields = FIELDS_FIXED + view->row->inexact + (view->row->now ? FIELDS_NOW : 0);
-    for (int i = 0; i < METRIC_COUNT; i++) {
+    for (unsigned i = 0; i < METRIC_COUNT; i++) {
         const struct metric_value *metric = &view->metric[i];
-        fields += metric->present ? 2 + 2 * metric->interval + metric->margin + metric->small + (metric->band != NULL) : 0;
+        fields += metric->present ? 2 + 2 * metric->interval + metric->margin + puts_small(view, i, old) + (metric->band != NULL) : 0;
     }
     for (int i = 0; i < view->extras; i++)
         fields += view->extra[i].value.present ? 3 + view->extra[i].about : 0;
@@ -126,7 +137,7 @@ static char *add_number(char *at, const struct field_name *name, double value)
     return add_value(add_name(at, name), text, length);
 }
 
-static void put_metric(struct redis_link *link, const struct metric_value *metric, const struct field_name *field)
+static void put_metric(struct redis_link *link, const struct metric_value *metric, const struct field_name *field, bool small)
 {
     char n[DIGITS_MAX + 1], *start = redis_link_room(link, METRIC_ROOM), *at = add_number(start, &field[FIELD_VALUE], metric->value);
     at = add_value(add_name(at, &field[FIELD_N]), n, digits_put_signed(metric->n, n));
@@ -136,7 +147,7 @@ static void put_metric(struct redis_link *link, const struct metric_value *metri
     }
     if (metric->margin)
         at = add_number(at, &field[FIELD_MOE], metric->moe);
-    if (metric->small)
+    if (small)
         at = add_value(add_name(at, &field[FIELD_SMALL]), "true", 4);
     if (metric->band)
         at = add_value(add_name(at, &field[FIELD_BAND]), metric->band, strlen(metric->band));
@@ -161,11 +172,11 @@ static void put_extra(struct redis_link *link, const struct row_extra *extra)
 }
 
 struct redis_expected *redis_put_hset(struct redis_link *link, const char *key, size_t key_length, const struct row_view *view,
-                                      const char *json, size_t json_length, uint8_t *ends)
+                                      const char *json, size_t json_length, const uint64_t *old, uint8_t *ends)
 {
     const struct row *row = view->row;
     char time[TIME_TEXT_MAX];
-    int fields = field_count(view);
+    int fields = field_count(view, old);
     struct redis_expected *expected = redis_link_command(link, REDIS_HSET, 1 + 2 * fields);
     expected->fields = (uint16_t)fields;
     redis_link_bytes(link, key, key_length);
@@ -185,9 +196,9 @@ struct redis_expected *redis_put_hset(struct redis_link *link, const char *key, 
             redis_link_text(link, measure_names[i]);
             redis_link_integer(link, view->measure[i]);
         }
-    for (int i = 0; i < METRIC_COUNT; i++)
+    for (unsigned i = 0; i < METRIC_COUNT; i++)
         if (view->metric[i].present) {
-            put_metric(link, &view->metric[i], metric_fields[i]);
+            put_metric(link, &view->metric[i], metric_fields[i], puts_small(view, i, old));
             ends[i] |= ends_of(&view->metric[i]);
         }
     for (int i = 0; i < view->extras; i++)
@@ -199,11 +210,6 @@ struct redis_expected *redis_put_hset(struct redis_link *link, const char *key, 
 }
 
 /* ---- fields that a key has no longer ---- */
-
-static bool has(const uint64_t *word, unsigned bit)
-{
-    return word[bit / 64] >> bit % 64 & 1;
-}
 
 /* Of metric i's fields those that go. */
 static unsigned ends_lost(const uint64_t *lost, unsigned i, const uint8_t *ends)

@@ -161,9 +161,9 @@ void redis_fields_init(void);
 struct redis_fields redis_fields_of(const struct row_view *view);
 /* Whether `old` has a field that `next` has not; KEY_WORDS each. */
 bool redis_fields_lost(const uint64_t *old, const uint64_t *next);
-/* `ends`, METRIC_COUNT: which fields each metric has had, gathered from row to row. */
+/* `old`, KEY_WORDS: fields that the key has. `ends`, METRIC_COUNT: which fields each metric has had, gathered from row to row. */
 struct redis_expected *redis_put_hset(struct redis_link *link, const char *key, size_t key_length, const struct row_view *view,
-                                      const char *json, size_t json_length, uint8_t *ends);
+                                      const char *json, size_t json_length, const uint64_t *old, uint8_t *ends);
 /* Takes out the fields that the key has of `old` and the row has not: some, as redis_fields_lost says. */
 struct redis_expected *redis_put_hdel(struct redis_link *link, const char *key, size_t key_length, const struct row_view *view,
                                       const uint64_t *old, const uint64_t *next, const uint8_t *ends);

@@ -28,8 +28,8 @@
  * give the connection up: the next one looks the host up again.
  *
  * Keys that are gone. FLUSHALL takes the fence along: all is written again within REDIS_FENCE_MS. A key that was evicted or
- * deleted by itself is written with the next change of its row; that shows that Redis drops keys, and REDIS_HEAL_MS later
- * everything is written again, with the other keys' time to live.
+ * deleted by itself is written with the next change of its row, without the `_small` that it had and without a time to live, and whole
+ * with the change after that; that shows that Redis drops keys, and REDIS_HEAL_MS later everything is written again.
  *
  * Bounds. Two transactions, one on its way and one being filled, of REDIS_ROWS_MAX rows (fewer while Redis is slow) or REDIS_BYTES_MAX bytes, then
  * SINK_FULL, and newer values replace those that wait; REDIS_KEYS_MAX keys whose fields are remembered, beyond which a key is

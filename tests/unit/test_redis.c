@@ -295,6 +295,16 @@ Test(redis, takes_out_the_mark_small_when_n_has_grown)
     cr_expect_str_eq(ask("HMGET " KEY " csat_n csat_small"), "10 (null)");
 }
 
+Test(redis, keeps_the_mark_small_while_n_stays_small)
+{
+    put_and_settle(row_of("acme", "billing", 8, 40));
+    put_and_settle(row_of("acme", "billing", 9, 40));
+    cr_expect_str_eq(ask("HMGET " KEY " csat_n csat_small"), "9 true");
+    put_and_settle(row_of("acme", "billing", 10, 40));
+    put_and_settle(row_of("acme", "billing", 9, 40));
+    cr_expect_str_eq(ask("HMGET " KEY " csat_n csat_small"), "9 true", "small once more");
+}
+
 Test(redis, clears_what_an_earlier_process_left_in_a_key)
 {
     (void)ask("HSET " KEY " gone 1 csat 2");
@@ -316,14 +326,15 @@ Test(redis, gives_a_key_twice_its_window_and_renews_that_at_half_life)
     cr_expect_gt(atoll(ask("PTTL " KEY)), 1190000, "less than half is left: renewed");
 }
 
-Test(redis, gives_a_key_that_redis_dropped_its_time_to_live_again)
+Test(redis, gives_a_key_that_redis_dropped_its_time_to_live_and_marks_again)
 {
-    put_and_settle(row_of("acme", "billing", 12, 40));
+    put_and_settle(row_of("acme", "billing", 9, 40));
     (void)ask("DEL " KEY);
-    put_and_settle(row_of("acme", "billing", 12, 40));
+    put_and_settle(row_of("acme", "billing", 9, 40));
     cr_expect_str_eq(ask("PTTL " KEY), "-1");
-    put_and_settle(row_of("acme", "billing", 12, 40));
+    put_and_settle(row_of("acme", "billing", 9, 40));
     cr_expect_gt(atoll(ask("PTTL " KEY)), 1190000);
+    cr_expect_str_eq(ask("HMGET " KEY " csat_n csat_small"), "9 true");
 }
 
 Test(redis, encodes_tenants_and_values)
