@@ -1,7 +1,7 @@
 /* fold_parts: what the files of a fold share, and nobody else. All of it belongs to the fold's thread.
  *
  *   keys       one entry a scope key: its strings, D[w] of the rolling windows (pane.h), which of its rows wait for what outlet; and one
- *              for each agent within a key (agents.c), which has windows like any other, and no rows
+ *              for each agent within a key, and for bundles of those (agents.c), which have windows like any other, and no rows
  *   calendars  (key, window, start) -> integers, revision; cells of one window and end hang in a bucket, so that the clock and
  *              the watermark visit only the windows whose state they change: future -> running -> ended -> final -> kept -> gone
  *   now        of a key: blocks of gauges of the present (now.h), in cells like those of calendar windows, in no bucket (now.c)

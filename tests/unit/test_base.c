@@ -37,6 +37,27 @@ Test(slab, gives_a_block_back_to_the_next_of_its_class)
     slab_close(&slab);
 }
 
+Test(slab, takes_all_back_at_once_and_uses_it_again)
+{
+    enum { BLOCKS = 5000, SIZE = 1000 };
+    struct slab slab;
+    uint64_t bytes = 0;
+    slab_init(&slab);
+    for (int round = 0; round < 3; round++) {
+        char *block[BLOCKS];
+        for (int i = 0; i < BLOCKS; i++)
+            memset(block[i] = slab_take(&slab, SIZE), i & 0x7f, SIZE);
+        for (int i = 0; i < BLOCKS; i++)
+            cr_assert(block[i][0] == (i & 0x7f) && block[i][SIZE - 1] == (i & 0x7f));
+        bytes = round ? bytes : slab.bytes;
+        cr_expect_eq(slab.bytes, bytes, "as many regions as in the first round");
+        slab_give(&slab, block[7], SIZE); /* one that was given back alone is not handed out twice */
+        slab_clear(&slab);
+        cr_expect_eq(slab.used, 0);
+    }
+    slab_close(&slab);
+}
+
 Test(slab, blocks_do_not_overlap_and_counts_return_to_zero)
 {
     enum { BLOCKS = 3000 };
