@@ -212,10 +212,22 @@ static void tuple_roll_up(const struct tuples *tuples, struct tuple *tuple)
 
 _Static_assert((int)CONFIG_SCOPE_MAX <= (int)BUNDLE_MOST, "a bundle has a part a scope");
 
-/* Those of its agent that are in one fold go together. */
+/* One of its names had to give way (limits.keys), and need not tomorrow. */
+static bool is_other(const struct key *key)
+{
+    int v = 0, values = __builtin_popcount(key->scope);
+    while (v < values && key->value[v] != 0)
+        v++;
+    return v < values;
+}
+
+/* Those of its agent that are in one fold go together, unless they may be others after a restart: then what came through the one bundle would
+ * be taken back through another. */
 static void tuple_bundle(struct tuples *tuples, struct tuple *tuple, const uint32_t *agent, uint32_t agents)
 {
-    bool taken[CONFIG_SCOPE_MAX] = {false};
+    bool taken[CONFIG_SCOPE_MAX] = {false}, other = false;
+    for (uint32_t a = 0; a < agents; a++)
+        other |= is_other(&tuples->key[agent[a]]);
     for (uint32_t a = 0; a < agents; a++) {
         uint32_t part[CONFIG_SCOPE_MAX], parts = 0;
         for (uint32_t b = a; b < agents && !taken[a]; b++)
@@ -223,7 +235,7 @@ static void tuple_bundle(struct tuples *tuples, struct tuple *tuple, const uint3
                 part[parts++] = agent[b];
         for (uint32_t b = a; b < agents; b++)
             taken[b] |= parts && tuples->key[agent[b]].fold == tuples->key[agent[a]].fold;
-        uint32_t bundle = parts > 1 ? bundle_number(tuples, part, parts) : NONE;
+        uint32_t bundle = parts > 1 && !other ? bundle_number(tuples, part, parts) : NONE;
         if (bundle != NONE)
             part[0] = bundle;
         parts = bundle != NONE ? 1 : parts;

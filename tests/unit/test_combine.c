@@ -190,6 +190,23 @@ Test(combine, agents_beyond_the_limit_are_one_in_the_key_that_they_are_in)
     key_registry_free(registry);
 }
 
+/* After a restart there may be room for it: what came through such a bundle would be taken back through another. */
+Test(combine, an_agents_keys_are_no_bundle_where_one_had_to_give_way)
+{
+    int cells;
+    struct key_registry *registry = key_registry_new(2);
+    begin(1, "scopes: [[], [queue]]", registry);
+    add_of_agent(NULL, "a0", MEASURE_uses, 7000);
+    add_of_agent(NULL, "a1", MEASURE_uses, 7000);
+    add_of_agent("billing", "a2", MEASURE_uses, 7000);
+    flush();
+    (void)cell("acme", 7, &cells);
+    cr_expect_eq(named("acme/" KEY_OTHER " + acme/billing/a2"), 0);
+    cr_expect(named("acme/" KEY_OTHER) == 1 && named("acme/billing/a2") == 1);
+    cr_expect_eq(cells, 6); /* [] and billing; in [] a0, a1 and all others; in billing a2 */
+    key_registry_free(registry);
+}
+
 Test(combine, a_tenant_beyond_the_limit_of_keys_is_counted_all_the_same)
 {
     struct key_registry *registry = key_registry_new(1);
