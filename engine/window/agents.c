@@ -202,7 +202,11 @@ static void disband_cell(struct fold *fold, uint32_t c)
         if (part != NONE)
             part_calendar(fold, part, held);
     }
-    cells_forget(fold, c);
+}
+
+static bool is_bundle(const struct key *key)
+{
+    return key->parts;
 }
 
 void agents_disband(struct fold *fold)
@@ -215,4 +219,5 @@ void agents_disband(struct fold *fold)
     for (uint32_t c = 0; c < cells; c++)
         if (fold->cell[c].used && fold->key[fold->cell[c].key]->parts)
             disband_cell(fold, c);
+    cells_forget_of(fold, is_bundle);
 }

@@ -154,6 +154,21 @@ void cells_forget(struct fold *fold, uint32_t c)
     cell_drop(fold, c);
 }
 
+/* Each bucket is gone through once: it may hold all the cells of a fold. */
+void cells_forget_of(struct fold *fold, bool (*goes)(const struct key *key))
+{
+    for (int window = 0; window < WINDOWS_IN_BUCKETS; window++)
+        for (int b = 0; b < fold->buckets[window]; b++)
+            for (uint32_t *link = &fold->bucket[window][b].first, c; (c = *link) != NONE;) {
+                if (!goes(fold->key[fold->cell[c].key])) {
+                    link = &fold->cell[c].next;
+                    continue;
+                }
+                *link = fold->cell[c].next;
+                cell_drop(fold, c);
+            }
+}
+
 /* The cell of a window that holds an instant; NONE when it is beyond correction. */
 uint32_t cells_find(struct fold *fold, uint32_t k, int window, int64_t start_ms, int64_t end_ms)
 {

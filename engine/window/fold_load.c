@@ -16,7 +16,7 @@ struct fold_load {
     struct place *place; /* by the slice's key numbers */
     uint32_t places, room;
     bool begun, same_rolling, same_measures, same_baseline;
-    bool bundles_differ; /* there are other folds, or fewer scopes, than when they were saved */
+    bool bundles_differ; /* as in struct fold */
     int rolling_count;
     struct config_rolling rolling[CONFIG_ROLLING_MAX];
     int64_t rolling_since_ms[CONFIG_ROLLING_MAX];
@@ -518,8 +518,7 @@ void fold_load_end(struct fold_load *load)
         if (load->ladder[f])
             pane_pour(fold->ladder, load->ladder[f], NULL, NULL);
         pane_ladder_free(load->ladder[f]);
-        if (load->bundles_differ)
-            agents_disband(fold);
+        fold->bundles_differ |= load->bundles_differ;
     }
     for (uint32_t i = 0; i < load->places; i++)
         for (struct place *more = load->place[i].more, *next; more; more = next) {
@@ -536,6 +535,9 @@ void fold_restored(struct fold *fold)
     if (fold->baseline_lost)
         log_warn("baseline.lost", "the state is of before this baseline: rows have no comparison with it; to have it, begin anew "
                  "(state.start: clean) where Kafka still has all of the period");
+    if (fold->bundles_differ) /* once, however many slices it was made of */
+        agents_disband(fold);
+    fold->bundles_differ = false;
     if (fold->now_ms != INT64_MIN) {
         fold_advance(fold);
         (void)cells_advance(fold);

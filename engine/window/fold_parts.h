@@ -294,6 +294,7 @@ struct fold {
     uint32_t keys_saved, keys_due; /* keys that the files of the chain have; keys there were when the running checkpoint began */
     bool dumping;
     struct slice_out *out;
+    bool bundles_differ; /* while it is loaded: there are other folds, or fewer scopes, than when its bundles were saved */
     bool restored; /* what was published before this process began may still stand in the sinks */
 
     struct recall_held recalls;
@@ -405,6 +406,8 @@ uint32_t cells_find(struct fold *fold, uint32_t key, int window, int64_t start_m
 /* The cell, or NONE; takes one out. */
 uint32_t cells_at(const struct fold *fold, uint32_t key, int window, int64_t start_ms);
 void cells_forget(struct fold *fold, uint32_t c);
+/* All cells in buckets of keys that go; no queue may hold one. */
+void cells_forget_of(struct fold *fold, bool (*goes)(const struct key *key));
 /* A cell that is not there yet. */
 uint32_t cell_new(struct fold *fold, uint32_t key, int window, int64_t start_ms, int64_t end_ms);
 /* Adds runs to a cell, to be told by its row. */
