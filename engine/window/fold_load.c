@@ -258,13 +258,20 @@ static bool load_key(struct fold_load *load, struct slice_item *item)
     return true;
 }
 
+/* Whether it is, or was, an agent's key within another, and no bundle. */
+static bool is_part(const struct fold_load *load, const struct place *place)
+{
+    const struct key *key = place->key == NONE ? NULL : load->fold[place->fold]->key[place->key];
+    return key == NULL || (key_is_agent(key) && key->parts == 0);
+}
+
 /* A bundle in each fold that has some of its parts, and not one that is there already: it has panes of its own. */
 static bool load_bundle(struct fold_load *load, struct slice_item *item)
 {
     uint32_t number[BUNDLE_MOST], numbers = 0;
     for (; item->at < item->end && !item->bad && numbers < BUNDLE_MOST; numbers++) {
         number[numbers] = (uint32_t)slice_get(item);
-        item->bad |= number[numbers] >= load->places;
+        item->bad |= number[numbers] >= load->places || !is_part(load, &load->place[number[numbers]]);
     }
     if (item->bad || item->at < item->end || numbers == 0)
         return false;

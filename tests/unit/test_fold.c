@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "esteem/span.h"
+#include "esteem/varint.h"
 #include "support/figures.h"
 #include "support/folding.h"
 
@@ -1233,6 +1234,39 @@ Test(fold, an_increment_may_take_out_a_pane_of_a_key_that_it_brings)
     const struct shown *row = folding_row(other, "5m", "queue=late", -1);
     cr_assert_not_null(row);
     cr_expect_eq(row->offered, 1);
+    folding_end(other);
+    free(other);
+}
+
+static bool bundle_loads(struct fold_load *load, uint32_t part)
+{
+    struct slice_out out = {0};
+    struct slice_item item;
+    slice_begin(&out, true, 1 << 20);
+    slice_put_end(&out, varint_put(slice_put(&out, SLICE_BUNDLE, VARINT_MAX), part));
+    slice_finish(&out);
+    struct slice_block *block = slice_take(&out);
+    const uint8_t *at = block->bytes;
+    cr_assert(slice_next(&at, block->bytes + block->length, &item) && item.kind == SLICE_BUNDLE);
+    bool good = fold_load_item(load, &item);
+    slice_block_free(block);
+    return good;
+}
+
+Test(fold, a_bundle_has_agents_keys_alone)
+{
+    begin(plain);
+    struct folding *other = calloc(1, sizeof *other);
+    folding_begin(other, plain, 1);
+    struct fold_load *load = fold_load_new(&other->fold, 1, NULL);
+    folding_feed_bundle(f, "billing", "ann", MEASURE_uses, t0, 1);
+    folding_tick(f, t0 + S);
+    cr_expect(carry_over(true, load));
+    cr_expect_not(bundle_loads(load, 0), "the whole tenant's");
+    cr_expect(bundle_loads(load, 2), "ann's within it");
+    cr_expect_not(bundle_loads(load, 4), "a bundle");
+    cr_expect_not(bundle_loads(load, 6), "there is none");
+    fold_load_end(load);
     folding_end(other);
     free(other);
 }
