@@ -108,6 +108,14 @@ bool pane_saved_read(struct slice_item *item, struct pane_saved *saved)
     return !item->bad && level <= CONFIG_ROLLING_MAX && (gone || tally_runs_valid(runs, saved->length));
 }
 
+/* One more came into a ladder that has not moved yet, and so packs nothing by itself. */
+static void pack_loaded(struct pane_ladder *ladder)
+{
+    bool pack = ++ladder->loaded % LOADS_A_PACKING == 0;
+    for (int k = 0; k < ladder->count && pack; k++)
+        pack_level(ladder, k, INT64_MAX, UINT32_MAX);
+}
+
 void pane_load(struct pane_ladder *ladder, const struct pane_saved *saved)
 {
     ensure(!ladder->placed && saved->level <= ladder->count, "panes are loaded before the windows move");
@@ -119,9 +127,7 @@ void pane_load(struct pane_ladder *ladder, const struct pane_saved *saved)
     pane->spans = saved->runs && pane_has_spans(ladder, saved->runs, saved->length);
     if (saved->runs)
         tally_add(&pane->tally, &ladder->slab, &ladder->dense, saved->runs, saved->length);
-    bool pack = ++ladder->loaded % LOADS_A_PACKING == 0;
-    for (int k = 0; k < ladder->count && pack; k++)
-        pack_level(ladder, k, INT64_MAX, UINT32_MAX);
+    pack_loaded(ladder);
 }
 
 static void pour(struct pane_ladder *ladder, const struct pane *pane, pane_crosses *crosses, void *context)
@@ -147,12 +153,19 @@ bool pane_pour_some(struct pane_ladder *ladder, struct pane_ladder *from, uint32
     return most == 0;
 }
 
+/* Without `parts_of` the windows are others. Else a pane lies where it lay, and is packed on the way as one that is loaded. */
 static void pour_parts(struct pane_ladder *ladder, const struct pane *pane, pane_parts_of *parts_of, void *context)
 {
-    const uint32_t *part = &pane->key;
-    uint32_t parts = parts_of ? parts_of(context, &pane->key, &part) : 1, before;
-    for (uint32_t p = 0; p < parts; p++)
-        (void)pane_put(ladder, part[p], pane->start_ms, pane->spans, tally_bytes(&pane->tally), pane->tally.length, &before);
+    const uint32_t *part;
+    uint32_t before, parts = parts_of ? parts_of(context, &pane->key, &part) : 0;
+    if (parts_of == NULL)
+        (void)pane_put(ladder, pane->key, pane->start_ms, pane->spans, tally_bytes(&pane->tally), pane->tally.length, &before);
+    for (uint32_t i = 0; i < parts; i++) {
+        uint32_t p = pane_at(ladder, part[i], pane->level, pane->start_ms);
+        ladder->pane[p].spans |= pane->spans;
+        tally_add(&ladder->pane[p].tally, &ladder->slab, &ladder->dense, tally_bytes(&pane->tally), pane->tally.length);
+        pack_loaded(ladder);
+    }
 }
 
 void pane_pour(struct pane_ladder *ladder, struct pane_ladder *from, pane_parts_of *parts_of, void *context)
@@ -165,6 +178,7 @@ void pane_pour(struct pane_ladder *ladder, struct pane_ladder *from, pane_parts_
             pour_parts(ladder, &from->pane[p], parts_of, context);
     while (pack_pour_next(from, &one, &packed.start_ms)) {
         packed.key = one.key;
+        packed.level = (uint8_t)from->pour.level;
         packed.spans = one.spans;
         packed.tally = tally_view(one.runs, one.length);
         pour_parts(ladder, &packed, parts_of, context);

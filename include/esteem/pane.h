@@ -80,7 +80,8 @@ bool pane_saved_read(struct slice_item *item, struct pane_saved *saved);
 /* Puts a pane, which replaces one of the same name; before the first pane_advance, which then fills the windows. */
 void pane_load(struct pane_ladder *ladder, const struct pane_saved *saved);
 /* Puts all panes of `from`, a ladder of other windows or keys, into one that has not moved yet. A pane that an edge would cut counts as one that lies
- * at its beginning. `parts_of` (NULL: each stays its own) says to which keys a key's panes go, and returns how many those are. */
+ * at its beginning. `parts_of` (NULL: each stays its own) says to which keys a key's panes go, and returns how many those are;
+ * the windows are the same then, and panes stay at their level. */
 typedef uint32_t pane_parts_of(void *context, const uint32_t *key, const uint32_t **part);
 void pane_pour(struct pane_ladder *ladder, struct pane_ladder *from, pane_parts_of *parts_of, void *context);
 
