@@ -276,6 +276,8 @@ static int by_number(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
+_Static_assert(TALLY_IDS * (3 + VARINT_MAX) < SLAB_LARGEST, "a block of one that has settled is given back with all others");
+
 static void settle(struct combine *combine, struct cell *cell)
 {
     if (cell->tally.length > SETTLES_FROM) /* else the fold adds it up as easily */
@@ -346,5 +348,5 @@ void combine_flush(struct combine *combine, struct batch **batch)
     }
     combine->withs = combine->cells = combine->told = 0;
     slots_clear(&combine->cell_slots);
-    slab_clear(&combine->slab); /* a tally that has settled, or is short, is not larger than SLAB_LARGEST */
+    slab_clear(&combine->slab);
 }

@@ -225,22 +225,18 @@ static bool is_other(const struct key *key)
  * be taken back through another. */
 static void tuple_bundle(struct tuples *tuples, struct tuple *tuple, const uint32_t *agent, uint32_t agents)
 {
-    bool taken[CONFIG_SCOPE_MAX] = {false}, other = false;
+    bool other = false;
     for (uint32_t a = 0; a < agents; a++)
         other |= is_other(&tuples->key[agent[a]]);
-    for (uint32_t a = 0; a < agents; a++) {
-        uint32_t part[CONFIG_SCOPE_MAX], parts = 0;
-        for (uint32_t b = a; b < agents && !taken[a]; b++)
-            if (tuples->key[agent[b]].fold == tuples->key[agent[a]].fold)
-                part[parts++] = agent[b];
-        for (uint32_t b = a; b < agents; b++)
-            taken[b] |= parts && tuples->key[agent[b]].fold == tuples->key[agent[a]].fold;
+    for (uint32_t fold = 0; fold < (uint32_t)tuples->folds; fold++) {
+        uint32_t *part = tuple->agent + tuple->agents, parts = 0;
+        for (uint32_t a = 0; a < agents; a++)
+            if (tuples->key[agent[a]].fold == fold)
+                part[parts++] = agent[a];
         uint32_t bundle = parts > 1 && !other ? bundle_number(tuples, part, parts) : NONE;
         if (bundle != NONE)
             part[0] = bundle;
-        parts = bundle != NONE ? 1 : parts;
-        memcpy(tuple->agent + tuple->agents, part, parts * sizeof *part);
-        tuple->agents += parts;
+        tuple->agents += bundle != NONE ? 1 : parts;
     }
 }
 

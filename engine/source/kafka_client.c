@@ -104,6 +104,15 @@ static int queue_kb_of(const struct config *config, int shards)
     return (int)(share_kb < least_kb ? least_kb : share_kb);
 }
 
+/* Whether kafka.properties say how long an answer is waited for: as long as one message is enough that costs nothing. */
+static bool waits_itself(const struct config *config)
+{
+    int i = 0;
+    while (i < config->kafka_property_count && strcmp(config->kafka_property[i].key, "fetch.wait.max.ms") != 0)
+        i++;
+    return i < config->kafka_property_count;
+}
+
 /* librdkafka's settings, as far as they are ours. Small queues stall for a second each time they are full. */
 static int settings_make(rd_kafka_conf_t *conf, struct kafka_source *source)
 {
@@ -129,8 +138,6 @@ static int settings_make(rd_kafka_conf_t *conf, struct kafka_source *source)
         {"enable.partition.eof", "true"},
         {"auto.offset.reset", "error"}, /* where an offset is gone: input_notice */
         {"check.crcs", "true"},         /* else a flipped bit is a wrong figure, or a batch that is read for ever without a word */
-        {"fetch.min.bytes", "16384"}, /* else each message is an answer of its own, a fifth of the processor time of a live feed; */
-        {"fetch.wait.max.ms", "20"},  /* and is not waited for longer than this */
         {"queued.min.messages", queue_count},
         {"queued.max.messages.kbytes", queue_kb},
         {"fetch.message.max.bytes", partition},
@@ -146,6 +153,10 @@ static int settings_make(rd_kafka_conf_t *conf, struct kafka_source *source)
     }
     char why[256];
     (void)rd_kafka_conf_set(conf, "fetch.queue.backoff.ms", "5", why, sizeof why); /* librdkafka 2.2 and later know it */
+    if (!waits_itself(config)) { /* else each message is an answer of its own, a fifth of the processor time of a live feed */
+        (void)rd_kafka_conf_set(conf, "fetch.min.bytes", "16384", why, sizeof why);
+        (void)rd_kafka_conf_set(conf, "fetch.wait.max.ms", "20", why, sizeof why);
+    }
     for (int i = 0; i < config->kafka_property_count; i++) { /* none of ours: config_feeds.c */
         int error = property_set(conf, config->kafka_property[i].key, config->kafka_property[i].value);
         if (error) {

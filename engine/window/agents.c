@@ -42,7 +42,7 @@ static int64_t as_part(int64_t held)
 }
 
 /* Adds to what a window holds. False: its parts, if it is a bundle, have what they had. */
-static bool add(int64_t held[DISTINCT_COUNT], const int64_t more[DISTINCT_COUNT], int64_t of_part[DISTINCT_COUNT])
+static bool bundle_turns(int64_t held[DISTINCT_COUNT], const int64_t more[DISTINCT_COUNT], int64_t of_part[DISTINCT_COUNT])
 {
     bool any = false;
     for (int d = 0; d < DISTINCT_COUNT; d++) {
@@ -99,7 +99,7 @@ void agents_rolling(struct fold *fold, uint32_t k, uint32_t windows, const struc
         int w = __builtin_ctz(windows);
         if (key->parts == 0)
             part_rolling(fold, k, w, more);
-        else if (add(key->held[w], more, of_part))
+        else if (bundle_turns(key->held[w], more, of_part))
             for (uint32_t p = 0; p < key->parts; p++)
                 part_rolling(fold, key->part[p], w, of_part);
     }
@@ -151,7 +151,7 @@ static void bundle_calendar(struct fold *fold, uint32_t c, const int64_t more[DI
 {
     int64_t held[DISTINCT_COUNT], of_part[DISTINCT_COUNT];
     read_cell(fold, c, held);
-    bool parts_change = add(held, more, of_part);
+    bool parts_change = bundle_turns(held, more, of_part);
     hold(fold, c, held);
     const struct cell cell = fold->cell[c];
     const struct key *key = fold->key[cell.key];
