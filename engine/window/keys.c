@@ -92,17 +92,21 @@ static uint32_t scope_count(struct fold *fold, uint32_t mask)
     return i;
 }
 
+static uint32_t free_slot(const struct fold *fold, uint64_t hash)
+{
+    uint32_t mask = fold->key_slots - 1, i = (uint32_t)hash & mask;
+    while (fold->key_slot[i] != NONE)
+        i = (i + 1) & mask;
+    return i;
+}
+
 static void key_slots_grow(struct fold *fold)
 {
     free(fold->key_slot);
     fold->key_slots *= 2;
     fold->key_slot = fold_slots(fold->key_slots);
-    for (uint32_t k = 0; k < fold->keys; k++) {
-        uint32_t i = (uint32_t)fold->key[k]->hash & (fold->key_slots - 1);
-        while (fold->key_slot[i] != NONE)
-            i = (i + 1) & (fold->key_slots - 1);
-        fold->key_slot[i] = k;
-    }
+    for (uint32_t k = 0; k < fold->keys; k++)
+        fold->key_slot[free_slot(fold, fold->key[k]->hash)] = k;
 }
 
 /* One more, into a slot that is free. */
@@ -193,10 +197,7 @@ uint32_t fold_bundle(struct fold *fold, const uint32_t *part, uint32_t parts)
 uint32_t fold_bundle_new(struct fold *fold, const uint32_t *part, uint32_t parts)
 {
     uint64_t hash = fold_bundle_hash(fold, part, parts);
-    uint32_t slot = (uint32_t)hash & (fold->key_slots - 1);
-    while (fold->key_slot[slot] != NONE)
-        slot = (slot + 1) & (fold->key_slots - 1);
-    return bundle_put(fold, hash, slot, part, parts);
+    return bundle_put(fold, hash, free_slot(fold, hash), part, parts);
 }
 
 void key_empty(struct fold *fold, struct key *key, int window)
