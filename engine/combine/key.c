@@ -144,6 +144,16 @@ void key_registry_restore(struct key_registry *registry, const struct scope_key 
         (void)admit(registry, key->scope, key_hash(key), 1);
 }
 
+int key_registry_knows_bundle(struct key_registry *registry, uint64_t hash)
+{
+    if (registry == NULL)
+        return 0;
+    pthread_mutex_lock(&registry->lock);
+    int knows = *place(registry, hash) == hash;
+    pthread_mutex_unlock(&registry->lock);
+    return knows;
+}
+
 void key_registry_restore_bundle(struct key_registry *registry, uint64_t hash)
 {
     if (registry)

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-enum { TUPLES_FIRST = 1024 };
+enum { TUPLES_FIRST = 1024, BUNDLED_FROM = 8 /* times that a tuple was met */ };
 
 void tuples_init(struct tuples *tuples, int folds, const struct intern *strings, struct key_registry *registry)
 {
@@ -96,8 +96,8 @@ static uint32_t agent_number(struct tuples *tuples, uint32_t within, uint32_t ag
     return key_number(tuples, key);
 }
 
-/* NONE: there is no room for one more. */
-static uint32_t bundle_number(struct tuples *tuples, const uint32_t *part, uint32_t parts)
+/* `make`: also when it is new. NONE: it is, or there is no room for one more. */
+static uint32_t bundle_number(struct tuples *tuples, const uint32_t *part, uint32_t parts, bool make)
 {
     uint64_t text_hash[BUNDLE_MOST];
     uint32_t hash = (uint32_t)XXH3_64bits_withSeed(part, parts * sizeof *part, SCOPE_BUNDLE), k;
@@ -110,7 +110,8 @@ static uint32_t bundle_number(struct tuples *tuples, const uint32_t *part, uint3
         struct scope_key text = key_text(tuples, &tuples->key[part[p]]);
         text_hash[p] = key_hash(&text);
     }
-    if (!key_registry_admit_bundle(tuples->registry, bundle_hash(text_hash, parts)))
+    uint64_t name = bundle_hash(text_hash, parts);
+    if (make ? !key_registry_admit_bundle(tuples->registry, name) : !key_registry_knows_bundle(tuples->registry, name))
         return NONE;
     struct key bundle = {.fold = tuples->key[part[0]].fold, .tenant = tuples->key[part[0]].tenant, .scope = SCOPE_BUNDLE, .parts = parts};
     bundle.part = malloc(parts * sizeof *part);
@@ -223,17 +224,18 @@ static bool is_other(const struct key *key)
 
 /* Those of its agent that are in one fold go together, unless they may be others after a restart: then what came through the one bundle would
  * be taken back through another. */
-static void tuple_bundle(struct tuples *tuples, struct tuple *tuple, const uint32_t *agent, uint32_t agents)
+static void tuple_bundle(struct tuples *tuples, struct tuple *tuple, bool make)
 {
     bool other = false;
-    for (uint32_t a = 0; a < agents; a++)
-        other |= is_other(&tuples->key[agent[a]]);
+    tuple->agents = 0;
+    for (uint32_t a = 0; a < tuple->parts; a++)
+        other |= is_other(&tuples->key[tuple->part[a]]);
     for (uint32_t fold = 0; fold < (uint32_t)tuples->folds; fold++) {
         uint32_t *part = tuple->agent + tuple->agents, parts = 0;
-        for (uint32_t a = 0; a < agents; a++)
-            if (tuples->key[agent[a]].fold == fold)
-                part[parts++] = agent[a];
-        uint32_t bundle = parts > 1 && !other ? bundle_number(tuples, part, parts) : NONE;
+        for (uint32_t a = 0; a < tuple->parts; a++)
+            if (tuples->key[tuple->part[a]].fold == fold)
+                part[parts++] = tuple->part[a];
+        uint32_t bundle = parts > 1 && !other ? bundle_number(tuples, part, parts, make) : NONE;
         if (bundle != NONE)
             part[0] = bundle;
         tuple->agents += bundle != NONE ? 1 : parts;
@@ -242,7 +244,7 @@ static void tuple_bundle(struct tuples *tuples, struct tuple *tuple, const uint3
 
 static void tuple_fill(struct tuples *tuples, struct tuple *tuple)
 {
-    uint32_t agent = tuple->dims.id[DIMENSION_agent], within[CONFIG_SCOPE_MAX], agents = 0;
+    uint32_t agent = tuple->dims.id[DIMENSION_agent];
     for (int s = 0; s < tuples->list[tuple->scopes].count; s++) {
         uint32_t scope = tuples->list[tuple->scopes].scope[s];
         struct key key = {.tenant = tuple->tenant, .scope = scope & ~SCOPE_AGENTS};
@@ -254,9 +256,9 @@ static void tuple_fill(struct tuples *tuples, struct tuple *tuple)
         }
         tuple->key[s] = whole ? key_number(tuples, key) : NONE;
         if (whole && agent && scope & SCOPE_AGENTS)
-            within[agents++] = agent_number(tuples, tuple->key[s], agent);
+            tuple->part[tuple->parts++] = agent_number(tuples, tuple->key[s], agent);
     }
-    tuple_bundle(tuples, tuple, within, agents);
+    tuple_bundle(tuples, tuple, false);
     tuple_roll_up(tuples, tuple);
 }
 
@@ -268,8 +270,11 @@ const struct tuple *tuple_of(struct tuples *tuples, uint32_t tenant, uint32_t sc
         dims.id[i] = full->id[i];
     }
     uint32_t slot = tuple_find(tuples, tenant, scopes, &dims);
-    if (tuples->tuple[slot])
+    if (tuples->tuple[slot]) {
+        if (++tuples->tuple[slot]->met == BUNDLED_FROM)
+            tuple_bundle(tuples, tuples->tuple[slot], true);
         return tuples->tuple[slot];
+    }
     if (tuples->count >= tuples->most) { /* it only saves look-ups: begun anew, it costs them again */
         tuples_forget(tuples);
         slot = tuple_find(tuples, tenant, scopes, &dims);

@@ -9,7 +9,9 @@
  * to with each contribution, queue, channel and the whole tenant once a tick and pane. Not so from agents, of whom hardly two contributions meet.
  *
  * Distinct agents: a scope without the dimension agent has, within each key, a key for each agent (SCOPE_AGENTS). Those of a tuple that are in one
- * fold are a bundle, so that what agents are counted by is added to one cell and not to one a scope. */
+ * fold are a bundle, so that what agents are counted by is added to one cell and not to one a scope; but only once the tuple was met a few times, since
+ * where there are many dimensions most are never met again. From then on for good: what came to the parts may be taken back through the bundle, not the
+ * other way round. */
 #ifndef ESTEEM_TUPLES_H
 #define ESTEEM_TUPLES_H
 
@@ -34,8 +36,9 @@ struct tuple {
     uint32_t key[CONFIG_SCOPE_MAX];   /* NONE: the tuple lacks a dimension of that scope */
     uint32_t direct;                  /* mask: scopes that are added to at once; the others when a tick ends */
     uint32_t to[CONFIG_SCOPE_MAX];    /* of one of those: which others its cells are added to then */
-    uint32_t agent[CONFIG_SCOPE_MAX]; /* its agent within those keys that have one: bundles, or keys without */
-    uint32_t agents;
+    uint32_t part[CONFIG_SCOPE_MAX], parts;   /* its agent within those keys that have one */
+    uint32_t agent[CONFIG_SCOPE_MAX], agents; /* the same by bundles, as far as there are any */
+    uint32_t met;
 };
 
 struct key {

@@ -54,6 +54,8 @@ int key_registry_admit(struct key_registry *registry, const struct scope_key *ke
 void key_registry_restore(struct key_registry *registry, const struct scope_key *key);
 /* The same of a bundle: they are counted as if they were of one scope. Without, its parts are added to one by one. */
 int key_registry_admit_bundle(struct key_registry *registry, uint64_t hash);
+/* Whether it was admitted before, or restored. */
+int key_registry_knows_bundle(struct key_registry *registry, uint64_t hash);
 void key_registry_restore_bundle(struct key_registry *registry, uint64_t hash);
 /* While memory is short: no new key is admitted. Any thread. */
 void key_registry_press(struct key_registry *registry, int pressed);
