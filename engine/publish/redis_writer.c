@@ -6,8 +6,9 @@
  * A row is one HSET. Fields that the key has and the row has not (a metric without a denominator now, a `_small` no more) must
  * go: the writer remembers each key's fields as bits (key_memory.c) and takes them out with an HDEL; where the key is unknown it sends
  * DEL HSET PEXPIRE. That is one command instead of three for nearly all rows, and readers never see a key half
- * written. A `_small` that the key has is not written again: of an agent's row a quarter of the fields. Whatever casts doubt on the memory (a new connection, an error, a fence that Redis has lost) clears it. The same
- * memory knows when a key expires, so PEXPIRE is sent only when less than half of its time is left.
+ * written. A `_small` that the key has is not written again: of an agent's row a quarter of the fields. Whatever casts doubt on
+ * the memory (a new connection, an error, a fence that Redis has lost) clears it. The same memory knows when a key expires, so
+ * PEXPIRE is sent only when less than half of its time is left.
  *
  * PUBLISH stands outside: Redis refuses a whole transaction for one command that the user may not send, and the right to
  * a channel is easily forgotten. */

@@ -4,8 +4,9 @@
  * any other measure: revisions, checkpoints and rows need nothing of their own, and the rolling ones come again from the panes.
  *
  * An agent's keys within a channel, a queue and so on nearly always come together: as a bundle (key.h), which has panes and cells, and whose parts
- * change only when it comes or goes in a window. What came through a bundle is taken back through the same one, so that none has less than
- * nothing. Where that would not hold any more, because keys lie in other folds or scopes are gone, bundles are disbanded. */
+ * change only when it comes or goes in a window. What came through a bundle is taken back through the same one; what came to its parts
+ * before there was one may be, and is then less than nothing (as_part). Where the first would not hold any more, because keys lie in other folds or
+ * scopes are gone, bundles are disbanded. */
 #include "fold_parts.h"
 
 #include "esteem/varint.h"
