@@ -322,10 +322,13 @@ static int compare(const struct book_entry *a, const struct book_entry *b)
     return (a->scopes > b->scopes) - (a->scopes < b->scopes);
 }
 
-/* The first entry of the page that is not before this one. */
+/* The first entry of the page that is not before this one: looked for from the end, where most come. */
 static uint32_t entry_from(const struct page *page, const struct book_entry *entry)
 {
-    uint32_t low = 0, high = page->count;
+    uint32_t high = page->count, back = 1;
+    for (; back <= high && compare(&page->entry[high - back], entry) >= 0; back *= 2)
+        high -= back;
+    uint32_t low = back <= high ? high - back + 1 : 0;
     while (low < high) {
         uint32_t middle = (low + high) / 2;
         if (compare(&page->entry[middle], entry) < 0)

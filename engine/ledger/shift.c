@@ -5,6 +5,8 @@
 
 #include "esteem/err.h"
 
+enum { NEAR = 16 /* segments */ };
+
 struct emission {
     struct shifts *shifts;
     uint32_t tenant;
@@ -160,16 +162,40 @@ static bool shares_key(struct shifts *shifts, const struct book_entry *entry, co
     return other->scopes == entry->scopes || lists(shifts, other->scopes, mask);
 }
 
+/* The scopes of `open` that one other segment covers whole. Whoever has many at a time mostly has one near by that began earlier and goes on for longer. */
+static uint32_t find_whole(struct shifts *shifts, struct book_place self, const uint32_t *masks, uint32_t open)
+{
+    const struct book_entry *entry = book_at(shifts->segments, self);
+    int64_t longest_ms = book_longest_ms(shifts->segments, self.person);
+    struct book_place place = self;
+    uint32_t whole = 0;
+    for (int near = 0; near < NEAR && whole != open && book_previous(shifts->segments, &place); near++) {
+        const struct book_entry *other = book_at(shifts->segments, place);
+        if (other->at_ms < entry->until_ms - longest_ms)
+            break;
+        for (uint32_t left = other->until_ms >= entry->until_ms ? open & ~whole : 0; left; left &= left - 1) {
+            uint32_t s = (uint32_t)__builtin_ctz(left);
+            whole |= (uint32_t)shares_key(shifts, entry, other, masks[s]) << s;
+        }
+    }
+    return whole;
+}
+
 /* Scope by scope, what an agent's other segments cover of the one at `self`. They come by their begin, so where its end is covered no more is. */
 static void find_covers(struct shifts *shifts, struct book_place self, const uint32_t *masks, int scopes)
 {
     const struct book *book = shifts->segments;
     const struct book_entry *entry = book_at(book, self);
-    uint32_t open = scopes ? UINT32_MAX >> (CONFIG_SCOPE_MAX - scopes) : 0;
+    uint32_t open = scopes && entry->until_ms > entry->at_ms ? UINT32_MAX >> (CONFIG_SCOPE_MAX - scopes) : 0;
+    uint32_t whole = find_whole(shifts, self, masks, open);
     struct book_place place;
-    for (int s = 0; s < scopes; s++)
+    for (int s = 0; s < scopes; s++) {
         covers[s].count = 0;
-    bool more = book_seek(book, self.person, entry->at_ms - book_longest_ms(book, self.person), &place);
+        if (whole >> s & 1)
+            cover_add(&covers[s], entry->at_ms, entry->until_ms);
+    }
+    open &= ~whole;
+    bool more = open && book_seek(book, self.person, entry->at_ms - book_longest_ms(book, self.person), &place);
     for (; more && open && book_at(book, place)->at_ms < entry->until_ms; more = book_next(book, &place)) {
         const struct book_entry *other = book_at(book, place);
         if (other->until_ms <= entry->at_ms || (place.entry == self.entry && place.page == self.page))
