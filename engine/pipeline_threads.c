@@ -17,6 +17,7 @@
 enum {
     SHARD_WAIT_MS = 10,
     NAP_NS = 1000000,
+    NAP_MOST_NS = 2000000, /* of a thread for which nothing comes: a tick is a hundred */
     COUNTS_EVERY_MS = 200,
     LAST_CHECKPOINT_MS = 15000,
     END_MS = 30000,        /* for a thread's last step: a silent name server takes 10 s, a broker 3 s, a slow disk some seconds */
@@ -27,6 +28,13 @@ enum {
 void pipeline_nap(void)
 {
     nanosleep(&(struct timespec){0, NAP_NS}, NULL);
+}
+
+/* A nap, and the next one twice as long. */
+static void nap_longer(long *nap_ns)
+{
+    nanosleep(&(struct timespec){0, *nap_ns}, NULL);
+    *nap_ns = *nap_ns * 2 < NAP_MOST_NS ? *nap_ns * 2 : NAP_MOST_NS;
 }
 
 static int stage_of(struct pipeline *pipeline)
@@ -100,13 +108,16 @@ static void *fold_thread(void *context)
     struct pipeline *pipeline = agent->pipeline;
     int goodbyes = 0;
     int64_t counts_due_ms = 0;
+    long nap_ns = NAP_NS;
     while (goodbyes < pipeline->setup.shards && stage_of(pipeline) < STAGE_STOP) {
         int64_t begun_us = timing_thread_us();
         int done = fold_agent_step(agent, clock_wall_ms(&pipeline->setup.clock), &goodbyes);
         int64_t now_ms = clock_monotonic_ms(&pipeline->setup.clock);
         note_step(&agent->posted, begun_us, now_ms, done);
         if (done == 0)
-            pipeline_nap();
+            nap_longer(&nap_ns);
+        else
+            nap_ns = NAP_NS;
         if (now_ms < counts_due_ms)
             continue;
         fold_agent_post_counts(agent);
@@ -132,12 +143,16 @@ static void *publisher_thread(void *context)
     struct publisher_agent *agent = context;
     struct pipeline *pipeline = agent->pipeline;
     int64_t counts_due_ms = 0;
+    long nap_ns = NAP_NS;
     while (stage_of(pipeline) < STAGE_STOP) {
         int64_t begun_us = timing_thread_us(), now_ms = clock_monotonic_ms(&pipeline->setup.clock);
         int done = publisher_agent_step(agent, now_ms);
         note_step(&agent->posted, begun_us, now_ms, done);
+        uint64_t steps;
+        if (done || !publisher_empty(&agent->publisher, &steps))
+            nap_ns = NAP_NS;
         if (done == 0)
-            pipeline_nap();
+            nap_longer(&nap_ns);
         if (now_ms < counts_due_ms)
             continue;
         publisher_agent_post_counts(agent);
@@ -146,18 +161,27 @@ static void *publisher_thread(void *context)
     return NULL;
 }
 
+/* Under its agent's name, as far as the system's 15 letters go. */
+static void start(pthread_t *thread, const char *name, void *(*run)(void *), void *context)
+{
+    char letters[16];
+    int failed = pthread_create(thread, NULL, run, context);
+    ensure(!failed, "the machine grants a thread an agent");
+    snprintf(letters, sizeof letters, "%s", name);
+    (void)pthread_setname_np(*thread, letters);
+}
+
 int pipeline_start(struct pipeline *pipeline)
 {
-    int failed = 0;
+    char name[PIPELINE_NAME_MAX];
     for (int p = 0; p < pipeline->setup.sinks; p++)
-        failed |= pthread_create(&pipeline->publisher[p].thread, NULL, publisher_thread, &pipeline->publisher[p]);
+        start(&pipeline->publisher[p].thread, pipeline_agent_name(pipeline, PIPELINE_PUBLISHER, p, name), publisher_thread, &pipeline->publisher[p]);
     for (int f = 0; f < pipeline->setup.folds; f++)
-        failed |= pthread_create(&pipeline->fold[f].thread, NULL, fold_thread, &pipeline->fold[f]);
+        start(&pipeline->fold[f].thread, pipeline_agent_name(pipeline, PIPELINE_FOLD, f, name), fold_thread, &pipeline->fold[f]);
     for (int s = 0; s < pipeline->setup.shards; s++)
-        failed |= pthread_create(&pipeline->shard[s].thread, NULL, shard_thread, &pipeline->shard[s]);
+        start(&pipeline->shard[s].thread, pipeline_agent_name(pipeline, PIPELINE_SHARD, s, name), shard_thread, &pipeline->shard[s]);
     if (pipeline->setup.checkpoint)
-        failed |= pthread_create(&pipeline->state, NULL, state_thread, pipeline);
-    ensure(!failed, "the machine grants a thread an agent");
+        start(&pipeline->state, "state", state_thread, pipeline);
     return 0;
 }
 
