@@ -121,6 +121,30 @@ class Bench:
     def heading(self):
         print("%-5s %-18s %12s %8s %8s %8s %8s" % ("feed", "what", "ev/CPU-s", "of raw", "CPU s", "wall s", "MiB"))
 
+    def live_feed(self, feed, topic, seconds):
+        return subprocess.Popen([BUILD + "/bench/feed", "--feed", feed, "--live", "--talk", "2", "--per-second", str(self.args.rate),
+                                 "--events", str(self.args.rate * seconds), "--topic", topic, "--brokers", self.kafka.brokers],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def told_live(self, feed, what, came, used, wall):
+        print("%-5s %-18s %12.0f %8.3f %8.2f %8.2f   %.0f events a second" % (feed, what, came / used, came / used / self.raw_of(feed), used, wall, came / wall), flush=True)
+        return came / used
+
+    def raw_live(self, feed):
+        """The raw consumer, following a live feed."""
+        name = "rawlive" + feed
+        self.servers()
+        self.kafka.do("topic", name, 8)
+        maker = self.live_feed(feed, name, self.args.seconds + 20)
+        try:
+            time.sleep(3)
+            done = subprocess.run([BUILD + "/bench/raw", "--topic", name, "--brokers", self.kafka.brokers, "--live", str(self.args.seconds)], stdout=subprocess.PIPE, check=True)
+        finally:
+            maker.kill()
+            maker.wait()
+        said = dict(line.split() for line in done.stdout.decode().splitlines())
+        return self.told_live(feed, "raw, live", float(said["events"]), float(said["cpu_s"]), float(said["wall_s"]))
+
     def run_live(self, feed):
         """Events per CPU-second of an engine that follows a live feed."""
         self.servers()
@@ -128,20 +152,17 @@ class Bench:
         self.kafka.do("topic", name, 8)
         esteem = Esteem(BUILD + "/esteem", self.config(name, "live"), self.folder + "/live.log", self.folder + "/runtime")
         esteem.started()
-        rate, seconds = self.args.rate, self.args.seconds
-        maker = subprocess.Popen([BUILD + "/bench/feed", "--feed", feed, "--live", "--talk", "2", "--per-second", str(rate), "--events", str(rate * (seconds + 20)),
-                                  "--topic", name, "--brokers", self.kafka.brokers], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        maker = self.live_feed(feed, name, self.args.seconds + 20)
         try:
             time.sleep(6)
             sent, cpu, began = self.kafka.messages(name, 8), esteem.cpu_s(), time.monotonic()
-            time.sleep(seconds)
+            time.sleep(self.args.seconds)
             came, used, wall = self.kafka.messages(name, 8) - sent, esteem.cpu_s() - cpu, time.monotonic() - began
         finally:
             for process in (maker, esteem.process):
                 process.kill()
                 process.wait()
-        print("%-5s %-18s %12.0f %8.3f %8.2f %8.2f   %.0f events a second" % (feed, "run, live", came / used, came / used / self.raw_of(feed), used, wall, came / wall), flush=True)
-        return came / used
+        return self.told_live(feed, "run, live", came, used, wall)
 
     # ---- sections ----
 
@@ -156,7 +177,9 @@ class Bench:
             self.figure("feed %s as a replay: longest pause between writes to Redis" % feed, 1000, longest, "ms", more=False)
             path = self.file(feed, self.args.events)
             self.replay(feed, "compute", BUILD + "/esteem", "compute", "--config", self.config("none"), path)
-            self.figure("feed %s at live pace, of raw" % feed, 0.5 if feed == "R" else None, self.run_live(feed) / raw)
+            live = self.run_live(feed)
+            self.figure("feed %s at live pace, of raw" % feed, 0.5 if feed == "R" else None, live / raw)
+            self.figure("feed %s at live pace, of raw at that pace" % feed, None, live / self.raw_live(feed))
 
     def scaling(self):
         self.heading()

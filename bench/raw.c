@@ -2,7 +2,7 @@
  * consumer p mod N, with the settings of engine/source/kafka.c, and does nothing with the messages. The engine's rate is measured
  * against this one.
  *
- *   raw --topic TOPIC [--brokers LIST] [--threads N] */
+ *   raw --topic TOPIC [--brokers LIST] [--threads N] [--live SECONDS]      --live: from its end on, what comes within those seconds */
 #include <getopt.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -19,6 +19,7 @@ struct reader {
     pthread_t thread;
     rd_kafka_t *rk;
     int partitions; /* still to be read to their ends */
+    double until;   /* seconds; 0: the ends */
     uint64_t events, bytes;
 };
 
@@ -39,6 +40,8 @@ static rd_kafka_t *consumer_open(const char *brokers)
         {"queued.min.messages", "1000000"},
         {"queued.max.messages.kbytes", "131072"},
         {"fetch.message.max.bytes", "4194304"},
+        {"fetch.min.bytes", "16384"},
+        {"fetch.wait.max.ms", "20"},
     };
     char why[256];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -71,12 +74,19 @@ static int partitions_count(rd_kafka_t *rk, const char *topic)
     return count;
 }
 
+static double seconds(clockid_t clock)
+{
+    struct timespec now;
+    (void)clock_gettime(clock, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
 static void *reader_run(void *context)
 {
     struct reader *reader = context;
     rd_kafka_message_t *batch[BATCH];
     rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(reader->rk);
-    while (reader->partitions > 0) {
+    while (reader->until ? seconds(CLOCK_MONOTONIC) < reader->until : reader->partitions > 0) {
         ssize_t count = rd_kafka_consume_batch_queue(queue, WAIT_MS, batch, BATCH);
         for (ssize_t i = 0; i < count; i++) {
             if (!batch[i]->err) {
@@ -92,30 +102,25 @@ static void *reader_run(void *context)
     return NULL;
 }
 
-static double seconds(clockid_t clock)
-{
-    struct timespec now;
-    (void)clock_gettime(clock, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 int main(int argc, char **argv)
 {
     static const struct option rows[] = {
-        {"topic", required_argument, NULL, 't'}, {"brokers", required_argument, NULL, 'b'}, {"threads", required_argument, NULL, 'n'}, {0}};
+        {"topic", required_argument, NULL, 't'}, {"brokers", required_argument, NULL, 'b'}, {"threads", required_argument, NULL, 'n'}, {"live", required_argument, NULL, 'l'},
+        {0}};
     static struct reader reader[THREADS_MAX];
     const char *topic = NULL, *brokers = "127.0.0.1:9092";
-    int threads = 1;
+    int threads = 1, live_s = 0;
     for (int option; (option = getopt_long(argc, argv, "", rows, NULL)) != -1;) {
         topic = option == 't' ? optarg : topic;
         brokers = option == 'b' ? optarg : brokers;
         threads = option == 'n' ? atoi(optarg) : threads;
+        live_s = option == 'l' ? atoi(optarg) : live_s;
         if (option == '?') {
             return 2;
         }
     }
     if (!topic || threads < 1 || threads > THREADS_MAX) {
-        fprintf(stderr, "usage: raw --topic TOPIC [--brokers LIST] [--threads 1..%d]\n", THREADS_MAX);
+        fprintf(stderr, "usage: raw --topic TOPIC [--brokers LIST] [--threads 1..%d] [--live SECONDS]\n", THREADS_MAX);
         return 2;
     }
     for (int i = 0; i < threads; i++) {
@@ -126,9 +131,10 @@ int main(int argc, char **argv)
     for (int i = 0; i < threads; i++) {
         rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(partitions);
         for (int p = i; p < partitions; p += threads) {
-            rd_kafka_topic_partition_list_add(list, topic, p)->offset = RD_KAFKA_OFFSET_BEGINNING;
+            rd_kafka_topic_partition_list_add(list, topic, p)->offset = live_s ? RD_KAFKA_OFFSET_END : RD_KAFKA_OFFSET_BEGINNING;
         }
         reader[i].partitions = list->cnt;
+        reader[i].until = live_s ? wall + live_s : 0;
         rd_kafka_assign(reader[i].rk, list);
         rd_kafka_topic_partition_list_destroy(list);
         if (pthread_create(&reader[i].thread, NULL, reader_run, &reader[i])) {
