@@ -172,8 +172,9 @@ static void redis_keys(FILE *out)
             "| `esteem:v1:{TENANT}:top:METRIC:DIMENSIONS:WINDOW` | sorted set | a leaderboard: SCOPE, scored by the metric, of the rows of "
             "`metrics.min_n` or more |\n"
             "| `esteem:v1:{TENANT}:alerts` | hash | `GOAL\\|SCOPE` -> its newest alert as JSON: `state` `missed` or `met`, goal, tenant, scope, "
-            "window, start, end, metric (or measure), value, target, n, `since` when, `at` which time it was told, config; that of a goal which was removed stays until `HDEL`, or until the key expires |\n"
-            "| `esteem:v1:{TENANT}:alerts` | pub/sub channel | the same, one a message |\n"
+            "window, start, end, metric (or measure), value, target, n, `since` when, `at` which time it was told, config; gone when its goal is removed, unless it was met more than ten minutes ago |\n"
+            "| `esteem:v1:{TENANT}:alerts` | pub/sub channel | the same, one a message; where the goal was removed, or is about another scope or window now, "
+            "`state` `removed`, goal, tenant, scope, `at`, config |\n"
             "| `esteem:v1:catalogue` | hash | metric -> its unit, formula, direction, meaning and family, as JSON |\n"
             "| `esteem:v1:fence` | number | the newest instance; an older one that sees it stops |\n"
             "| `esteem:v1:shadow.NAME:...` | | the same keys of `esteem shadow NAME`: `esteem:v1:shadow.next:{acme}:all:5m`; `esteem shadow drop` and "
@@ -258,7 +259,7 @@ void schema_redis(FILE *out)
                  "topics and the group `kafka.group` Read. Describe goes with Read and Write.\n\n"
                  "| topic | metrics |\n| --- | --- |\n", config->topics_prefix);
     topics_families(config, out);
-    fprintf(out, "\n`%salerts` has what the channel `alerts` of Redis tells, goals missed and met again, under `TENANT|GOAL|SCOPE`. An alert comes once; after a\n"
+    fprintf(out, "\n`%salerts` has what the channel `alerts` of Redis tells, goals missed, met again and removed, under `TENANT|GOAL|SCOPE`. An alert comes once; after a\n"
                  "fault of the broker or of Redis, or a kill within half a minute, the same one may come again: `goal`, `scope` and `at` are its name.\n",
             config->topics_prefix);
     fprintf(out, "\n## Refused events\n\n"

@@ -30,7 +30,7 @@ static const char *text_place(char **at, const char *text)
 struct row *row_new(const struct row *head, const uint8_t *runs, uint32_t runs_length)
 {
     size_t values = (size_t)head->baseline_count * sizeof *head->baseline;
-    size_t size = sizeof *head + values + text_size(head->window_name) + text_size(head->tenant) + text_size(head->scope) + runs_length;
+    size_t size = sizeof *head + values + (head->goal ? text_size(head->goal) : 0) + text_size(head->window_name) + text_size(head->tenant) + text_size(head->scope) + runs_length;
     for (int i = 0; i < head->value_count; i++)
         size += text_size(head->value[i]);
     struct row *row = malloc(size);
@@ -41,6 +41,7 @@ struct row *row_new(const struct row *head, const uint8_t *runs, uint32_t runs_l
     char *at = (char *)(row + 1);
     row->baseline = values ? memcpy(at, head->baseline, values) : NULL;
     at += values;
+    row->goal = head->goal ? text_place(&at, head->goal) : NULL;
     row->window_name = text_place(&at, head->window_name);
     row->tenant = text_place(&at, head->tenant);
     row->scope = text_place(&at, head->scope);

@@ -305,32 +305,38 @@ size_t row_json(const struct row_view *view, unsigned families, bool histograms,
     return json.length;
 }
 
+static void json_alert_figures(struct json *json, const struct row *row, const struct config_goal *goal)
+{
+    json_name(json, "window");
+    json_text(json, row->window_name);
+    json_time(json, "start", row->start_ms);
+    json_time(json, "end", row->end_ms);
+    json_name(json, goal->metric >= 0 ? "metric" : "measure");
+    json_text(json, goal->metric >= 0 ? metric_infos[goal->metric].name : measure_names[goal->measure]);
+    json_name(json, "value");
+    json_number(json, row->alert.value);
+    json_name(json, "target");
+    json_number(json, goal->target);
+    json_name(json, "n");
+    json_integer(json, row->alert.n);
+    json_time(json, "since", row->alert.since_ms);
+}
+
 /* {"v":1,"state":"missed","goal":"north_csat","tenant":"acme","scope":{"team":"north"},"window":"month","start":...,"end":...,
- *  "metric":"csat","value":75,"target":80,"n":20,"since":...,"at":...,"config":"5f1c9a02"} */
+ *  "metric":"csat","value":75,"target":80,"n":20,"since":...,"at":...,"config":"5f1c9a02"}, of a goal that was removed without what lies between scope and at */
 size_t row_alert_json(const struct row *row, char **text, size_t *room)
 {
     struct json json = {*text, 0, *text ? *room : 0};
-    const struct config_goal *goal = &row->config->goal[row->alert.goal];
+    static const char *const states[] = {[ROW_ALERT_MISSED] = "missed", [ROW_ALERT_MET] = "met", [ROW_ALERT_REMOVED] = "removed"};
     json_raw(&json, "{\"v\":1,\"state\":");
-    json_text(&json, row->alert.state == ROW_ALERT_MISSED ? "missed" : "met");
+    json_text(&json, states[row->alert.state]);
     json_name(&json, "goal");
-    json_text(&json, goal->name);
+    json_text(&json, row->goal);
     json_name(&json, "tenant");
     json_text(&json, row->tenant);
     json_scope(&json, row, row->config);
-    json_name(&json, "window");
-    json_text(&json, row->window_name);
-    json_time(&json, "start", row->start_ms);
-    json_time(&json, "end", row->end_ms);
-    json_name(&json, goal->metric >= 0 ? "metric" : "measure");
-    json_text(&json, goal->metric >= 0 ? metric_infos[goal->metric].name : measure_names[goal->measure]);
-    json_name(&json, "value");
-    json_number(&json, row->alert.value);
-    json_name(&json, "target");
-    json_number(&json, goal->target);
-    json_name(&json, "n");
-    json_integer(&json, row->alert.n);
-    json_time(&json, "since", row->alert.since_ms);
+    if (row->alert.state != ROW_ALERT_REMOVED)
+        json_alert_figures(&json, row, &row->config->goal[row->alert.goal]);
     json_time(&json, "at", row->alert.at_ms);
     json_name(&json, "config");
     json_text(&json, row->config->id);

@@ -301,7 +301,7 @@ static void batch_settled(struct redis *redis, const redisReply *reply)
     redis_writer_pace(&redis->writer, redis->now_ms - redis->committed_ms);
     redis->refused = redis->refused || (reply->type == REDIS_REPLY_ARRAY && !whole); /* no Redis: what would it have executed? */
     for (uint32_t i = 0; i < batch->commands && whole; i++) {
-        if (batch->command[i].command == REDIS_HSET)
+        if (batch->command[i].command == REDIS_HSET || batch->command[i].alone)
             row_settled(redis, &batch->command[i], reply->element[i]);
         if (reply->element[i]->type == REDIS_REPLY_ERROR)
             failed(redis, &batch->command[i], reply->element[i]->str);

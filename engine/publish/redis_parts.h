@@ -32,6 +32,7 @@ struct redis_expected {
     uint16_t fields; /* of an HSET */
     uint8_t command;
     bool row;        /* an HSET of a key that was known: its answer says whether Redis still had it */
+    bool alone;      /* an HDEL that is all there is of its row; else that is the HSET */
     bool claim;      /* an EXEC that writes the fence, no rows */
 };
 

@@ -200,17 +200,24 @@ static void put_scope(struct redis_writer *writer, struct redis_tenant *tenant, 
     tenant->newest_ms = score > tenant->newest_ms ? score : tenant->newest_ms;
 }
 
-/* The newest alert of a goal and scope, in a hash; and to be told at the batch's end. */
+/* The newest alert of a goal and scope, in a hash, as long as there is the goal; and to be told at the batch's end. */
 static void put_alert(struct redis_writer *writer, struct redis_tenant *tenant, const struct row *row)
 {
     char field[sizeof row->config->goal->field + ROW_SCOPE_MAX];
     size_t length = row_alert_json(row, &writer->json, &writer->json_room);
-    snprintf(field, sizeof field, "%s|%s", row->config->goal[row->alert.goal].name, row->scope);
-    redis_writer_batch(writer, tenant_command(writer, tenant, REDIS_HSET, 3, "alerts"));
-    redis_link_text(writer->link, field);
-    redis_link_bytes(writer->link, writer->json, length);
-    redis_writer_batch(writer, tenant_command(writer, tenant, REDIS_PEXPIRE, 2, "alerts"));
-    redis_link_integer(writer->link, writer->ttl_most_ms);
+    snprintf(field, sizeof field, "%s|%s", row->goal, row->scope);
+    if (row->alert.state == ROW_ALERT_REMOVED) {
+        struct redis_expected *expected = tenant_command(writer, tenant, REDIS_HDEL, 2, "alerts");
+        expected->alone = true;
+        redis_writer_batch(writer, expected);
+        redis_link_text(writer->link, field);
+    } else {
+        redis_writer_batch(writer, tenant_command(writer, tenant, REDIS_HSET, 3, "alerts"));
+        redis_link_text(writer->link, field);
+        redis_link_bytes(writer->link, writer->json, length);
+        redis_writer_batch(writer, tenant_command(writer, tenant, REDIS_PEXPIRE, 2, "alerts"));
+        redis_link_integer(writer->link, writer->ttl_most_ms);
+    }
     redis_tenant_alert(&writer->tenants, tenant, writer->json, length);
 }
 

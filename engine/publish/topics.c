@@ -251,7 +251,7 @@ static bool produce_alert(struct topics *topics, const struct row *row)
 {
     char *at = topics->key;
     at += row_encode(row->tenant, at, KEY_MAX - ROW_SCOPE_MAX - 128);
-    int length = snprintf(at, KEY_MAX - (size_t)(at - topics->key), "|%s|%s", row->config->goal[row->alert.goal].name, row->scope);
+    int length = snprintf(at, KEY_MAX - (size_t)(at - topics->key), "|%s|%s", row->goal, row->scope);
     size_t message = row_alert_json(row, &topics->json, &topics->json_room);
     return send_json(topics, TOPIC_ALERTS, message, (size_t)(at - topics->key) + (size_t)length);
 }

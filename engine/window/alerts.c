@@ -4,6 +4,8 @@
  *     nothing ───────> PENDING ──────────────────> MISSED (told) ─────────────────> MET (told) ──a while──> nothing
  *        ^────── met, or too small an n ──┘   ^─ missed again: PENDING, and its time begins anew ──┘
  *
+ *     told, its goal is configured no more ──> REMOVED (told) ───> nothing
+ *
  * Time is where the rolling windows stand: the clock, or the watermark in replay. What is told is a row of its own kind (row.h), which
  * each outlet gets once, and again when it asks for everything again. A checkpoint has all of it; what was told shortly before it is told once
  * more by the next life, since nobody knows whether it arrived. */
@@ -47,6 +49,7 @@ static void alert_drop(struct fold *fold, struct alert *alert)
     while (*link != a)
         link = &fold->alert[*link].next;
     *link = alert->next;
+    free(alert->removed);
     *alert = (struct alert){.state = ALERT_NONE, .next = fold->alert_free};
     fold->alert_free = a;
 }
@@ -57,7 +60,21 @@ static void enter(struct fold *fold, struct alert *alert, enum alert_state state
 {
     alert->state = (uint8_t)state;
     alert->at_ms = fold->now_ms;
+    alert->known |= state >= ALERT_MISSED;
     alert->waits = (uint8_t)(state == ALERT_PENDING ? 0u : (1u << fold->setup.outlets) - 1u);
+}
+
+/* Its goal is gone, or about something else now: whoever was told of it hears that as well. */
+static void remove_goal(struct fold *fold, struct alert *alert, const char *name)
+{
+    if (!alert->known) {
+        alert_drop(fold, alert);
+        return;
+    }
+    alert->removed = fold_must(strdup(name));
+    alert->goal = -1;
+    alert->state = ALERT_REMOVED;
+    alert->waits = (uint8_t)((1u << fold->setup.outlets) - 1u);
 }
 
 /* Missed for long enough? */
@@ -132,19 +149,25 @@ void alerts_take(struct fold *fold, uint32_t k, struct row *row)
 
 /* ---- telling ---- */
 
+static const uint8_t row_states[] = {[ALERT_MISSED] = ROW_ALERT_MISSED, [ALERT_MET] = ROW_ALERT_MET, [ALERT_REMOVED] = ROW_ALERT_REMOVED};
+
 /* False: an outlet has no room. */
 static bool tell(struct fold *fold, struct alert *alert, int outlet)
 {
-    const struct config_goal *goal = &fold->config->goal[alert->goal];
+    const struct config_goal *goal = alert->removed ? NULL : &fold->config->goal[alert->goal];
     struct row head = fold_row_head(fold, alert->key);
     head.baseline_count = 0;
     head.start_ms = alert->start_ms;
     head.end_ms = alert->end_ms;
-    head.rolling = goal->place.rolling;
-    head.window = (uint8_t)goal->place.window;
-    head.window_name = goal->place.rolling ? fold->config->rolling[goal->place.window].name : calendar_names[goal->place.window];
-    head.alert = (struct row_alert){.state = alert->state == ALERT_MISSED ? ROW_ALERT_MISSED : ROW_ALERT_MET, .goal = (uint8_t)alert->goal,
-                                    .value = alert->value, .n = alert->n, .since_ms = alert->since_ms, .at_ms = alert->at_ms};
+    head.goal = goal ? goal->name : alert->removed;
+    head.window_name = "";
+    if (goal) {
+        head.rolling = goal->place.rolling;
+        head.window = (uint8_t)goal->place.window;
+        head.window_name = goal->place.rolling ? fold->config->rolling[goal->place.window].name : calendar_names[goal->place.window];
+    }
+    head.alert = (struct row_alert){.state = row_states[alert->state], .goal = (uint8_t)(goal ? alert->goal : 0), .value = alert->value, .n = alert->n,
+                                    .since_ms = alert->since_ms, .at_ms = alert->removed ? fold->now_ms : alert->at_ms};
     struct row *row = row_new(&head, NULL, 0);
     if (fold->setup.outlet[outlet].put(fold->setup.outlet[outlet].context, row)) {
         alert->waits &= (uint8_t)~(1u << outlet);
@@ -158,7 +181,7 @@ uint64_t alerts_step(struct fold *fold, uint64_t *left)
 {
     uint64_t done = 0, waiting = 0;
     uint8_t full = 0;
-    for (uint32_t a = 0; a < fold->alerts; a++) {
+    for (uint32_t a = 0; a < fold->alerts && fold->now_ms != INT64_MIN; a++) {
         struct alert *alert = &fold->alert[a];
         ripen(fold, alert);
         for (int o = 0; o < fold->setup.outlets && alert->waits; o++)
@@ -169,7 +192,8 @@ uint64_t alerts_step(struct fold *fold, uint64_t *left)
                     full |= (uint8_t)(1u << o);
             }
         waiting += alert->waits != 0;
-        if (alert->state == ALERT_MET && alert->waits == 0 && fold->now_ms - alert->at_ms >= MET_KEPT_MS)
+        bool over = alert->state == ALERT_REMOVED || (alert->state == ALERT_MET && fold->now_ms - alert->at_ms >= MET_KEPT_MS);
+        if (over && alert->waits == 0)
             alert_drop(fold, alert);
     }
     if (left)
@@ -192,19 +216,19 @@ static bool same_place(const struct config *old, const struct config_place *was,
     return was->rolling ? strcmp(old->rolling[was->window].name, next->rolling[is->window].name) == 0 : was->window == is->window;
 }
 
-/* Goals keep their alerts by name; those of a goal that is gone, or about something else now, go. */
+/* Goals keep their alerts by name. */
 void alerts_reload(struct fold *fold, const struct config *next)
 {
     for (uint32_t a = 0; a < fold->alerts; a++) {
         struct alert *alert = &fold->alert[a];
-        if (alert->state == ALERT_NONE)
+        if (alert->state == ALERT_NONE || alert->state == ALERT_REMOVED)
             continue;
         const struct config_goal *was = &fold->config->goal[alert->goal];
         int g = 0;
         while (g < next->goal_count && strcmp(next->goal[g].name, was->name) != 0)
             g++;
         if (g == next->goal_count || !next->goal[g].alert || !same_place(fold->config, &was->place, next, &next->goal[g].place))
-            alert_drop(fold, alert);
+            remove_goal(fold, alert, was->name);
         else
             alert->goal = (int16_t)g;
     }
@@ -212,6 +236,8 @@ void alerts_reload(struct fold *fold, const struct config *next)
 
 void alerts_close(struct fold *fold)
 {
+    for (uint32_t a = 0; a < fold->alerts; a++)
+        free(fold->alert[a].removed);
     free(fold->alert);
 }
 
@@ -223,13 +249,13 @@ void alerts_dump(const struct fold *fold, struct slice_out *out)
         const struct alert *alert = &fold->alert[a];
         if (alert->state == ALERT_NONE)
             continue;
-        const char *name = fold->config->goal[alert->goal].name;
+        const char *name = alert->removed ? alert->removed : fold->config->goal[alert->goal].name;
         uint64_t value;
         memcpy(&value, &alert->value, sizeof value);
         uint8_t *at = slice_put_late(out, SLICE_ALERT, ALERT_ITEM_MAX + strlen(name) + 16);
         at = varint_put(at, alert->key);
         at = slice_text(at, name, strlen(name));
-        *at++ = alert->state;
+        *at++ = alert->removed ? ALERT_MET : alert->state; /* of a goal that the next life does not have either */
         at = slice_u64(at, value);
         at = varint_put(at, zigzag(alert->n));
         at = varint_put(at, zigzag(alert->since_ms));
@@ -243,6 +269,7 @@ void alerts_dump(const struct fold *fold, struct slice_out *out)
 bool alert_read(struct slice_item *item, struct alert_saved *saved)
 {
     uint32_t length;
+    *saved = (struct alert_saved){0};
     saved->alert.key = (uint32_t)slice_get(item);
     snprintf(saved->goal, sizeof saved->goal, "%s", slice_get_text(item, &length));
     saved->alert.state = (uint8_t)slice_get(item);
@@ -261,13 +288,19 @@ void alert_restore(struct fold *fold, uint32_t k, const struct alert_saved *save
     int g = 0;
     while (g < fold->config->goal_count && strcmp(fold->config->goal[g].name, saved->goal) != 0)
         g++;
-    if (g == fold->config->goal_count || !fold->config->goal[g].alert || fold->config->goal[g].place.scope != fold->key[k]->mask || alert_find(fold, k, g))
+    bool gone = g == fold->config->goal_count || !fold->config->goal[g].alert || fold->config->goal[g].place.scope != fold->key[k]->mask;
+    if (!gone && alert_find(fold, k, g))
         return;
     struct alert *alert = alert_new(fold, k, g);
     uint32_t next = alert->next;
     *alert = saved->alert;
     alert->key = k;
     alert->next = next;
+    alert->known = alert->state >= ALERT_MISSED;
+    if (gone) {
+        remove_goal(fold, alert, saved->goal);
+        return;
+    }
     alert->goal = (int16_t)g;
     bool doubtful = alert->state >= ALERT_MISSED && written_ms - alert->at_ms < TOLD_AGAIN_MS;
     alert->waits = (uint8_t)(doubtful ? (1u << fold->setup.outlets) - 1u : 0u);

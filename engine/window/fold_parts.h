@@ -109,11 +109,13 @@ static inline bool cell_is_calendar(const struct cell *cell)
     return cell->window < CALENDAR_COUNT;
 }
 
-enum alert_state { ALERT_NONE, ALERT_PENDING, ALERT_MISSED, ALERT_MET };
+enum alert_state { ALERT_NONE, ALERT_PENDING, ALERT_MISSED, ALERT_MET, ALERT_REMOVED };
 
 struct alert { /* of a goal and a key */
     uint32_t key, next; /* the key's next, or in the free list */
-    int16_t goal;       /* of config.goal */
+    int16_t goal;       /* of config.goal; of one that was removed -1 */
+    char *removed;      /* that one's name, else NULL */
+    bool known;         /* somebody was told of it */
     uint8_t state;
     uint8_t waits;      /* bit: outlet that has not been told */
     double value;       /* what it was when it came to this */

@@ -13,11 +13,11 @@
 #include "esteem/metric.h"
 #include "esteem/tally.h"
 
-/* A goal missed, or met again: then the row has no figures, and is told as a message of its own (row_alert_json). */
-enum row_alert_state { ROW_ALERT_NONE, ROW_ALERT_MISSED, ROW_ALERT_MET };
+/* A goal missed, met again, or configured no more: then the row has no figures, and is told as a message of its own (row_alert_json). */
+enum row_alert_state { ROW_ALERT_NONE, ROW_ALERT_MISSED, ROW_ALERT_MET, ROW_ALERT_REMOVED };
 struct row_alert {
     uint8_t state;
-    uint8_t goal;      /* of config.goal */
+    uint8_t goal;      /* of config.goal; of one that was removed nothing but its name and `at_ms` is known */
     double value;      /* in the unit of the target */
     int64_t n;
     int64_t since_ms;  /* when it began */
@@ -49,7 +49,8 @@ struct row {
     struct metric_across across;
     int baseline_count;      /* config's baseline metrics, or 0 */
     const double *baseline;  /* their values in the baseline; NAN: none */
-    const char *window_name; /* "5m", "hour": all strings point into the block */
+    const char *goal;        /* of an alert: its goal's name, else NULL; all strings point into the block */
+    const char *window_name; /* "5m", "hour" */
     const char *tenant;
     const char *scope;       /* canonical: "queue=billing,channel=chat", values percent-encoded; "all" */
     const char *value[DIMENSION_MAX];

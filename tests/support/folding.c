@@ -19,6 +19,7 @@ static bool take(void *context, struct row *row)
         struct told *told = &folding->alert[folding->alerts++];
         *told = (struct told){.alert = row->alert, .start_ms = row->start_ms};
         (void)snprintf(told->scope, sizeof told->scope, "%s", row->scope);
+        (void)snprintf(told->goal, sizeof told->goal, "%s", row->goal);
         row_free(row);
         return true;
     }

@@ -17,7 +17,7 @@ struct shown {
 
 struct told {
     struct row_alert alert;
-    char scope[64];
+    char scope[64], goal[64];
     int64_t start_ms;
 };
 

@@ -108,5 +108,10 @@ check "so nothing is told" on_topic 1
 check "met by the margin: told" within 30 on_topic 2
 check "as met, on the channel as well" within 10 sh -c "[ \$(grep -c '\"state\"' $dir/channel) -eq 2 ] && grep -q '\"state\":\"met\"' $dir/channel"
 check "and nobody is in the list any more" within 10 sh -c "[ \$(redis-cli -s $dir/redis.sock zcard 'esteem:v1:{acme}:goals') = 0 ]"
+sed -i '/^goals:/d; /^leaderboards:/d' "$dir/esteem.yaml"
+kill -HUP $run_pid
+check "a goal that is configured no more: told" within 30 on_topic 3
+check "as removed" sh -c "jq -Rec 'sub(\"^[^ ]* \"; \"\") | fromjson | select(.state == \"removed\" and .goal == \"csat\" and .scope.queue == \"billing\")' $dir/topic"
+check "and out of Redis" within 10 sh -c "[ \$(redis-cli -s $dir/redis.sock hlen 'esteem:v1:{acme}:alerts') = 0 ]"
 check "the state can be read, with the baseline" sh -c "'$esteem' state verify $dir/state && '$esteem' state export $dir/state | grep -q '\"window\":\"baseline\"'"
 [ $failed -eq 0 ]

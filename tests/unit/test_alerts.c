@@ -180,14 +180,9 @@ Test(alerts, of_a_goal_that_a_reload_takes_out_are_forgotten)
     begin();
     answers(t0, 10, 7);
     at(0);
-    struct config *kept = f->config;
-    f->config = config_of("windows: {rolling: [5m], calendar: [day]}\nscopes: [[queue]]\nmetrics: {min_n: 4}\ngoals:\n"
-                          "- {name: nps, metric: nps, scope: [queue], window: 5m, target: 80}\n"
-                          "- {name: other, metric: csat, scope: [queue], window: 5m, target: 90, for: 2m}\n");
-    fold_reload(f->fold, f->config);
-    while (fold_reload_step(f->fold))
-        ;
-    config_free(kept);
+    folding_reload(f, "windows: {rolling: [5m], calendar: [day]}\nscopes: [[queue]]\nmetrics: {min_n: 4}\ngoals:\n"
+           "- {name: nps, metric: nps, scope: [queue], window: 5m, target: 80}\n"
+           "- {name: other, metric: csat, scope: [queue], window: 5m, target: 90, for: 2m}\n");
     at(S);
     at(2 * MIN);
     cr_expect_eq(f->alerts, 0);
@@ -196,13 +191,42 @@ Test(alerts, of_a_goal_that_a_reload_takes_out_are_forgotten)
     cr_expect_eq(f->alert[0].alert.goal, 1);
 }
 
+static const char *const goalless = "windows: {rolling: [5m], calendar: [day]}\nscopes: [[queue]]\nmetrics: {min_n: 4}\n";
+
+static void expect_removed(int count, int64_t after_ms)
+{
+    expect_told(count, ROW_ALERT_REMOVED, 70);
+    cr_expect_str_eq(f->alert[count - 1].goal, "csat");
+    cr_expect_str_eq(f->alert[count - 1].scope, "queue=billing");
+    cr_expect_eq(f->alert[count - 1].alert.at_ms, t0 + after_ms);
+}
+
+Test(alerts, that_were_told_are_told_again_as_removed_with_their_goal)
+{
+    begin();
+    answers(t0, 10, 7);
+    at(0);
+    at(MIN);
+    expect_told(1, ROW_ALERT_MISSED, 70);
+    f->full = true;
+    folding_reload(f, goalless);
+    at(MIN + S);
+    f->full = false;
+    at(MIN + 2 * S);
+    expect_removed(2, MIN + 2 * S);
+    folding_reload(f, yaml); /* the goal is new, and missed from now on */
+    at(MIN + 3 * S);
+    at(2 * MIN + 3 * S);
+    expect_told(3, ROW_ALERT_MISSED, 70);
+}
+
 /* ---- restarts ---- */
 
-static void next_life(bool full)
+static void next_life_under(bool full, const char *text)
 {
     struct folding *next = calloc(1, sizeof *next);
     struct slice_out out = {0};
-    folding_begin(next, yaml, 1);
+    folding_begin(next, text, 1);
     struct fold_load *load = fold_load_new(&next->fold, 1, NULL);
     fold_dump_begin(f->fold, full, &out);
     while (!out.ended)
@@ -222,6 +246,27 @@ static void next_life(bool full)
     folding_end(f);
     free(f);
     f = next;
+}
+
+static void next_life(bool full)
+{
+    next_life_under(full, yaml);
+}
+
+Test(alerts, of_a_goal_that_the_next_life_does_not_have_are_told_as_removed)
+{
+    begin();
+    answers(t0, 10, 7);
+    at(0);
+    at(MIN);
+    expect_told(1, ROW_ALERT_MISSED, 70);
+    next_life_under(true, goalless);
+    next_life_under(true, goalless); /* the first one was killed before it could tell */
+    at(10 * MIN);
+    expect_removed(2, 10 * MIN);
+    next_life_under(true, goalless);
+    at(11 * MIN);
+    cr_expect_eq(f->alerts, 2);
 }
 
 Test(alerts, keep_their_time_over_a_restart)

@@ -542,6 +542,7 @@ Test(redis, tells_a_star_for_what_a_tick_changes_above_a_thousand_keys)
 static struct row *alert_row(enum row_alert_state state, double value)
 {
     struct row *row = row_under(reloaded, "billing", 0, 0), head = *row;
+    head.goal = "csat";
     head.alert = (struct row_alert){.state = (uint8_t)state, .goal = 0, .value = value, .n = 20, .since_ms = START_MS, .at_ms = START_MS + 60000};
     struct row *alert = row_new(&head, NULL, 0);
     row_free(row);
@@ -572,6 +573,11 @@ Test(redis, tells_alerts_on_their_channel_and_keeps_the_newest_of_each)
     cr_expect_gt(atoll(ask("PTTL esteem:v1:{acme}:alerts")), 1190000);
     cr_expect_str_eq(ask("HGET " KEY " csat_n"), "12");
     cr_expect_eq(redis_counts(&sink).rows, 3);
+    put_and_settle(alert_row(ROW_ALERT_REMOVED, 0));
+    (void)snprintf(want, sizeof want, "{\"v\":1,\"state\":\"removed\",\"goal\":\"csat\",\"tenant\":\"acme\",\"scope\":{\"queue\":\"billing\"},"
+                   "\"at\":\"2026-11-22T14:01:00Z\",\"config\":\"%s\"}", reloaded->id);
+    expect_told(listener, want);
+    cr_expect_str_eq(ask("HLEN esteem:v1:{acme}:alerts"), "0");
     redisFree(listener);
     config_free(reloaded);
 }

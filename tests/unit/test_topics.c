@@ -184,6 +184,7 @@ Test(topics, tells_an_alert_under_its_goal_and_scope)
     cr_assert_eq(config_parse("test", yaml, strlen(yaml), stderr, &goals), 0);
     struct row *row = row_of(false, 0, 0), head = *row;
     head.config = goals;
+    head.goal = "csat";
     head.alert = (struct row_alert){.state = ROW_ALERT_MISSED, .value = 70, .n = 20, .since_ms = START_MS, .at_ms = START_MS + 60000};
     cr_assert_eq(put(row_new(&head, NULL, 0)), SINK_TAKEN);
     row_free(row);
