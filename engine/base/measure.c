@@ -41,14 +41,3 @@ int64_t histogram_middle_ms(uint32_t bucket)
     int64_t width = bucket < 64 ? 1 : INT64_C(1) << ((bucket - 64) / 32 + 1);
     return histogram_low_ms(bucket) + width / 2;
 }
-
-int64_t histogram_percentile_ms(const int64_t *counts, int64_t n, int percent)
-{
-    int64_t rank = (n * percent + 99) / 100, seen = 0;
-    for (uint32_t bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++) {
-        seen += counts[bucket];
-        if (counts[bucket] && seen >= rank)
-            return histogram_middle_ms(bucket);
-    }
-    return -1;
-}

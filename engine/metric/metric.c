@@ -131,13 +131,18 @@ static int64_t histogram_n(const struct tally_dense *dense, enum histogram histo
 }
 _Static_assert(HISTOGRAM_FIRST_ID % 64 == 0 && HISTOGRAM_BUCKETS % 64 == 0, "a histogram begins and ends with a word");
 
-static struct metric_value percentile_of(const struct row_view *view, enum histogram histogram, int share)
+struct metric_value metric_percentile(const struct tally_dense *dense, enum histogram histogram, int percent)
 {
-    int64_t n = histogram_n(&view->dense, histogram);
-    if (n <= 0)
-        return (struct metric_value){0};
-    int64_t ms = histogram_percentile_ms(&view->dense.value[histogram_id(histogram, 0)], n, share);
-    return (struct metric_value){.present = ms >= 0, .value = (double)ms, .n = n};
+    uint32_t first = histogram_id(histogram, 0), last = first + HISTOGRAM_BUCKETS;
+    int64_t n = histogram_n(dense, histogram), rank = (n * percent + 99) / 100, seen = 0;
+    for (uint32_t word = first / 64; word < last / 64 && n > 0; word++)
+        for (uint64_t bits = dense->touched[word]; bits; bits &= bits - 1) {
+            uint32_t id = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            seen += dense->value[id];
+            if (dense->value[id] && seen >= rank)
+                return (struct metric_value){.present = true, .value = (double)histogram_middle_ms(id - first), .n = n};
+        }
+    return (struct metric_value){0};
 }
 
 /* Sums that met the end of int64 stay there; a sixteenth of that leaves room for a formula's own additions. */
@@ -240,7 +245,7 @@ static struct metric_value finished(struct metric_value value, int64_t column_n,
 #define lift metric_newcombe
 #define lift_ratio metric_share_ratio
 #define correlation metric_correlation
-#define percentile(histogram, share) percentile_of(view, histogram, share)
+#define percentile(histogram, share) metric_percentile(&view->dense, histogram, share)
 #define banded metric_banded
 #define channels(metric) channels_of(view, GAP_##metric)
 

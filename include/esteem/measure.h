@@ -59,8 +59,4 @@ static inline uint32_t histogram_id(enum histogram histogram, uint32_t bucket)
 int64_t histogram_low_ms(uint32_t bucket);    /* lower bound */
 int64_t histogram_middle_ms(uint32_t bucket); /* low + half the width, a half millisecond cut; relative error <= 1.6 % */
 
-/* The middle of the bucket of rank ceil(percent / 100 * n); -1 when there is nothing. `counts` are HISTOGRAM_BUCKETS
- * counts, `n` their sum, `percent` 1 to 100. E.g. counts 1, 1, 1 at 10, 20, 30 ms: percent 50 has rank 2 -> 20. */
-int64_t histogram_percentile_ms(const int64_t *counts, int64_t n, int percent);
-
 #endif

@@ -7,6 +7,7 @@
 
 #include "esteem/config.h"
 #include "esteem/measure.h"
+#include "esteem/tally.h"
 
 enum metric {
 #define METRIC(name, family, unit, direction, n, formula, meaning, source) METRIC_##name,
@@ -61,6 +62,9 @@ struct metric_value metric_gap(int64_t k1, int64_t n1, int64_t k2, int64_t n2);
 struct metric_value metric_newcombe(int64_t k1, int64_t n1, int64_t k2, int64_t n2);
 /* Ratio of two shares; absent when the second is 0. */
 struct metric_value metric_share_ratio(int64_t k1, int64_t n1, int64_t k2, int64_t n2);
+/* The middle of the bucket of rank ceil(percent / 100 * n), n being all that the histogram counts; absent when that is nothing. `percent` 1 to 100.
+ * E.g. one each at 10, 20, 30 ms: percent 50 has rank 2 -> 20. */
+struct metric_value metric_percentile(const struct tally_dense *dense, enum histogram histogram, int percent);
 /* Pearson's r of sums; absent for fewer than 3 pairs, or where one side does not vary. E.g. (1,1) (2,2) (3,3): 1. */
 struct metric_value metric_correlation(int64_t n, int64_t x, int64_t y, int64_t xx, int64_t yy, int64_t xy);
 

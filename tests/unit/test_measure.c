@@ -1,4 +1,4 @@
-/* Histogram buckets and percentiles, with the numbers of measure.h. */
+/* Histogram buckets, with the numbers of measure.h. */
 #include <criterion/criterion.h>
 
 #include "esteem/event.h"
@@ -38,21 +38,6 @@ Test(measure, the_middle_is_within_1_6_percent)
         int64_t middle = histogram_middle_ms(histogram_bucket(v));
         cr_expect_leq((middle > v ? middle - v : v - middle) * 1000, 16 * v, "%lld", (long long)v);
     }
-}
-
-Test(measure, percentile_is_the_middle_of_the_bucket_of_its_rank)
-{
-    static int64_t counts[HISTOGRAM_BUCKETS];
-    cr_expect_eq(histogram_percentile_ms(counts, 0, 50), -1);
-    counts[10] = counts[20] = counts[30] = 1;
-    cr_expect_eq(histogram_percentile_ms(counts, 3, 1), 10);
-    cr_expect_eq(histogram_percentile_ms(counts, 3, 33), 10);
-    cr_expect_eq(histogram_percentile_ms(counts, 3, 34), 20);
-    cr_expect_eq(histogram_percentile_ms(counts, 3, 50), 20);
-    cr_expect_eq(histogram_percentile_ms(counts, 3, 67), 30);
-    cr_expect_eq(histogram_percentile_ms(counts, 3, 100), 30);
-    counts[96] = 97;
-    cr_expect_eq(histogram_percentile_ms(counts, 100, 50), 130);
 }
 
 Test(measure, employee_figures_are_withheld_but_for_the_invitations)

@@ -183,6 +183,37 @@ Test(metric, expected_opportunities_are_contacts_times_the_assumed_rate)
     config_free(config);
 }
 
+static void put(struct tally_dense *dense, uint32_t bucket, int64_t count)
+{
+    struct tally_run run;
+    tally_run_begin(&run);
+    tally_run_put(&run, histogram_id(HISTOGRAM_wait, bucket), count);
+    tally_run_end(&run);
+    tally_dense_add(dense, run.bytes, run.length, 1);
+}
+
+static double percentile(const struct tally_dense *dense, int percent)
+{
+    struct metric_value value = metric_percentile(dense, HISTOGRAM_wait, percent);
+    return value.present ? value.value : -1;
+}
+
+Test(metric, a_percentile_is_of_the_rank_that_its_share_reaches)
+{
+    static struct tally_dense dense;
+    cr_expect_eq(percentile(&dense, 50), -1);
+    for (uint32_t bucket = 10; bucket <= 30; bucket += 10)
+        put(&dense, bucket, 1);
+    cr_expect_eq(percentile(&dense, 1), 10);
+    cr_expect_eq(percentile(&dense, 33), 10);
+    cr_expect_eq(percentile(&dense, 34), 20);
+    cr_expect_eq(percentile(&dense, 50), 20);
+    cr_expect_eq(percentile(&dense, 67), 30);
+    cr_expect_eq(percentile(&dense, 100), 30);
+    put(&dense, 96, 97);
+    cr_expect_eq(percentile(&dense, 50), 130);
+}
+
 Test(metric, a_percentile_is_the_middle_of_its_bucket_and_rests_on_the_counts)
 {
     struct config *config = config_of("{}");
