@@ -448,6 +448,16 @@ void pane_tend(struct pane_ladder *ladder)
     }
 }
 
+int64_t pane_end_ms(const struct pane_ladder *ladder, int64_t now_ms)
+{
+    int64_t end_ms = now_ms;
+    for (int w = 0; w < ladder->count && now_ms != INT64_MIN; w++) {
+        int64_t left_ms = edges_at(&ladder->rolling[w], now_ms).left_ms;
+        end_ms = left_ms < end_ms ? left_ms : end_ms;
+    }
+    return end_ms;
+}
+
 int64_t pane_exact_from(const struct pane_ladder *ladder, const struct config_rolling *rolling, int64_t now_ms)
 {
     int64_t step_ms = grain_common(rolling->slide_ms, rolling->length_ms);

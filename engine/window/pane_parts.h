@@ -106,6 +106,9 @@ enum { PANE_HEAD = 3 * VARINT_MAX };
 
 /* ---- pane.c ---- */
 
+/* Where the window that reaches furthest back begins at now_ms: what is older lies in level `count`. Without windows now_ms. */
+int64_t pane_end_ms(const struct pane_ladder *ladder, int64_t now_ms);
+
 /* The number of a pane, made when there is none. */
 uint32_t pane_at(struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms);
 /* The same; NONE when there is none. One that is packed is taken out. */

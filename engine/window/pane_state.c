@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "esteem/err.h"
+#include "esteem/span.h"
 #include "esteem/varint.h"
 
 enum { GONE_MOST = 4 << 20 /* more of them make the next checkpoint a full one */, LOADS_A_PACKING = 1 << 20,
@@ -130,6 +131,25 @@ void pane_load(struct pane_ladder *ladder, const struct pane_saved *saved)
     pack_loaded(ladder);
 }
 
+/* A ladder's pane of all that is older says how many spans are open where its windows end. In windows that reach further back they begin
+ * there: nobody knows any more when they began. The runs lie in `run`. */
+static struct pane open_since(const struct pane *older, struct pane_ladder *ladder, int64_t end_ms, struct tally_run *run)
+{
+    struct pane open = *older;
+    tally_dense_add(&ladder->dense, tally_bytes(&older->tally), older->tally.length, 1);
+    tally_run_begin(run);
+    for (enum span span = 0; span < SPAN_COUNT; span++) {
+        int64_t on = ladder->dense.value[span_on(span)];
+        tally_run_put(run, span_on(span), on);
+        tally_run_put(run, span_on(span) + 1, on * end_ms);
+    }
+    tally_run_end(run);
+    tally_dense_clear(&ladder->dense);
+    open.start_ms = end_ms;
+    open.tally = tally_view(run->bytes, run->length);
+    return open;
+}
+
 static void pour(struct pane_ladder *ladder, const struct pane *pane, pane_crosses *crosses, void *context)
 {
     uint32_t before, in = pane_put(ladder, pane->key, pane->start_ms, pane->spans, tally_bytes(&pane->tally), pane->tally.length, &before);
@@ -137,13 +157,20 @@ static void pour(struct pane_ladder *ladder, const struct pane *pane, pane_cross
         crosses(context, &(struct pane_cross){&pane->tally, pane->key, 0, in, pane->spans ? before : 0, pane->key});
 }
 
-bool pane_pour_some(struct pane_ladder *ladder, struct pane_ladder *from, uint32_t *next, uint32_t most, pane_crosses *crosses, void *context)
+bool pane_pour_some(struct pane_ladder *ladder, struct pane_ladder *from, int64_t now_ms, uint32_t *next, uint32_t most, pane_crosses *crosses, void *context)
 {
     struct packed one;
     struct pane packed;
-    for (; *next < from->made && most; (*next)++, most--)
-        if (from->pane[*next].used && from->pane[*next].tally.length)
-            pour(ladder, &from->pane[*next], crosses, context);
+    struct tally_run run;
+    int64_t end_ms = pane_end_ms(from, now_ms);
+    for (; *next < from->made && most; (*next)++, most--) {
+        struct pane pane = from->pane[*next];
+        if (!pane.used || pane.tally.length == 0)
+            continue;
+        if (pane.level == from->count && end_ms != INT64_MIN)
+            pane = open_since(&pane, ladder, end_ms, &run);
+        pour(ladder, &pane, crosses, context);
+    }
     for (; most && pack_pour_next(from, &one, &packed.start_ms); most--) {
         packed.key = one.key;
         packed.spans = one.spans;
@@ -168,14 +195,21 @@ static void pour_parts(struct pane_ladder *ladder, const struct pane *pane, pane
     }
 }
 
-void pane_pour(struct pane_ladder *ladder, struct pane_ladder *from, pane_parts_of *parts_of, void *context)
+void pane_pour(struct pane_ladder *ladder, struct pane_ladder *from, int64_t now_ms, pane_parts_of *parts_of, void *context)
 {
     struct packed one;
     struct pane packed;
+    struct tally_run run;
+    int64_t end_ms = pane_end_ms(from, now_ms);
     ensure(!ladder->placed, "the ladder has not moved yet");
-    for (uint32_t p = 0; p < from->made; p++)
-        if (from->pane[p].used && from->pane[p].tally.length)
-            pour_parts(ladder, &from->pane[p], parts_of, context);
+    for (uint32_t p = 0; p < from->made; p++) {
+        struct pane pane = from->pane[p];
+        if (!pane.used || pane.tally.length == 0)
+            continue;
+        if (pane.level == from->count && parts_of == NULL && end_ms != INT64_MIN)
+            pane = open_since(&pane, ladder, end_ms, &run);
+        pour_parts(ladder, &pane, parts_of, context);
+    }
     while (pack_pour_next(from, &one, &packed.start_ms)) {
         packed.key = one.key;
         packed.level = (uint8_t)from->pour.level;

@@ -151,7 +151,7 @@ bool rewindow_step(struct fold *fold)
             next_phase(work, REWINDOW_PANES);
         return true;
     case REWINDOW_PANES:
-        if (pane_pour_some(fold->ladder, work->from, &work->next, WORK_MOST, fold_crosses, fold))
+        if (pane_pour_some(fold->ladder, work->from, fold->now_ms, &work->next, WORK_MOST, fold_crosses, fold))
             return true;
         pane_ladder_free(work->from);
         work->from = NULL;

@@ -42,6 +42,7 @@ static bool take(void *context, struct row *row)
                             .offered = figure_in(row->runs, row->runs_length, MEASURE_offered),
                             .handled = figure_in(row->runs, row->runs_length, MEASURE_handled),
                             .active = figure_in(row->runs, row->runs_length, MEASURE_active_agents),
+                            .away_ms = figure_in(row->runs, row->runs_length, MEASURE_away_ms),
                             .handling = figure_in(row->runs, row->runs_length, MEASURE_handling_agents),
                             .eligible = row->eligible};
     (void)snprintf(shown->window, sizeof shown->window, "%s", row->window_name);

@@ -7,7 +7,7 @@
 
 struct shown {
     char window[16], scope[64], tenant[16];
-    int64_t start_ms, end_ms, since_ms, offered, handled, active, handling, eligible;
+    int64_t start_ms, end_ms, since_ms, offered, handled, active, handling, eligible, away_ms;
     uint32_t revision;
     bool final, partial, rolling, last, running, inexact;
     uint64_t times; /* how often it was shown */

@@ -7,6 +7,7 @@
 #include "esteem/grain.h"
 #include "esteem/pane.h"
 #include "esteem/slice.h"
+#include "esteem/span.h"
 #include "support/figures.h"
 #include "support/settings.h"
 
@@ -337,7 +338,7 @@ static void expect_loads_as(int64_t now_ms, int64_t (*was)[CONFIG_ROLLING_MAX])
         for (int w = 0; w < config->rolling_count; w++)
             cr_assert_eq(loaded[k][w], was[k][w], "file %d, key %d, window %d: %lld, not %lld", files, k, w, (long long)loaded[k][w], (long long)was[k][w]);
     struct pane_ladder *poured = pane_ladder_new(config->rolling, config->rolling_count, true);
-    pane_pour(poured, into, NULL, NULL);
+    pane_pour(poured, into, now_ms, NULL, NULL);
     memset(loaded, 0, sizeof loaded);
     pane_advance(poured, now_ms, loaded_crosses, NULL);
     pane_age(poured);
@@ -390,4 +391,44 @@ Test(pane, a_chain_of_checkpoints_holds_what_was_so_when_each_began)
     for (int f = 0; f < files; f++)
         for (int b = 0; b < file[f].blocks; b++)
             slice_block_free(file[f].block[b]);
+}
+
+static int64_t open_before[2], open_on[2], open_at[2]; /* of two windows: open at the left edge; begun inside, and the sum of when */
+
+static void span_crosses(void *context, const struct pane_cross *at)
+{
+    (void)context;
+    for (int w = 0; w < 2; w++) {
+        int64_t enters = (int)(at->in >> w & 1) - (int)(at->was >> w & 1);
+        open_before[w] += (at->before >> w & 1) * figure(at->tally, span_on(SPAN_AWAY));
+        open_on[w] += enters * figure(at->tally, span_on(SPAN_AWAY));
+        open_at[w] += enters * figure(at->tally, span_on(SPAN_AWAY) + 1);
+    }
+}
+
+static void put_span(void *context, int64_t at_ms, struct tally_run *run)
+{
+    uint32_t before;
+    (void)pane_put(context, 1, at_ms, true, run->bytes, run->length, &before);
+}
+
+Test(pane, what_is_open_since_before_all_windows_is_poured_where_they_began)
+{
+    int64_t now_ms = start + 1200000;
+    begin("5m");
+    struct config *longer = config_of("windows: {rolling: [5m, 10m]}");
+    struct pane_ladder *into = pane_ladder_new(longer->rolling, longer->rolling_count, true);
+    pane_advance(ladder, start, crosses, NULL);
+    span_put(1u << SPAN_AWAY, start, SPAN_OPEN, 1, put_span, ladder);
+    pane_advance(ladder, now_ms, crosses, NULL);
+    pane_age(ladder);
+    pane_pour(into, ladder, now_ms, NULL, NULL);
+    pane_advance(into, now_ms, span_crosses, NULL);
+    for (int w = 0; w < 2; w++) {
+        const struct pane_edges *edges = pane_edges(into, w);
+        cr_expect_eq(span_ms(open_before[w], open_on[w], open_at[w], edges->left_ms, edges->right_ms), edges->right_ms - pane_edges(ladder, 0)->left_ms,
+                     "what is kept, and no more");
+    }
+    pane_ladder_free(into);
+    config_free(longer);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "esteem/span.h"
 #include "support/figures.h"
 #include "support/folding.h"
 
@@ -88,6 +89,7 @@ static int compare(void)
         cr_expect_eq(have->end_ms, want->end_ms, "%s %s", want->window, want->scope);
         cr_expect_eq(have->offered, want->offered, "%s %s: offered %lld, not %lld", want->window, want->scope, (long long)have->offered, (long long)want->offered);
         cr_expect_eq(have->active, want->active, "%s %s: active %lld, not %lld", want->window, want->scope, (long long)have->active, (long long)want->active);
+        cr_expect_eq(have->away_ms, want->away_ms, "%s %s: away %lld, not %lld", want->window, want->scope, (long long)have->away_ms, (long long)want->away_ms);
         same++;
     }
     cr_expect_gt(same, 0);
@@ -141,6 +143,31 @@ Test(rewindow, a_window_longer_than_all_reaches_as_far_as_the_longest_did)
     cr_expect(row->since_ms >= row->end_ms - 7 * MIN && row->since_ms <= row->end_ms - 5 * MIN, "five minutes are kept, and a minute has gone by");
     run_both(&now_ms, 5 * MIN, 7 * S);
     cr_expect_eq(compare(), 0);
+}
+
+static void away(void *context, int64_t at_ms, struct tally_run *run)
+{
+    folding_put(context, "billing", NULL, at_ms, run);
+}
+
+/* An agent is away since the beginning; when they went has left all windows by the time of the reload. */
+Test(rewindow, time_that_began_before_all_windows_counts_from_where_they_began)
+{
+    const char *was = "windows: {rolling: [1m, 5m], calendar: []}\n" SCOPES, *is = "windows: {rolling: [1m, 5m, 10m], calendar: []}\n" SCOPES;
+    int64_t now_ms = t0;
+    begin(was, is);
+    span_put(1u << SPAN_AWAY, t0, SPAN_OPEN, 1, away, f);
+    span_put(1u << SPAN_AWAY, t0, SPAN_OPEN, 1, away, g);
+    run_both(&now_ms, 20 * MIN, 7 * S);
+    change(is, now_ms);
+    run_both(&now_ms, 10 * S, S);
+    const struct shown *row = folding_row(f, "10m", "queue=billing", -1);
+    cr_expect_gt(row->since_ms, row->start_ms);
+    cr_expect_eq(row->away_ms, row->end_ms - row->since_ms, "%lld ms, of %lld that are kept", (long long)row->away_ms, (long long)(row->end_ms - row->since_ms));
+    cr_expect_eq(folding_row(f, "5m", "queue=billing", -1)->away_ms, 5 * MIN);
+    run_both(&now_ms, 5 * MIN, 7 * S);
+    cr_expect_eq(compare(), 0);
+    cr_expect_eq(folding_row(f, "10m", "queue=billing", -1)->away_ms, 10 * MIN);
 }
 
 Test(rewindow, the_first_windows_hold_what_comes)
