@@ -221,7 +221,10 @@ static void tell_certainty(const struct telling *telling, enum metric metric, co
         put_rounded(value->moe, 1, telling->out);
         fprintf(telling->out, "%s with 95 %% confidence\n", unit_words(metric_infos[metric].unit));
     }
-    if (value->small) {
+    if (value->small && metric_is_gap(metric)) {
+        explain_begin(telling, "small");
+        fputs("one channel alone has metrics.min_n: there is none to compare it with\n", telling->out);
+    } else if (value->small) {
         explain_begin(telling, "small");
         fprintf(telling->out, "it rests on %" PRId64 ", which is below metrics.min_n", value->n);
         if (telling->given)

@@ -66,7 +66,8 @@ static void metric_family(enum family family, const struct row_view *example, FI
         formula_put((enum metric)i, NULL, NULL, out);
         fputs("` | ", out);
         put_example((enum metric)i, example, out);
-        fprintf(out, " | `%s` | %s | %s |\n", measure_names[info->n], info->meaning, info->source);
+        bool gap = metric_is_gap((enum metric)i);
+        fprintf(out, " | %s%s%s | %s | %s |\n", gap ? "" : "`", gap ? "channels" : measure_names[info->n], gap ? "" : "`", info->meaning, info->source);
     }
 }
 
@@ -114,10 +115,11 @@ void schema_metrics(FILE *out)
           "row is published, and goes with the measures that it came from.\n\n"
           "## Metrics\n\n"
           "Without a denominator a metric is absent. *n* is what it rests on: its denominator, else the measure named here; below\n"
-          "`metrics.min_n` it is marked `small`. *better*: `up`, more is better; `down`, less. Units: `percent` 0 to 100 (a rate\n"
-          "of events a contact may exceed it); `points` -100 to 100; `ms` milliseconds; `scale` the survey's own; `contacts` a\n"
-          "number of contacts; `minor` minor units of the currency; `ratio` a plain quotient. A percentile's formula names its\n"
-          "histogram: its value is the middle of the bucket that holds that rank, within 1.6 % of the true one.\n\n"
+          "`metrics.min_n` it is marked `small` (a gap, where one channel alone has so many). *better*: `up`, more is better; `down`,\n"
+          "less. Units: `percent` 0 to 100 (a rate of events a contact may exceed it); `points` -100 to 100; `ms` milliseconds; `scale`\n"
+          "the survey's own; `contacts` a number of contacts; `minor` minor units of the currency; `ratio` a plain quotient. A\n"
+          "percentile's formula names its histogram: its value is the middle of the bucket that holds that rank, within 1.6 % of the\n"
+          "true one.\n\n"
           "The examples are one made-up hour under the default settings, worked out by the code that works out rows: change a\n"
           "formula and they change. `esteem explain KEY METRIC` does the same with a row of yours. The last column says whose\n"
           "definition a metric follows, so that it can be held against another system's; no conformity with a standard (COPC,\n"

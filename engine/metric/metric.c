@@ -227,13 +227,14 @@ static struct metric_value service_level(const struct row_view *view)
     return (struct metric_value){0};
 }
 
-static struct metric_value finished(struct metric_value value, int64_t column_n, int64_t min_n)
+/* A gap rests on so many channels, each of which has min_n; of one it says nothing. */
+static struct metric_value finished(enum metric metric, struct metric_value value, int64_t column_n, int64_t min_n)
 {
     if (!value.present || !isfinite(value.value))
         return (struct metric_value){0};
     if (value.n == 0)
         value.n = column_n;
-    value.small = value.n < min_n;
+    value.small = value.n < (metric_is_gap(metric) ? 2 : min_n);
     return value;
 }
 
@@ -254,7 +255,7 @@ struct metric_value metric_one(const struct row_view *view, enum metric metric)
     const struct config *config = view->config;
     switch (metric) {
 #define METRIC(name, family, unit, direction, n, formula, meaning, source) \
-    case METRIC_##name: return finished(formula, m(n), config->min_n);
+    case METRIC_##name: return finished(METRIC_##name, formula, m(n), config->min_n);
 #include "esteem/metrics.def"
     case METRIC_COUNT: break;
     }
@@ -265,6 +266,6 @@ void metric_all(struct row_view *view)
 {
     const struct config *config = view->config;
 #define METRIC(name, family, unit, direction, n, formula, meaning, source) \
-    view->metric[METRIC_##name] = finished(formula, m(n), config->min_n);
+    view->metric[METRIC_##name] = finished(METRIC_##name, formula, m(n), config->min_n);
 #include "esteem/metrics.def"
 }

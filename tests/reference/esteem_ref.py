@@ -135,7 +135,8 @@ def rows(events, cfg, at=None):
             out = {}
             for name in sorted(mets):
                 x = {k: number(v) for k, v in mets[name].items()}
-                if x["n"] < cfg.min_n and not x.pop("exact", False):
+                alone = x.pop("alone", x["n"] < cfg.min_n)
+                if alone and not x.pop("exact", False):
                     x["small"] = True
                 out[name] = x
             final = family == "calendar"

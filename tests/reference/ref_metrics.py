@@ -182,7 +182,7 @@ def across(rows, cfg, kind, zone_of):
             for gap, base in GAPS.items():
                 vals = [x[base]["value"] for x in group if base in x and x[base]["n"] >= cfg.min_n]
                 if vals:
-                    mets[gap] = {"value": max(vals) - min(vals), "n": len(vals)}
+                    mets[gap] = {"value": max(vals) - min(vals), "n": len(vals), "alone": len(vals) == 1}
         if i == single and m.get("closed"):
             others = [x for k, x in channels[(tenant, start)] if k != key]
             n = sum(x.get("closed", 0) for x in others)
@@ -239,5 +239,7 @@ def goals(mets, m, cfg, scope, values, label, start, end):
         down = g.get("direction") == "down" or name in DOWN or bool(name) and name.endswith("_ms") and not g.get("direction")
         target = g["target"]
         mets["goal." + g["name"]] = {"value": 100 * value / target, "n": n, "met": value <= target if down else value >= target}
+        if name and "alone" in mets[name]:
+            mets["goal." + g["name"]]["alone"] = mets[name]["alone"]
         if not name:
             mets["goal." + g["name"]]["exact"] = True   # a count is never small

@@ -119,3 +119,24 @@ Test(goal, tells_of_the_window_that_runs_and_of_employees_of_the_last_one)
     row = (struct row){.last = true};
     cr_expect(!goal_is_present(false, &row) && goal_is_present(true, &row));
 }
+
+static struct goal_figure gap_of(struct config *gaps, double value, int64_t channels)
+{
+    struct row head = {.config = gaps, .rolling = true, .end_ms = DAY, .window_name = "1h", .tenant = "acme", .scope = "queue=billing", .value_count = 1,
+                       .value_dimension = {DIMENSION_queue}, .value = {"billing"}, .across.gap[GAP_csat] = {value, channels}};
+    const struct tally_run *run = run_of2(MEASURE_csat_n, 40, MEASURE_csat_top, 30);
+    free((void *)(uintptr_t)view->row);
+    row_open(view, row_new(&head, run->bytes, run->length), gaps);
+    return goal_of(&gaps->goal[0], view);
+}
+
+Test(goal, of_a_gap_is_judged_where_there_are_two_channels_and_however_few)
+{
+    struct config *gaps = config_of("scopes: [[queue], [channel, queue]]\nmetrics: {min_n: 10}\ngoals: [{name: even, metric: csat_gap, scope: [queue], window: 1h, target: 10}]\n");
+    struct goal_figure figure = gap_of(gaps, 25, 2);
+    cr_expect(figure.present && figure.attainment == 250 && !figure.met);
+    cr_expect(!figure.small && figure.n == 2, "each of two channels has min_n answers");
+    cr_expect(gap_of(gaps, 0, 1).small, "one channel is not even, it is alone");
+    cr_expect_not(gap_of(gaps, 0, 0).present);
+    config_free(gaps);
+}
