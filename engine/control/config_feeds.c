@@ -6,6 +6,7 @@
 
 #include "config_parts.h"
 #include "esteem/err.h"
+#include "esteem/measure.h"
 
 /* --- tenants --- */
 
@@ -127,6 +128,28 @@ void read_topics(struct reader *reader, yaml_node_t *node, int line, const char 
         reader_fault(reader, line, key, "names no topic; write one, or leave the key out");
     for (int i = 0; i < count; i++)
         topic_item(reader, reader_item(reader, node, i), key, &config->topic[config->topic_count++]);
+}
+
+/* Whether rows or alerts go to it. */
+static bool topic_is_ours(const struct config *config, const char *name)
+{
+    size_t length = strlen(config->topics_prefix);
+    bool ours = strncmp(name, config->topics_prefix, length) == 0 && strcmp(name + length, "alerts") == 0;
+    for (int f = 0; f < FAMILY_COUNT && strncmp(name, config->topics_prefix, length) == 0; f++)
+        ours |= strcmp(name + length, family_names[f]) == 0;
+    return config->topics_enabled && ours;
+}
+
+/* What is read is not written: a letter would be read, refused and written again, without end. */
+void topics_check(struct reader *reader)
+{
+    const struct config *config = reader->config;
+    for (const struct config_topic *topic = config->topic; topic < config->topic + config->topic_count; topic++)
+        if (topic->name != NULL && strcmp(topic->name, config->deadletter) == 0)
+            reader_fault(reader, topic->line, "kafka.topics", "%s is topics.deadletter as well: what is refused would be read and refused again, without end; "
+                         "name another there, or \"\"", topic->name);
+        else if (topic->name != NULL && topic_is_ours(config, topic->name))
+            reader_fault(reader, topic->line, "kafka.topics", "rows or alerts are written to %s; take it out, or take another topics.prefix", topic->name);
 }
 
 /* --- librdkafka's properties --- */

@@ -123,6 +123,7 @@ static const struct {
     {"mappings", something_fault},
     {"http.listen", listen_fault},
     {"redis.host", host_fault},
+    {"control.socket", socket_fault},
     {"redis.socket", socket_fault},
     {"topics.prefix", prefix_fault},
     {"topics.deadletter", topic_or_none_fault},

@@ -194,6 +194,7 @@ bool scope_read(struct reader *reader, const yaml_node_t *item, const char *key,
 #include "lists.def"
 
 void list_read(struct reader *reader, enum list_name name, yaml_node_t *node, int line);
+void topics_check(struct reader *reader); /* once all is read: what is written is not read */
 
 /* --- identity (config_id.c) --- */
 

@@ -196,6 +196,7 @@ static void root_read(void *context, yaml_node_t *root)
     if (list_is_empty(walk.list[LIST_rolling]) && list_is_empty(walk.list[LIST_calendar]))
         reader_fault(reader, walk.list_line[LIST_rolling], "windows",
                      "there are none at all; name a rolling or calendar one");
+    topics_check(reader);
 }
 
 /* libyaml takes a time with the square of the nesting (100,000 brackets: 41 s, libyaml 0.2.5), so the depth is measured

@@ -503,6 +503,35 @@ Test(config, reads_topics_as_names_or_maps)
            "_ -");
 }
 
+Test(config, refuses_sockets_whose_paths_are_too_long)
+{
+    char yaml[200], path[109];
+    memset(path, 'x', 108);
+    path[108] = '\0';
+    (void)snprintf(yaml, sizeof yaml, "control: {socket: %s}", path);
+    char *text = NULL;
+    size_t length;
+    FILE *told = open_memstream(&text, &length);
+    struct config *config;
+    cr_expect_neq(config_parse("f", yaml, strlen(yaml), told, &config), 0);
+    fclose(told);
+    cr_expect(strstr(text, "is too long for a unix socket; use a path of at most 107 bytes"), "%s", text);
+    free(text);
+}
+
+Test(config, refuses_to_read_what_it_writes)
+{
+    refuse("topics: {deadletter: calls}\nkafka:\n  topics:\n    - contacts\n    - calls\n",
+           "f:5: kafka.topics: calls is topics.deadletter as well: what is refused would be read and refused again, without end; name another there, or \"\"");
+    refuse("kafka: {topics: [esteem.deadletter]}",
+           "f:1: kafka.topics: esteem.deadletter is topics.deadletter as well: what is refused would be read and refused again, without end; name another there, "
+           "or \"\"");
+    refuse("kafka: {topics: [a.csat]}\ntopics: {prefix: a.}", "f:1: kafka.topics: rows or alerts are written to a.csat; take it out, or take another topics.prefix");
+    refuse("kafka: {topics: [esteem.alerts]}", "f:1: kafka.topics: rows or alerts are written to esteem.alerts; take it out, or take another topics.prefix");
+    config_free(accept("kafka: {topics: [esteem.csat, esteem.deadletter]}\ntopics: {prefix: b., deadletter: b.dead}"));
+    config_free(accept("kafka: {topics: [esteem.csat]}\ntopics: {enabled: false}"));
+}
+
 Test(config, hands_properties_on_but_keeps_its_own)
 {
     struct config *config = accept("kafka: {properties: {security.protocol: ssl, fetch.wait.max.ms: 50}}");
