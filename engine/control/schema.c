@@ -340,7 +340,7 @@ static void row_head_fields(struct page *page)
     told(page, "final", "the watermark has passed its end by time.lateness", "'type': 'boolean'");
     told(page, "partial", "a rolling window whose newest pane still fills, or a row that says `since`", "'type': 'boolean'");
     told(page, "inexact", "interactions had to be retired at limits.interactions", "'const': true");
-    told(page, "since", "the scope was configured by a reload, after the window's start: interactions that had no event from then on are not in it",
+    told(page, "since", "a reload or a restart brought the scope or the rolling window, after its start: whole from this instant on, what was over by then may be missing",
          "'type': 'string', 'format': 'date-time', 'pattern': '^" TIME_PATTERN "'");
     told(page, "config", "names the settings that make numbers", "'type': 'string', 'pattern': '^[0-9a-f]{8}$'");
     told(page, "configs", "the window began before a reload that changed numbers: all that had a part in it, at most nine, the present one last",
