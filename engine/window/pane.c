@@ -216,11 +216,11 @@ static void keep_open_spans(struct pane_ladder *ladder, uint32_t key, const uint
     tally_add(&ladder->pane[p].tally, &ladder->slab, &ladder->dense, run.bytes, run.length);
 }
 
-/* The level whose panes hold at_ms, and where its pane begins; `count`: it is older than the longest window. */
+/* The level whose panes hold at_ms, and where its pane begins; `count`: it is older than the longest window, or there is none. */
 static int level_of(const struct pane_ladder *ladder, int64_t at_ms, int64_t *start_ms)
 {
     int level = 0;
-    *start_ms = grain_floor(at_ms, ladder->level[0].width_ms);
+    *start_ms = ladder->count ? grain_floor(at_ms, ladder->level[0].width_ms) : at_ms;
     while (ladder->placed && level < ladder->count && has_left(ladder, level, *start_ms))
         if (++level < ladder->count)
             *start_ms = grain_floor(at_ms, ladder->level[level].width_ms);

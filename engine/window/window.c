@@ -241,7 +241,7 @@ static void apply_cell(struct fold *fold, const struct shard_clock *shard, const
         return;
     }
     int64_t at_ms = cell->pane * fold->setup.pane_ms + fold->setup.pane_from_ms;
-    if (fold->rolling_count)
+    if (fold->rolling_count || cell->spans) /* what is open counts in a window that comes, too */
         add_rolling(fold, k, at_ms, cell->spans, cell->runs, cell->length);
     if (fold->config->calendar || fold->config->baseline.given)
         add_calendar(fold, k, at_ms, cell->runs, cell->length);

@@ -289,6 +289,21 @@ Test(pipeline, every_shard_knows_the_whole_roster)
     cr_expect_eq(store_measure(&store, HOUR("team=north"), "answered"), 40);
 }
 
+Test(pipeline, an_agents_open_state_counts_in_windows_that_come_later)
+{
+    begin("windows: {rolling: [], calendar: [hour]}\nscopes: [[]]\n");
+    memory_add(&memory[0], 0, "{\"id\":\"s\",\"tenant\":\"acme\",\"type\":\"agent.state\",\"time\":%lld,\"agent\":\"anne\",\"state\":\"ready\"}", (long long)T);
+    run(20 * S);
+    pipeline_reload(pipeline, config_of("windows: {rolling: [1m], calendar: [hour]}\nscopes: [[]]\n"));
+    run(2 * MIN);
+    cr_expect_eq(store_measure(&store, "1m acme all", "ready_ms"), MIN);
+    pipeline_reload(pipeline, config_of("windows: {rolling: [], calendar: [hour]}\nscopes: [[]]\n"));
+    run(20 * S);
+    pipeline_reload(pipeline, config_of("windows: {rolling: [1m, 5m], calendar: [hour]}\nscopes: [[]]\n"));
+    run(2 * MIN);
+    cr_expect_eq(store_measure(&store, "1m acme all", "ready_ms"), MIN);
+}
+
 /* A configuration whose roster.file is this text. */
 static struct config *config_with_roster(const char *text)
 {

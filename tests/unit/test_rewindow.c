@@ -224,6 +224,16 @@ Test(rewindow, many_reloads_on_end_lose_nothing)
     cr_expect_eq(compare(), 0, "the hour was there all the time; the minute is whole again");
 }
 
+Test(rewindow, all_may_go_and_come_back)
+{
+    const char *is = "windows: {rolling: [1m, 5m], calendar: [hour]}\n" SCOPES;
+    int64_t now_ms = reloaded(is, "windows: {rolling: [], calendar: [hour]}\n" SCOPES, 10 * MIN);
+    run_both(&now_ms, MIN, 7 * S);
+    change(is, now_ms);
+    run_both(&now_ms, 6 * MIN, 7 * S);
+    cr_expect_eq(compare(), 0);
+}
+
 Test(rewindow, where_the_windows_stay_a_reload_may_come_while_a_checkpoint_is_written)
 {
     const char *is = "windows: {rolling: [1m, 5m], calendar: [hour]}\n" SCOPES;
