@@ -480,9 +480,10 @@ static void load_since(const struct fold_load *load, struct fold *fold, const st
                (load->rolling[was].length_ms != config->rolling[w].length_ms || load->rolling[was].slide_ms != config->rolling[w].slide_ms))
             was++;
         int64_t since_ms = was < load->rolling_count ? load->rolling_since_ms[was]
-                           : panes                   ? pane_exact_from(panes, &config->rolling[w], load->now_ms)
+                           : panes                   ? pane_exact_from(panes, load->rolling_since_ms, &config->rolling[w], load->now_ms)
                                                      : INT64_MIN;
-        later(&fold->changes.rolling_since_ms[w], since_ms == INT64_MAX ? after_ms : since_ms);
+        bool ahead = was == load->rolling_count && since_ms > load->now_ms && after_ms > since_ms; /* panes that are cut may hold what lies ahead */
+        later(&fold->changes.rolling_since_ms[w], since_ms == INT64_MAX || ahead ? after_ms : since_ms);
     }
     for (uint32_t left = load->calendars ? config->calendar : 0; left; left &= left - 1) {
         int w = __builtin_ctz(left);

@@ -458,18 +458,34 @@ int64_t pane_end_ms(const struct pane_ladder *ladder, int64_t now_ms)
     return end_ms;
 }
 
-int64_t pane_exact_from(const struct pane_ladder *ladder, const struct config_rolling *rolling, int64_t now_ms)
+/* Where panes of before had to be cut for the ladder's own windows, they may lie wrongly for this one too: of those whose edges are among its own, the
+ * first that is whole; of all, the last. */
+static int64_t uncut_from(const struct pane_ladder *ladder, const int64_t *since_ms, int64_t step_ms)
+{
+    int64_t first_ms = INT64_MAX, last_ms = INT64_MIN;
+    for (int w = 0; w < ladder->count; w++) {
+        bool among = step_ms % grain_common(ladder->rolling[w].slide_ms, ladder->rolling[w].length_ms) == 0;
+        first_ms = among && since_ms[w] < first_ms ? since_ms[w] : first_ms;
+        last_ms = since_ms[w] > last_ms ? since_ms[w] : last_ms;
+    }
+    return first_ms < last_ms ? first_ms : last_ms;
+}
+
+int64_t pane_exact_from(const struct pane_ladder *ladder, const int64_t *since_ms, const struct config_rolling *rolling, int64_t now_ms)
 {
     int64_t step_ms = grain_common(rolling->slide_ms, rolling->length_ms);
     int k = 0;
     if (ladder->count == 0)
         return INT64_MAX;
-    if (now_ms == INT64_MIN)
-        return INT64_MIN;
     while (k < ladder->count && step_ms % ladder->level[k].width_ms == 0)
         k++;
-    return k ? edges_at(&ladder->rolling[k - 1], now_ms).left_ms /* what is older lies in panes of level k, or nowhere */
-             : edges_at(&ladder->rolling[0], now_ms).right_ms;
+    if (now_ms == INT64_MIN && k == 0)
+        return INT64_MAX;
+    int64_t uncut_ms = uncut_from(ladder, since_ms, step_ms);
+    int64_t from_ms = now_ms == INT64_MIN ? INT64_MIN /* all lies in panes of level 0 */
+                      : k ? edges_at(&ladder->rolling[k - 1], now_ms).left_ms /* what is older lies in panes of level k, or nowhere */
+                          : edges_at(&ladder->rolling[0], now_ms).right_ms;
+    return from_ms > uncut_ms ? from_ms : uncut_ms;
 }
 
 void pane_lift(struct pane_ladder *ladder)

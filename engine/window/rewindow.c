@@ -43,6 +43,13 @@ static int64_t after_newest_ms(const struct fold *fold)
     return newest_ms == INT64_MIN ? INT64_MIN : newest_ms + 1;
 }
 
+/* Panes that are cut may hold what lies ahead of the clock. */
+static int64_t comes_from(const struct fold *fold, const struct config_rolling *rolling)
+{
+    int64_t from_ms = pane_exact_from(fold->ladder, fold->changes.rolling_since_ms, rolling, fold->now_ms), after_ms = after_newest_ms(fold);
+    return from_ms == INT64_MAX || (from_ms > fold->now_ms && after_ms > from_ms) ? after_ms : from_ms;
+}
+
 static void begin_rolling(struct fold *fold, const struct config *old)
 {
     struct rewindow *work = &fold->rewindow;
@@ -50,9 +57,7 @@ static void begin_rolling(struct fold *fold, const struct config *old)
     const struct config *next = fold->config;
     for (int w = 0; w < next->rolling_count; w++) {
         work->was[w] = (int8_t)was_number(old, &next->rolling[w]);
-        since_ms[w] = work->was[w] >= 0 ? fold->changes.rolling_since_ms[work->was[w]] : pane_exact_from(fold->ladder, &next->rolling[w], fold->now_ms);
-        if (since_ms[w] == INT64_MAX)
-            since_ms[w] = after_newest_ms(fold);
+        since_ms[w] = work->was[w] >= 0 ? fold->changes.rolling_since_ms[work->was[w]] : comes_from(fold, &next->rolling[w]);
     }
     memcpy(fold->changes.rolling_since_ms, since_ms, (size_t)next->rolling_count * sizeof *since_ms);
     for (int w = 0; w < CONFIG_ROLLING_MAX; w++) {

@@ -89,8 +89,8 @@ void pane_pour(struct pane_ladder *ladder, struct pane_ladder *from, int64_t now
  * there may be more. */
 bool pane_pour_some(struct pane_ladder *ladder, struct pane_ladder *from, int64_t now_ms, uint32_t *next, uint32_t most, pane_crosses *crosses, void *context);
 /* From when on a window of this length and slide could be made of the panes without cutting one, where the windows stand at now_ms (INT64_MIN:
- * nowhere yet); INT64_MAX: there are no panes. */
-int64_t pane_exact_from(const struct pane_ladder *ladder, const struct config_rolling *rolling, int64_t now_ms);
+ * nowhere yet) and are whole since since_ms, by number; INT64_MAX: not of those that are there. */
+int64_t pane_exact_from(const struct pane_ladder *ladder, const int64_t *since_ms, const struct config_rolling *rolling, int64_t now_ms);
 
 /* The windows stand nowhere again, until the next pane_advance, which may then be to an earlier time. */
 void pane_lift(struct pane_ladder *ladder);

@@ -898,6 +898,29 @@ Test(checkpoint, scopes_and_windows_may_change_at_a_restart)
     store_close(&store);
 }
 
+#define ROLLING(windows) "time: {mode: replay, out_of_order: 30m, idle_after: 1h}\nretention: {ids: 8d}\npublish: {tick: 100ms}\nscopes: [[], [queue]]\n" \
+                         "windows: {rolling: [" windows "], calendar: [hour]}\n"
+
+/* Each restart brings a narrower one, and what lies in panes of two minutes cannot be told apart by any of them. Then all go, and one comes back. */
+Test(checkpoint, rolling_windows_may_come_one_restart_after_the_other)
+{
+    static const char *const list[] = {ROLLING("2h"), ROLLING("1m, 2h"), ROLLING("30s, 1m, 2h"), ROLLING(""), ROLLING("1m")};
+    make_feed(26, 1500);
+    struct engine engine = {0};
+    for (int life = 0; life < 5; life++) {
+        store_init(&store);
+        cr_expect(engine_start(&engine, list[life], 2, 1 + life % 2, folder, 3 + (uint64_t)life) > 0 || life == 0);
+        for (int i = 0; i < 1000 && !engine_read_all(&engine); i++)
+            engine_steps(&engine, 1);
+        engine_steps(&engine, 100);
+        int came = rows_with("\"window\":\"30s\"") + rows_with("\"window\":\"1m\"");
+        cr_expect_eq(rows_with("\"since\":"), came, "life %d: of %d rows %d say since when", life, came, rows_with("\"since\":"));
+        cr_expect((came > 0) == (life == 1 || life == 2 || life == 4), "life %d", life);
+        engine_kill(&engine);
+        store_close(&store);
+    }
+}
+
 #define LIVES "time: {mode: replay, out_of_order: 30m, idle_after: 1h}\nretention: {ids: 8d}\npublish: {tick: 100ms}\nwindows: {rolling: [1h], calendar: [hour, day"
 
 /* Two more lives under a configuration with a scope more: what the first of them said of since when stays said. */

@@ -224,6 +224,38 @@ Test(rewindow, many_reloads_on_end_lose_nothing)
     cr_expect_eq(compare(), 0, "the hour was there all the time; the minute is whole again");
 }
 
+/* What lies in panes of a minute cannot be told apart any more, whatever windows come after those that came first. */
+Test(rewindow, a_window_that_comes_soon_after_another_is_whole_no_sooner_than_that_one)
+{
+    const char *is = "windows: {rolling: [30s, 1m, 1h], calendar: []}\n" SCOPES;
+    int64_t now_ms = t0;
+    begin("windows: {rolling: [1h], calendar: []}\n" SCOPES, is);
+    run_both(&now_ms, 10 * MIN, 7 * S);
+    now_ms += 40 * S; /* in the midst of a minute */
+    run_both(&now_ms, 21 * S, 7 * S);
+    change("windows: {rolling: [1m, 1h], calendar: []}\n" SCOPES, now_ms);
+    change(is, now_ms + S);
+    fold_flush(f->fold, true);
+    fold_flush(g->fold, true);
+    cr_expect_eq(compare(), 6);
+    run_both(&now_ms, 3 * MIN, 7 * S);
+    cr_expect_eq(compare(), 0);
+}
+
+/* Events may be a little ahead of the clock, and lie in a pane that the new window's edges cut. */
+Test(rewindow, a_window_that_cuts_panes_is_whole_from_the_newest_event_on)
+{
+    begin("windows: {rolling: [1h], calendar: []}\n" SCOPES, "windows: {rolling: [1h], calendar: []}\n" SCOPES);
+    f->watermark_ms = t0 + 80 * S;
+    folding_feed(f, NULL, t0 + 80 * S, 1);
+    folding_tick(f, t0 + 50 * S);
+    change("windows: {rolling: [1m, 1h], calendar: []}\n" SCOPES, t0 + 51 * S);
+    for (int i = 0; i < 40; i++)
+        folding_tick(f, t0 + (52 + i) * S);
+    const struct shown *row = folding_row(f, "1m", "all", -1);
+    cr_expect(row && row->since_ms == t0 + 80 * S + 1);
+}
+
 Test(rewindow, all_may_go_and_come_back)
 {
     const char *is = "windows: {rolling: [1m, 5m], calendar: [hour]}\n" SCOPES;
