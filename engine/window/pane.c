@@ -481,11 +481,14 @@ int64_t pane_exact_from(const struct pane_ladder *ladder, const int64_t *since_m
         k++;
     if (now_ms == INT64_MIN && k == 0)
         return INT64_MAX;
-    int64_t uncut_ms = uncut_from(ladder, since_ms, step_ms);
-    int64_t from_ms = now_ms == INT64_MIN ? INT64_MIN /* all lies in panes of level 0 */
-                      : k ? edges_at(&ladder->rolling[k - 1], now_ms).left_ms /* what is older lies in panes of level k, or nowhere */
-                          : edges_at(&ladder->rolling[0], now_ms).right_ms;
-    return from_ms > uncut_ms ? from_ms : uncut_ms;
+    int64_t from_ms = uncut_from(ladder, since_ms, step_ms);
+    if (k && since_ms[k - 1] > from_ms)
+        from_ms = since_ms[k - 1];
+    if (now_ms == INT64_MIN) /* all lies in panes of level 0 */
+        return from_ms;
+    int64_t reach_ms = k ? edges_at(&ladder->rolling[k - 1], now_ms).left_ms /* what is older lies in panes of level k, or nowhere */
+                         : edges_at(&ladder->rolling[0], now_ms).right_ms;
+    return reach_ms > from_ms ? reach_ms : from_ms;
 }
 
 void pane_lift(struct pane_ladder *ladder)

@@ -145,6 +145,23 @@ Test(rewindow, a_window_longer_than_all_reaches_as_far_as_the_longest_did)
     cr_expect_eq(compare(), 0);
 }
 
+/* The second reload comes when what the first one brought is not whole yet. */
+Test(rewindow, what_is_made_of_a_window_that_is_not_whole_is_not_whole_either)
+{
+    const char *first = "windows: {rolling: [5m, {length: 30m, slide: 10s}], calendar: []}\n" SCOPES, *is = "windows: {rolling: [5m, 10m, {length: 30m, slide: 10s}], calendar: []}\n" SCOPES;
+    int64_t now_ms = t0;
+    begin("windows: {rolling: [5m], calendar: []}\n" SCOPES, is);
+    run_both(&now_ms, 20 * MIN, 7 * S);
+    change(first, now_ms);
+    run_both(&now_ms, 7 * S, 7 * S);
+    change(is, now_ms);
+    run_both(&now_ms, 7 * S, 7 * S);
+    cr_expect_eq(compare(), 6, "10m and 30m of three keys");
+    cr_expect_eq(folding_row(f, "10m", "all", -1)->since_ms, folding_row(f, "30m", "all", -1)->since_ms);
+    run_both(&now_ms, 6 * MIN, 7 * S);
+    cr_expect_eq(compare(), 3, "the half hour alone");
+}
+
 static void away(void *context, int64_t at_ms, struct tally_run *run)
 {
     folding_put(context, "billing", NULL, at_ms, run);
