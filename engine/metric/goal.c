@@ -35,9 +35,11 @@ bool goal_is_present(bool when_closed, const struct row *row)
     return row->rolling || (when_closed ? row->last : row->running);
 }
 
-bool goal_when_closed(const struct config_goal *goal)
+bool goal_is_judged(const struct config_goal *goal, const struct row *row)
 {
-    return goal->metric >= 0 ? metric_infos[goal->metric].family == FAMILY_EMPLOYEE : !goal->down;
+    bool count_to_reach = goal->metric < 0 && !goal->down, employees = goal->metric >= 0 && metric_infos[goal->metric].family == FAMILY_EMPLOYEE;
+    bool part_is_missing = row->since_ms != INT64_MIN && row->since_ms != 0;
+    return goal_is_present(count_to_reach || employees, row) && !(count_to_reach && part_is_missing);
 }
 
 double goal_days(bool whole, int64_t start_ms, int64_t end_ms)

@@ -57,7 +57,7 @@ static void put_goals(struct redis_writer *writer, const struct redis_tenant *te
     for (int i = 0; i < view->config->goal_count; i++) {
         const struct config_goal *goal = &view->config->goal[i];
         const struct row_extra *extra = &view->extra[view->config->baseline.count + i];
-        if (!extra->about || !goal_is_present(goal_when_closed(goal), view->row))
+        if (!extra->about || !goal_is_judged(goal, view->row))
             continue;
         bool missed = extra->value.present && !extra->value.small && !extra->met;
         snprintf(member, sizeof member, "%s|%s", goal->name, view->row->scope);

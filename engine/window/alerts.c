@@ -139,7 +139,7 @@ void alerts_take(struct fold *fold, uint32_t k, struct row *row)
     row_open(fold->view, row, fold->config);
     for (int g = 0; g < fold->config->goal_count; g++) {
         const struct config_goal *goal = &fold->config->goal[g];
-        if (!goal->alert || !goal_is_about(goal, row) || !goal_is_present(goal_when_closed(goal), row))
+        if (!goal->alert || !goal_is_about(goal, row) || !goal_is_judged(goal, row))
             continue;
         struct goal_figure figure = goal_of(goal, fold->view);
         judge(fold, k, g, &figure, row);

@@ -13,9 +13,9 @@ bool goal_place_is(const struct config_place *place, const struct row *row);
 bool goal_is_about(const struct config_goal *goal, const struct row *row);
 /* Whether the row tells how things stand now: a rolling one, or the calendar window that runs; with when_closed the last one closed. */
 bool goal_is_present(bool when_closed, const struct row *row);
-/* Goals that a running window says nothing of: of employees' figures, which do not leave before it is final, and of counts that have to
- * be reached. */
-bool goal_when_closed(const struct config_goal *goal);
+/* The same of a goal. A running window says nothing of employees' figures, which do not leave before it is final, and of counts that have to be
+ * reached; one of which a part is missing (row.since_ms) says nothing of the latter either. */
+bool goal_is_judged(const struct config_goal *goal, const struct row *row);
 
 /* By which `per: day` divides. Days have 23 to 25 hours: `whole` ones, of a calendar window of a day or longer, are counted. */
 double goal_days(bool whole, int64_t start_ms, int64_t end_ms);

@@ -120,6 +120,21 @@ Test(goal, tells_of_the_window_that_runs_and_of_employees_of_the_last_one)
     cr_expect(!goal_is_present(false, &row) && goal_is_present(true, &row));
 }
 
+Test(goal, of_a_count_to_be_reached_waits_until_the_window_is_over_and_is_not_judged_where_a_part_is_missing)
+{
+    const struct config_goal *uses = &config->goal[2], *spend = &config->goal[3];
+    struct row row = {.running = true, .since_ms = INT64_MIN};
+    cr_expect(!goal_is_judged(uses, &row) && goal_is_judged(spend, &row));
+    row = (struct row){.last = true, .since_ms = INT64_MIN};
+    cr_expect(goal_is_judged(uses, &row) && !goal_is_judged(spend, &row));
+    row.since_ms = DAY;
+    cr_expect_not(goal_is_judged(uses, &row));
+    row = (struct row){.rolling = true, .since_ms = DAY};
+    cr_expect(!goal_is_judged(uses, &row) && goal_is_judged(spend, &row));
+    row.since_ms = INT64_MIN;
+    cr_expect(goal_is_judged(uses, &row));
+}
+
 static struct goal_figure gap_of(struct config *gaps, double value, int64_t channels)
 {
     struct row head = {.config = gaps, .rolling = true, .end_ms = DAY, .window_name = "1h", .tenant = "acme", .scope = "queue=billing", .value_count = 1,
