@@ -3,7 +3,6 @@
 #ifndef ESTEEM_ROW_LINES_H
 #define ESTEEM_ROW_LINES_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>

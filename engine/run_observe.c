@@ -12,7 +12,6 @@
 #include "esteem/event.h"
 #include "esteem/http.h"
 #include "esteem/kafka.h"
-#include "esteem/log.h"
 #include "esteem/memory.h"
 #include "esteem/observe.h"
 #include "esteem/publisher.h"

@@ -16,7 +16,6 @@
 #include "esteem/command.h"
 #include "esteem/diff.h"
 #include "esteem/err.h"
-#include "esteem/log.h"
 #include "esteem/recall.h"
 #include "row_lines.h"
 #include "shadow_parts.h"

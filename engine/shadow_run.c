@@ -14,7 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "esteem/command.h"
 #include "esteem/err.h"
 #include "esteem/event.h"
 #include "esteem/log.h"

@@ -1,11 +1,9 @@
 /* config_lists: one reader a row of lists.def. Each fills its part of the config as far as it is right and tells what is
  * wrong item by item; a config with faults is thrown away as a whole, so half-filled items only need to be freeable. */
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "config_parts.h"
-#include "esteem/err.h"
 
 int reader_items(struct reader *reader, const yaml_node_t *node, int line, const char *key, const char *wanted, int max)
 {

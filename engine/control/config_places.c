@@ -1,6 +1,5 @@
 /* config_places: dimensions are numbers in all that an engine keeps, so a configuration that is taken over while it runs gives those that stay
  * the numbers that they have. One that is gone keeps its number, and its name for what was counted under it; one that comes gets the next. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "config_parts.h"

@@ -1,7 +1,6 @@
 /* config_read: the nodes of a YAML document and what is wrong with them. Nothing stops at a fault: it is noted with its
  * line, and the reading goes on. */
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "config_parts.h"

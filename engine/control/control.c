@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -2,7 +2,6 @@
  * private redis-server on a unix socket, a seeded feed, the same engine as `run`, and a view of a few figures out of Redis.
  * At its end every row in Redis is held against compute over the recorded feed. */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <hiredis/hiredis.h>
 #include <librdkafka/rdkafka.h>

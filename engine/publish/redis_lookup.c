@@ -1,7 +1,6 @@
 /* redis_lookup: a host's addresses without waiting: the system's resolver may take half a minute for a name, so it runs in a thread
  * of the C library's (getaddrinfo_a). A name with several addresses is tried one after the other, a connection each. */
 #include <netdb.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

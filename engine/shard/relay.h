@@ -9,7 +9,6 @@
 #ifndef ESTEEM_RELAY_H
 #define ESTEEM_RELAY_H
 
-#include "esteem/intern.h"
 #include "esteem/shard.h"
 #include "esteem/shift.h"
 #include "esteem/visit.h"

@@ -12,7 +12,6 @@
 
 #include "esteem/combine.h"
 #include "esteem/err.h"
-#include "esteem/log.h"
 #include "esteem/varint.h"
 
 enum { STEP_BYTES = 256 << 10, BLOCKS_MOST = 16 /* that wait to be taken: then the part rests */ };

@@ -12,7 +12,6 @@
 #define ESTEEM_BATCH_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "esteem/key.h"

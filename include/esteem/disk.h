@@ -4,7 +4,6 @@
 #define ESTEEM_DISK_H
 
 #include <stddef.h>
-#include <stdint.h>
 
 struct disk {
     void *context;

@@ -3,7 +3,6 @@
 #ifndef ESTEEM_EXPLAIN_H
 #define ESTEEM_EXPLAIN_H
 
-#include <stdbool.h>
 #include <stdio.h>
 
 #include <jv.h>

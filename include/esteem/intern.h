@@ -3,7 +3,6 @@
 #ifndef ESTEEM_INTERN_H
 #define ESTEEM_INTERN_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 struct intern_string {

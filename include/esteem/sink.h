@@ -4,8 +4,6 @@
 #ifndef ESTEEM_SINK_H
 #define ESTEEM_SINK_H
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 struct config;

@@ -9,7 +9,6 @@
 #ifndef ESTEEM_TALLY_H
 #define ESTEEM_TALLY_H
 
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 

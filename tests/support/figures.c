@@ -1,6 +1,5 @@
 #include "support/figures.h"
 
-#include <stddef.h>
 
 const struct tally_run *run_of2(uint32_t id, int64_t value, uint32_t id2, int64_t value2)
 {

@@ -1,7 +1,6 @@
 /* The small tools of engine/base: slab, intern, ring, err, clock. */
 #include <criterion/criterion.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 

@@ -1093,7 +1093,6 @@ Test(checkpoint, a_folder_of_the_fourth_version_is_read)
 /* ---- kill -9 at every named step; the names are known to builds with ESTEEM_DEBUG ---- */
 
 #ifdef ESTEEM_DEBUG
-#include <signal.h>
 #include <sys/wait.h>
 
 static void killed_at(const char *step, int count)

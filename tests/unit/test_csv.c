@@ -1,7 +1,6 @@
 /* CSV: records, cells, lines, faults. */
 #include <criterion/criterion.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "esteem/csv.h"

@@ -1,6 +1,5 @@
 /* The ledger: what was sent is what the windows know; after each flush they hold what one derivation of all facts gives. */
 #include <criterion/criterion.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "esteem/ledger.h"

@@ -1,7 +1,6 @@
 /* The pane ladder against a model that keeps every contribution and adds up what lies in [left, right). */
 #include <criterion/criterion.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "esteem/grain.h"

@@ -1,7 +1,6 @@
 /* The row: its block, its key's text, the privacy rule, its numbers and its JSON. */
 #include <criterion/criterion.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "esteem/row.h"
