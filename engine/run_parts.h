@@ -37,7 +37,7 @@ struct reloading {
     struct plan plan;            /* of the last one that took effect: what still needs a restart */
     bool under_way;              /* not every agent has taken it over */
     bool signalled;              /* to be read once the files stand */
-    int64_t begun_ms, began_at_ms; /* of the newest: monotonic, and by the wall clock; 0: none */
+    int64_t begun_ms;            /* of the newest, monotonic; 0: none */
     struct control_client *asked; /* waits for it; NULL: nobody */
     char *answer;
     size_t answer_length;

@@ -156,7 +156,6 @@ static void take_over(struct run *run, struct config *next, struct plan *plan)
     reloading->plan = *plan;
     reloading->under_way = true;
     reloading->begun_ms = clock_monotonic_ms(&run->clock);
-    reloading->began_at_ms = clock_wall_ms(&run->clock);
     /* release: whoever reads it sees the whole configuration */
     atomic_store_explicit(&run->live_config, next, memory_order_release);
     if (run->checkpoint)

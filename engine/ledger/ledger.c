@@ -53,7 +53,7 @@ void ledger_free(struct ledger *ledger)
 }
 
 /* A slot that no record refers to; EPOCHS_MAX when there is none. */
-int ledger_epoch_free(const struct ledger *ledger)
+static int epoch_free(const struct ledger *ledger)
 {
     int i = 0;
     while (i < EPOCHS_MAX && (ledger->epoch_users[i] || (i == ledger->epoch_now && ledger->records)))
@@ -83,7 +83,7 @@ void ledger_set_epoch(struct ledger *ledger, const struct epoch *epoch)
             ledger->epoch_now = (uint8_t)i;
             return;
         }
-    int slot = ledger_epoch_free(ledger);
+    int slot = epoch_free(ledger);
     if (slot < EPOCHS_MAX) {
         ledger->epoch[slot] = *epoch;
         ledger->epoch_now = (uint8_t)slot;

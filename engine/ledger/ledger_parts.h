@@ -81,7 +81,6 @@ uint32_t ledger_make(struct ledger *ledger, struct ledger_key key, uint16_t home
 void ledger_forget(struct ledger *ledger, uint32_t record);
 /* Derives the first `sent` bytes of facts, and the whole, and emits the difference; `then` is the roster as it was known before. */
 void ledger_bring_up(struct ledger *ledger, struct interaction *one, uint32_t sent, const struct roster *then, ledger_emit *emit, void *context);
-int ledger_epoch_free(const struct ledger *ledger);
 
 /* ---- ledger_state.c ---- */
 

@@ -80,7 +80,8 @@ void formula_put_setting(const struct formula_setting *setting, const struct con
     }
 }
 
-bool formula_setting_on(const struct formula_setting *setting, const struct config *config)
+/* Whether it is on; false for what is not a yes or no. */
+static bool setting_on(const struct formula_setting *setting, const struct config *config)
 {
     const void *value;
     return row_of(setting, config, &value)->kind == SETTING_BOOL && *(const bool *)value;
@@ -152,7 +153,7 @@ static size_t put_choice(const char *at, const struct config *config, const stru
     if (strncmp(no, " : ", 3) != 0)
         return 0;
     no += 3;
-    const char *taken = formula_setting_on(setting, config) ? yes : no;
+    const char *taken = setting_on(setting, config) ? yes : no;
     put_name(taken, name_length(taken), view, out);
     const char *end = no + name_length(no);
     return *end == ')' ? (size_t)(end + 1 - at) : 0;

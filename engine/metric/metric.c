@@ -93,7 +93,8 @@ struct metric_value metric_percent(int64_t a, int64_t b)
     return (struct metric_value){.present = true, .value = 100.0 * (double)a / (double)b, .n = b};
 }
 
-struct metric_value metric_banded(struct metric_value value, double low, double high)
+/* The value with its band: low below `low`, high from `high` on. E.g. 19.999 is low, 20 middle, 80 high. */
+static struct metric_value banded(struct metric_value value, double low, double high)
 {
     value.band = !value.present ? NULL : value.value < low ? "low" : value.value < high ? "middle" : "high";
     return value;
@@ -247,7 +248,6 @@ static struct metric_value finished(enum metric metric, struct metric_value valu
 #define lift_ratio metric_share_ratio
 #define correlation metric_correlation
 #define percentile(histogram, share) metric_percentile(&view->dense, histogram, share)
-#define banded metric_banded
 #define channels(metric) channels_of(view, GAP_##metric)
 
 struct metric_value metric_one(const struct row_view *view, enum metric metric)

@@ -557,11 +557,6 @@ bool shard_empty(const struct shard *shard)
            ledger_touched(shard->ledger) == 0 && combine_cells(shard->combine) == 0 && relay_empty(&shard->relay) && shard->held == NULL && !shard->stuck && !roster;
 }
 
-bool shard_idle(const struct shard *shard)
-{
-    return atomic_load_explicit(&shard->setup.clocks->idle[shard->setup.index], memory_order_relaxed);
-}
-
 bool shard_say_goodbye(struct shard *shard)
 {
     if (!shard->goodbye)

@@ -198,7 +198,8 @@ static void make_shown(struct fold *fold, uint32_t k)
     key->shown = key->shown_last = 0;
 }
 
-bool fold_caught_up(const struct fold *fold)
+/* Whether every shard has said that it has caught up with its feed. */
+static bool caught_up(const struct fold *fold)
 {
     for (int i = 0; i < fold->setup.shards; i++)
         if (!fold->shard[i].now.caught_up)
@@ -210,7 +211,7 @@ int fold_recall_step(struct fold *fold)
 {
     struct recall_held *held = &fold->recalls;
     int done = 0;
-    if (held->done || !fold_caught_up(fold) || (held->count && fold->now_ms == INT64_MIN))
+    if (held->done || !caught_up(fold) || (held->count && fold->now_ms == INT64_MIN))
         return 0;
     if (held->next == 0)
         held->keys_before = fold->keys;

@@ -29,8 +29,6 @@ struct formula_setting {
 /* NULL when there is none. */
 const struct formula_setting *formula_setting(const char *field, size_t length);
 void formula_put_setting(const struct formula_setting *setting, const struct config *config, FILE *out);
-/* Whether it is on; false for what is not a yes or no. */
-bool formula_setting_on(const struct formula_setting *setting, const struct config *config);
 
 /* Fills a view with the integers of a made-up hour, from which the manual's examples are worked out. */
 void formula_example(struct row_view *view, const struct config *config);

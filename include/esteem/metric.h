@@ -46,8 +46,6 @@ extern const struct service_level_info service_level_infos[SERVICE_LEVEL_POLICIE
 struct metric_value metric_ratio(int64_t a, int64_t b);
 /* 100 a / b. */
 struct metric_value metric_percent(int64_t a, int64_t b);
-/* The value with its band: low below `low`, high from `high` on. E.g. 19.999 is low, 20 middle, 80 high. */
-struct metric_value metric_banded(struct metric_value value, double low, double high);
 /* Share of k among n in percent with Wilson's score interval, z = 1.959964 (E. B. Wilson, 1927).
  * E.g. 10 of 12: 83.333333, 55.196914 to 95.303486. */
 struct metric_value metric_wilson(int64_t k, int64_t n);

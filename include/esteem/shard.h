@@ -106,8 +106,6 @@ int shard_step(struct shard *shard, int wait_ms, bool flush);
 void shard_stop_reading(struct shard *shard);
 /* Nothing is on its way: outbox empty, nothing touched, nothing combined. */
 bool shard_empty(const struct shard *shard);
-/* Every input was read to its end and is idle. */
-bool shard_idle(const struct shard *shard);
 /* Tells the folds that nothing follows. False: no room, again later. */
 bool shard_say_goodbye(struct shard *shard);
 

@@ -98,8 +98,6 @@ void fold_restored(struct fold *fold);
 
 /* Takes a name of one. */
 void fold_recall(struct fold *fold, struct recalled *row);
-/* Whether every shard has said that it has caught up with its feed. */
-bool fold_caught_up(const struct fold *fold);
 /* All names are there: once caught up, what the fold has not of them is made, some at a time. Returns work done. */
 int fold_recall_step(struct fold *fold);
 /* All were made; names that come later are dropped. */
