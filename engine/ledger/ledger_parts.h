@@ -1,4 +1,4 @@
-/* ledger_parts: what ledger.c and ledger_state.c share, and nobody else. Runs on: the shard's thread. */
+/* ledger_parts: what ledger.c, ledger_store.c and ledger_state.c share, and nobody else. Runs on: the shard's thread. */
 #ifndef ESTEEM_LEDGER_PARTS_H
 #define ESTEEM_LEDGER_PARTS_H
 
@@ -73,12 +73,19 @@ static inline struct interaction *ledger_at(const struct ledger *ledger, uint32_
     return &ledger->page[record / PAGE_RECORDS][record % PAGE_RECORDS];
 }
 
-/* ---- ledger.c ---- */
+/* ---- ledger_store.c ---- */
 
+void ledger_store_init(struct ledger *ledger); /* its bounds are set */
+void ledger_store_close(struct ledger *ledger);
 uint32_t ledger_find(const struct ledger *ledger, struct ledger_key key); /* NONE: there is none */
 /* A new record, in index and lists, with an empty log. */
 uint32_t ledger_make(struct ledger *ledger, struct ledger_key key, uint16_t home, uint32_t tenant, bool alone, int64_t last_ms, uint8_t epoch);
+/* A fact behind those that its log has; the record waits in the list of its latest one. */
+void ledger_append(struct ledger *ledger, uint32_t record, const struct fact *fact);
 void ledger_forget(struct ledger *ledger, uint32_t record);
+
+/* ---- ledger.c ---- */
+
 /* Derives the first `sent` bytes of facts, and the whole, and emits the difference; `then` is the roster as it was known before. */
 void ledger_bring_up(struct ledger *ledger, struct interaction *one, uint32_t sent, const struct roster *then, ledger_emit *emit, void *context);
 
