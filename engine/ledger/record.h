@@ -1,5 +1,5 @@
-/* record: one record being made out from its facts: who, when, which segments. record.c fills it, derive.c turns it into integers;
- * nobody else knows it. */
+/* record: one record being made out from its facts: who, when, which segments. record.c fills it, contribute.c turns it into integers,
+ * derive.c calls both and gathers what comes of it; nobody else knows it. */
 #ifndef ESTEEM_RECORD_H
 #define ESTEEM_RECORD_H
 
@@ -72,5 +72,21 @@ int64_t record_count(const struct record *record, enum event_type type);
 
 /* Fills dimensions, times, segments and states from the facts, which are in order. */
 void record_make_out(struct record *record);
+
+/* ---- what it is worth (contribute.c) ---- */
+
+/* A contact's own: the record has an interaction.* fact. */
+void contribute_contact(struct record *record);
+/* One event's that is no interaction.*: its own dimensions where it names them, else the interaction's. */
+void contribute_event(struct record *record, const struct fact *fact);
+
+/* ---- where it goes (derive.c) ---- */
+
+/* Ends the run; one of zeros is left out. */
+void block_put(struct derivation *out, const struct dims *dims, int64_t anchor_ms, struct tally_run *run);
+/* `measure`: what comes of the note; a version that did not know that has told nobody. */
+void note_put(struct derivation *out, enum block_kind kind, const struct dims *dims, int64_t anchor_ms, const struct note *note, enum measure measure);
+/* Likewise what is now: a version that did not know the gauges has told nobody. */
+void now_put(struct derivation *out, const struct dims *dims, int64_t anchor_ms, struct tally_run *run);
 
 #endif

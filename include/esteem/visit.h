@@ -1,4 +1,4 @@
-/* visit: first-contact resolution. A contact counts as one (`fcr`, derive.c) until the same customer's next contact, by any channel, begins no
+/* visit: first-contact resolution. A contact counts as one (`fcr`, contribute.c) until the same customer's next contact, by any channel, begins no
  * later than metrics.fcr.window after its end; then it is taken back at its own anchor, and given again should that other contact turn out not
  * to have been. Contacts that the centre itself began (direction outbound or proactive) repeat none.
  *
