@@ -135,6 +135,13 @@ bool shard_derive_some(struct shard *shard);
 /* align.c: which inputs wait for others. */
 void shard_align(struct shard *shard);
 
+/* ---- watermark.c ---- */
+
+/* Reads the inputs' and the shards' event time, says this shard's. */
+void shard_read_time(struct shard *shard);
+/* Whether the effect of so many of the parcels that it has sent has reached the folds' rings. */
+bool shard_parcels_settled(const struct shard *shard, uint64_t count);
+
 /* ---- shard_state.c ---- */
 
 /* Goes on with what is under way; returns work done. */

@@ -1,3 +1,5 @@
+/* The shard's step and tick: what waits is sent, what other shards and the source have is taken, and with each tick what was touched is derived
+ * and goes to the folds. Read shard_step first. */
 #include "esteem/shard.h"
 
 #include <stdlib.h>
@@ -153,15 +155,10 @@ static void settle_parcels(struct shard *shard)
     for (int s = 0; s < shard->setup.shards; s++) {
         if (shard->flushed[s] == 0)
             continue;
-        /* release: the batches are in the rings; partner of parcels_settled's acquire */
+        /* release: the batches are in the rings; partner of shard_parcels_settled's acquire */
         atomic_fetch_add_explicit(&shard->setup.clocks->settled[s], shard->flushed[s], memory_order_release);
         shard->flushed[s] = 0;
     }
-}
-
-static bool parcels_settled(const struct shard *shard, uint64_t count)
-{
-    return atomic_load_explicit(&shard->setup.clocks->settled[shard->setup.index], memory_order_acquire) >= count;
 }
 
 /* Offers what waits, in order; what finds no room stays, and so does all that follows it to the same target. */
@@ -184,99 +181,6 @@ static int send_outbox(struct shard *shard)
     if (full_folds == 0)
         settle_parcels(shard);
     return (int)(count - kept);
-}
-
-/* ---- time ---- */
-
-/* Read to its end, drained, and silent for idle_after. */
-static bool input_idle(struct shard *shard, int input, int64_t monotonic_ms)
-{
-    struct input *one = &shard->input[input];
-    if (!one->seen) {
-        one->seen = true;
-        one->heard_ms = monotonic_ms;
-        shard_input_seen(shard, input);
-    }
-    if (atomic_load_explicit(&shard->setup.clocks->paused, memory_order_relaxed))
-        one->heard_ms = monotonic_ms; /* there may be more: its silence says nothing */
-    return shard->setup.source.at_end(shard->setup.source.state, input) && !shard->stuck &&
-           monotonic_ms - one->heard_ms >= (shard->setup.batch ? 0 : shard->config->idle_after_ms);
-}
-
-/* The watermark follows its inputs, but not past what is still on its way to other shards. */
-static void advance_watermark(struct shard *shard, int64_t inputs_ms)
-{
-    if (shard->next_watermark_ms != INT64_MIN && parcels_settled(shard, shard->next_parcels)) {
-        shard->watermark_ms = shard->next_watermark_ms;
-        shard->next_watermark_ms = INT64_MIN;
-    }
-    if (shard->next_watermark_ms != INT64_MIN || inputs_ms <= shard->watermark_ms)
-        return;
-    if (parcels_settled(shard, shard->parcels)) {
-        shard->watermark_ms = inputs_ms;
-        return;
-    }
-    shard->next_watermark_ms = inputs_ms;
-    shard->next_parcels = shard->parcels;
-}
-
-/* Every input was read to its end at least once since the start, and what was handed over until then is with the folds. While a topic
- * is missing that is not so: what an earlier life told from it must not be taken for what the feed does not make. */
-static void see_ends(struct shard *shard, int inputs)
-{
-    bool all = shard->setup.source.whole == NULL || shard->setup.source.whole(shard->setup.source.state);
-    for (int i = 0; i < inputs && !shard->all_ended; i++) {
-        struct input *one = &shard->input[i];
-        one->ended |= (shard->setup.source.was_at_end ? shard->setup.source.was_at_end : shard->setup.source.at_end)(shard->setup.source.state, i);
-        all &= one->ended && !(shard->stuck && shard->stuck->input == i);
-    }
-    if (all && !shard->all_ended) {
-        shard->all_ended = true;
-        shard->ended_parcels = shard->parcels;
-    }
-    shard->caught_up = shard->caught_up || (shard->all_ended && parcels_settled(shard, shard->ended_parcels));
-}
-
-static void read_inputs(struct shard *shard)
-{
-    int64_t least = INT64_MAX, monotonic_ms = clock_monotonic_ms(&shard->setup.clock);
-    if (shard->setup.source.poll && !shard->setup.source.ready(shard->setup.source.state))
-        return;
-    int inputs = shard->setup.source.inputs ? shard->setup.source.inputs(shard->setup.source.state) : 0;
-    bool idle = true;
-    see_ends(shard, inputs);
-    for (int i = 0; i < inputs; i++) {
-        if (input_idle(shard, i, monotonic_ms))
-            continue;
-        idle = false;
-        int64_t newest = shard->input[i].newest_ms;
-        int64_t watermark = newest == INT64_MIN ? INT64_MIN : newest - shard->config->out_of_order_ms;
-        least = watermark < least ? watermark : least;
-    }
-    if (idle && shard->newest_ms != INT64_MIN)
-        least = shard->newest_ms - shard->config->out_of_order_ms;
-    advance_watermark(shard, least == INT64_MAX ? INT64_MIN : least);
-    idle = idle && parcels_settled(shard, shard->parcels);
-    struct shard_clocks *clocks = shard->setup.clocks;
-    /* relaxed: each value stands for itself; a stale one is only lower */
-    atomic_store_explicit(&clocks->watermark_ms[shard->setup.index], shard->watermark_ms, memory_order_relaxed);
-    atomic_store_explicit(&clocks->idle[shard->setup.index], idle, memory_order_relaxed);
-}
-
-/* With all shards idle it is the highest: which of two was idle first must not decide what is too late. */
-static void read_clocks(struct shard *shard)
-{
-    const struct shard_clocks *clocks = shard->setup.clocks;
-    int64_t least = INT64_MAX, highest = INT64_MIN;
-    for (int i = 0; i < clocks->count; i++) {
-        int64_t watermark = atomic_load_explicit(&clocks->watermark_ms[i], memory_order_relaxed);
-        highest = watermark > highest ? watermark : highest;
-        if (!atomic_load_explicit(&clocks->idle[i], memory_order_relaxed))
-            least = watermark < least ? watermark : least;
-    }
-    int64_t all = least == INT64_MAX ? highest : least;
-    if (all > shard->all_watermark_ms)
-        shard->all_watermark_ms = all;
 }
 
 /* ---- the tick ---- */
@@ -310,8 +214,7 @@ void shard_tick(struct shard *shard, uint64_t barrier)
     shard->deriving = false;
     shard_derive(shard, UINT32_MAX);
     forget_step(shard);
-    read_inputs(shard); /* behind what was sent to other shards: the watermark waits for that */
-    read_clocks(shard);
+    shard_read_time(shard); /* behind what was sent to other shards: the watermark waits for that */
     bool forgets = !shard->setup.batch && shard->all_watermark_ms != INT64_MIN;
     if (forgets) /* before the batches: what a forgotten record takes back is in the same checkpoint as its absence */
         shard->counts.forgotten += ledger_evict(shard->ledger, shard->all_watermark_ms, evict_most(shard), shard_emit, shard);
@@ -542,7 +445,7 @@ void shard_forget(struct shard *shard, int pass, const char *tenant, uint64_t cu
 bool shard_forgotten(const struct shard *shard, uint64_t *count)
 {
     *count = shard->forget.count;
-    return !shard->forget.at_work && parcels_settled(shard, shard->forget.parcels);
+    return !shard->forget.at_work && shard_parcels_settled(shard, shard->forget.parcels);
 }
 
 void shard_stop_reading(struct shard *shard)
