@@ -1,7 +1,7 @@
 /* align: while a backlog is read, no input runs ahead of another by more than AHEAD_MS of event time. Else what lies between the fastest and
  * the slowest would stay in the finest panes, as the watermark is the slowest one's: a day of it, where one partition has a tenth of
  * another's messages. Inputs that are at their end hold nobody up; nor does one that stands still, as its broker may be away. */
-#include "intake.h"
+#include "shard_parts.h"
 
 enum { AHEAD_MS = 900000, STANDS_MS = 5000 };
 

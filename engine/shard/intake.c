@@ -3,7 +3,7 @@
  *                                            └──yes──> fact ──> ledger (applied, duplicate, full)
  * Each step may find no room; then the message is offered again, and what it has already done is skipped or, by the ledger,
  * a duplicate that is not counted twice. */
-#include "intake.h"
+#include "shard_parts.h"
 
 #include <stdlib.h>
 #include <string.h>

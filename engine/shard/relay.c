@@ -8,7 +8,7 @@
 #include "esteem/err.h"
 #include "esteem/log.h"
 #include "esteem/varint.h"
-#include "intake.h"
+#include "shard_parts.h"
 
 enum { BOOK_SHARE = 64 /* of limits.memory a book has a 64th */, LISTS_TOGETHER = 64 };
 enum { TUPLES_FIRST = 1024, TUPLES_MOST = 1 << 12, NOTE_MOST = 3 + 6 * VARINT_MAX + 16, TUPLE_MOST = (DIMENSION_MAX + 1) * 260 + 3 * VARINT_MAX,

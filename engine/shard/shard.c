@@ -10,7 +10,7 @@
 #include "esteem/err.h"
 #include "esteem/log.h"
 #include "esteem/mapping.h"
-#include "intake.h"
+#include "shard_parts.h"
 
 enum { POLL_MOST = 4096, PARCELS_MOST = 4096, TOUCHED_MOST = 65536, EVICT_MOST = 4096, EXPIRE_MOST = 1024, SEARCH_MOST = 32768, RETIRE_MOST = 64,
        STRINGS_A_KEY = 4, STRINGS_LEAST = 65536, STRINGS_KEYS_MOST = 100000000,

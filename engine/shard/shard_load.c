@@ -6,7 +6,7 @@
  * order, that number keeps its meaning. Else the old shard's roster is built once more, and its records are derived anew: before under
  * the old, now under the new. A slice may lack changes that were on their way to its shard: the shard that told them has them,
  * so at the end every shard gets what any slice has. */
-#include "intake.h"
+#include "shard_parts.h"
 
 #include <stdlib.h>
 #include <string.h>

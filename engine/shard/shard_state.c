@@ -5,7 +5,7 @@
  *
  * What a shard sends after its barrier waits in its ring until all barriers are here, so nothing of after gets into the part. Then the
  * source goes on, and ledger and books are written some a step (ledger_state.c, book_state.c). */
-#include "intake.h"
+#include "shard_parts.h"
 
 #include <stdlib.h>
 #include <string.h>

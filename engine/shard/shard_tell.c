@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "esteem/combine.h"
-#include "intake.h"
+#include "shard_parts.h"
 
 /* Every shard has the roster whole; the first one tells the folds. */
 struct telling {

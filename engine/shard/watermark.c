@@ -1,6 +1,6 @@
 /* How far event time is: each input by its newest event less out_of_order, a shard by its inputs that are not idle, all shards by the one furthest
  * behind. A shard's word waits for what it has handed over: nobody may find that too late. */
-#include "intake.h"
+#include "shard_parts.h"
 
 bool shard_parcels_settled(const struct shard *shard, uint64_t count)
 {

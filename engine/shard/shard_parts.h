@@ -1,6 +1,6 @@
-/* intake: from a message to a fact in the ledger: mapping, decoding, lateness, owner. Private to the shard. */
-#ifndef ESTEEM_INTAKE_H
-#define ESTEEM_INTAKE_H
+/* shard_parts: the shard's state, and what the files of engine/shard share; nobody else knows it. Runs on: the shard's thread. */
+#ifndef ESTEEM_SHARD_PARTS_H
+#define ESTEEM_SHARD_PARTS_H
 
 #include "esteem/intern.h"
 #include "esteem/memory.h"
@@ -53,6 +53,8 @@ struct shard {
     struct mapping *mapping[CONFIG_TOPIC_MAX]; /* NULL: native */
     struct intern strings;
     struct roster *roster;
+    uint64_t roster_of;   /* serial of the configuration whose roster.file is in it; 0: none yet */
+    uint32_t roster_told; /* shard 0: changes of it that the folds have been told */
     struct ledger *ledger;
     struct combine *combine;
     struct relay relay;
@@ -75,6 +77,7 @@ struct shard {
     struct parcel *stuck; /* a message of the source that could not be finished: it comes before any other */
     bool inexact;
     bool goodbye, stopped, paused;
+    bool deriving; /* a tick is on its way: what was touched is derived over several steps */
     int outputs_done;      /* of the message at hand: mapped events that are in already */
     struct parcel *held;   /* handed over, and held up by a full ledger */
     uint64_t customer_seed;
@@ -91,7 +94,6 @@ struct shard {
 
     /* checkpoints: shard_state.c */
     uint64_t barrier;         /* waits for the barriers of the other shards; 0: none is on its way */
-    bool deriving;            /* a tick is on its way: what was touched is derived over several steps */
     bool barrier_again;       /* the second one, behind the notes of what was read before the first */
     bool barrier_full;
     bool arrived[SHARD_MAX];  /* a shard's barrier is here: what follows it stays in its ring */
@@ -99,8 +101,6 @@ struct shard {
     int dumped_parts;         /* the ledger, the books */
     uint64_t dumped;          /* the epoch that was written last */
     struct slice_out out;
-    uint64_t roster_of; /* serial of the configuration whose roster.file is in the roster; 0: none yet */
-    uint32_t roster_told; /* shard 0: changes of the roster that the folds have been told */
     uint32_t strings_saved, roster_saved; /* what the files of the chain have */
     int64_t *offsets; /* by input: as of the last barrier */
     int offset_count;
@@ -110,6 +110,8 @@ struct shard {
     bool restored_without_now; /* from a state whose writer did not tell what agents are now */
 };
 
+/* ---- intake.c: from a message to a fact in the ledger: mapping, decoding, lateness, owner ---- */
+
 /* Takes one message of the source. False: not finished for lack of room; offer the same message again. */
 bool intake_message(struct shard *shard, const struct message *message);
 /* A copy of a message, its text replaced by `text`. */
@@ -117,10 +119,19 @@ struct parcel *parcel_new(const struct message *message, const char *text, size_
 struct message parcel_message(const struct parcel *parcel);
 /* Takes what another shard handed over. False: offer it again. */
 bool intake_parcel(struct shard *shard, struct parcel *parcel);
+
+/* ---- shard.c ---- */
+
+/* Into the outbox; takes the item. */
 void shard_post(struct shard *shard, int kind, int target, void *item);
 /* Flushes what was taken so far to the folds; `barrier`: of the checkpoint that it is the last of, or 0. */
 void shard_tick(struct shard *shard, uint64_t barrier);
+
+/* ---- shard_tell.c ---- */
+
+/* All that was added up, a batch a fold, into the outbox. */
 void shard_post_batches(struct shard *shard, bool drained, uint64_t barrier);
+/* A ledger_emit: one contribution to where its kind goes. */
 void shard_emit(void *context, uint32_t tenant, uint32_t scopes, const struct block *block, int sign, const uint8_t *bytes, uint32_t length);
 /* Figures on their way to the folds. */
 void shard_add(struct shard *shard, uint32_t tenant, uint32_t scopes, const struct dims *dims, int64_t anchor_ms, bool spans, const uint8_t *runs,
@@ -130,9 +141,12 @@ void shard_add_now(struct shard *shard, uint32_t tenant, uint32_t scopes, const 
                    uint32_t length);
 /* Derives what is touched; notes go to who owns them. */
 void shard_derive(struct shard *shard, uint32_t most);
-/* What one step may derive, where more was touched than that. False: it was not. */
+/* Derives as many as one step may. False: no more than that were touched, and none was derived: the tick derives them. */
 bool shard_derive_some(struct shard *shard);
-/* align.c: which inputs wait for others. */
+
+/* ---- align.c ---- */
+
+/* Which inputs wait for others. */
 void shard_align(struct shard *shard);
 
 /* ---- watermark.c ---- */
