@@ -3,12 +3,11 @@
  *     OLD ──> in order? ──┐ both: merged as they are read
  *     NEW ──> in order? ──┴ else: an index of (key's hash, offset) a file, joined, and rows read where they lie
  *
- * Both files are looked through first, heads only; where rows end alike (measures, histograms, metrics), they are not taken apart. */
+ * What differs between two rows is diff_changes.c. Both files are looked through first, heads only; where rows end alike (measures, histograms, metrics), they are not taken apart. */
 #include "esteem/diff.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,11 +16,9 @@
 
 #include "esteem/command.h"
 #include "esteem/err.h"
-#include "esteem/row.h"
+#include "diff_changes.h"
 #include "diff_rank.h"
 #include "row_lines.h"
-
-/* ---- one row against another ---- */
 
 struct diff {
     struct row_lines file[2]; /* old, new */
@@ -36,181 +33,7 @@ struct diff {
 
 enum { OLD, NEW };
 
-static const char *const left_out[] = {"v", "tenant", "scope", "window", "start", "revision", "config", "measures", "histograms", "metrics"};
-
-static bool is_left_out(const char *name)
-{
-    for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++)
-        if (strcmp(name, left_out[i]) == 0)
-            return true;
-    return false;
-}
-
-static jv member(jv object, const char *name)
-{
-    jv value = jv_object_get(jv_copy(object), jv_string(name));
-    if (jv_is_valid(value))
-        return value;
-    jv_free(value);
-    return jv_null();
-}
-
-/* Millionths, as rows have them: a difference of doubles has more digits than are true. */
-static double rounded(double value)
-{
-    return fabs(value) < 1e9 ? round(value * 1e6) / 1e6 : value;
-}
-
-/* {"old", "new", "difference"}; takes both. A measure that a row does not name is 0. */
-static jv change_of(jv before, jv after)
-{
-    jv change = jv_object();
-    if (jv_get_kind(before) == JV_KIND_NUMBER && jv_get_kind(after) == JV_KIND_NUMBER)
-        change = jv_object_set(change, jv_string("difference"), jv_number(rounded(jv_number_value(after) - jv_number_value(before))));
-    change = jv_object_set(change, jv_string("old"), before);
-    return jv_object_set(change, jv_string("new"), after);
-}
-
-static jv object_or_empty(jv value)
-{
-    if (jv_get_kind(value) == JV_KIND_OBJECT)
-        return value;
-    jv_free(value);
-    return jv_object();
-}
-
-/* Adds what differs between the members of two objects to `changes`; `absent` stands for what one does not have. */
-static jv compare_members(jv changes, jv before, jv after, jv absent, bool (*skip)(const char *))
-{
-    before = object_or_empty(before);
-    after = object_or_empty(after);
-    jv all = jv_object_merge(jv_copy(before), jv_copy(after));
-    for (int i = jv_object_iter(all); jv_object_iter_valid(all, i); i = jv_object_iter_next(all, i)) {
-        jv key = jv_object_iter_key(all, i);
-        jv a = member(before, jv_string_value(key)), b = member(after, jv_string_value(key));
-        if (jv_get_kind(a) == JV_KIND_NULL)
-            a = jv_copy(absent);
-        if (jv_get_kind(b) == JV_KIND_NULL)
-            b = jv_copy(absent);
-        bool same = jv_equal(jv_copy(a), jv_copy(b)) || (skip && skip(jv_string_value(key)));
-        if (same) {
-            jv_free(a);
-            jv_free(b);
-            jv_free(key);
-        } else {
-            changes = jv_object_set(changes, key, change_of(a, b));
-        }
-    }
-    jv_free(all);
-    jv_free(before);
-    jv_free(after);
-    jv_free(absent);
-    return changes;
-}
-
-/* {"csat": {"value": {"old", "new", "difference"}, "n": ...}}; a metric that one row lacks differs in all that the other has. */
-static jv compare_each(jv before, jv after, jv absent)
-{
-    jv changes = jv_object();
-    before = object_or_empty(before);
-    after = object_or_empty(after);
-    jv all = jv_object_merge(jv_copy(before), jv_copy(after));
-    for (int i = jv_object_iter(all); jv_object_iter_valid(all, i); i = jv_object_iter_next(all, i)) {
-        jv key = jv_object_iter_key(all, i);
-        jv change = compare_members(jv_object(), member(before, jv_string_value(key)), member(after, jv_string_value(key)), jv_copy(absent), NULL);
-        if (jv_object_length(jv_copy(change)) > 0) {
-            changes = jv_object_set(changes, key, change);
-        } else {
-            jv_free(key);
-            jv_free(change);
-        }
-    }
-    jv_free(all);
-    jv_free(before);
-    jv_free(after);
-    jv_free(absent);
-    return changes;
-}
-
-static bool has(jv row, const char *name)
-{
-    return jv_object_has(jv_copy(row), jv_string(name));
-}
-
-/* {"fields", "measures", "histograms", "metrics"}, each there when something differs in it. Redis' rows have no histograms by default. */
-static jv compare_rows(jv before, jv after)
-{
-    bool both = has(before, "histograms") && has(after, "histograms");
-    struct { const char *name; jv changes; } parts[] = {
-        {"fields", compare_members(jv_object(), jv_copy(before), jv_copy(after), jv_null(), is_left_out)},
-        {"measures", compare_members(jv_object(), member(before, "measures"), member(after, "measures"), jv_number(0), NULL)},
-        {"histograms", both ? compare_each(member(before, "histograms"), member(after, "histograms"), jv_number(0)) : jv_object()},
-        {"metrics", compare_each(member(before, "metrics"), member(after, "metrics"), jv_null())},
-    };
-    jv changes = jv_object();
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (jv_object_length(jv_copy(parts[i].changes)) > 0)
-            changes = jv_object_set(changes, jv_string(parts[i].name), parts[i].changes);
-        else
-            jv_free(parts[i].changes);
-    return changes;
-}
-
 /* ---- telling it ---- */
-
-/* A number as rows print it, a word as it is. Takes `value`. */
-static void put_scalar(jv value, FILE *out)
-{
-    char number[ROW_NUMBER_MAX];
-    if (jv_get_kind(value) == JV_KIND_NUMBER && fabs(jv_number_value(value)) < 1e30) {
-        row_number(jv_number_value(value), number);
-        fputs(number, out);
-        jv_free(value);
-    } else if (jv_get_kind(value) == JV_KIND_NULL) {
-        fputs("none", out);
-        jv_free(value);
-    } else {
-        jv text = jv_dump_string(value, 0);
-        fputs(jv_string_value(text), out);
-        jv_free(text);
-    }
-}
-
-static void put_change(const char *name, const char *of, jv change, FILE *out)
-{
-    jv difference = member(change, "difference");
-    fprintf(out, "  %s%s%s ", name, *of ? "." : "", of);
-    put_scalar(member(change, "old"), out);
-    fputs(" -> ", out);
-    put_scalar(member(change, "new"), out);
-    if (jv_get_kind(difference) == JV_KIND_NUMBER) {
-        fputs(jv_number_value(difference) > 0 ? " (+" : " (", out);
-        put_scalar(jv_copy(difference), out);
-        fputs(")", out);
-    }
-    fputc('\n', out);
-    jv_free(difference);
-}
-
-/* Takes `changes`. `depth` 2: a metric's members, its value under the metric's own name. */
-static void put_changes(jv changes, int depth, FILE *out)
-{
-    for (int i = jv_object_iter(changes); jv_object_iter_valid(changes, i); i = jv_object_iter_next(changes, i)) {
-        jv key = jv_object_iter_key(changes, i), change = jv_object_iter_value(changes, i);
-        if (depth == 1)
-            put_change(jv_string_value(key), "", change, out);
-        else
-            for (int k = jv_object_iter(change); jv_object_iter_valid(change, k); k = jv_object_iter_next(change, k)) {
-                jv of = jv_object_iter_key(change, k), inner = jv_object_iter_value(change, k);
-                put_change(jv_string_value(key), strcmp(jv_string_value(of), "value") == 0 ? "" : jv_string_value(of), inner, out);
-                jv_free(of);
-                jv_free(inner);
-            }
-        jv_free(key);
-        jv_free(change);
-    }
-    jv_free(changes);
-}
 
 static void put_line(jv value, FILE *out)
 {
@@ -224,7 +47,7 @@ static jv key_json(jv head)
     static const char *const names[] = {"tenant", "scope", "window", "start"};
     jv key = jv_object();
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        key = jv_object_set(key, jv_string(names[i]), member(head, names[i]));
+        key = jv_object_set(key, jv_string(names[i]), diff_member(head, names[i]));
     return key;
 }
 
@@ -249,7 +72,7 @@ static int row_is_empty(const struct row_lines *lines, bool *empty)
     int result = row_lines_parse(lines, &row);
     if (result != 0)
         return result;
-    *empty = jv_object_length(object_or_empty(member(row, "measures"))) == 0 && jv_object_length(object_or_empty(member(row, "metrics"))) == 0;
+    *empty = jv_object_length(diff_object(diff_member(row, "measures"))) == 0 && jv_object_length(diff_object(diff_member(row, "metrics"))) == 0;
     jv_free(row);
     return 0;
 }
@@ -276,7 +99,7 @@ static int tell_only(struct diff *diff, int which, const struct row_key *key, jv
 static void count_names(struct diff *diff, jv changes)
 {
     for (int i = jv_object_iter(changes); jv_object_iter_valid(changes, i); i = jv_object_iter_next(changes, i)) {
-        jv key = jv_object_iter_key(changes, i), seen = member(diff->by_name, jv_string_value(key));
+        jv key = jv_object_iter_key(changes, i), seen = diff_member(diff->by_name, jv_string_value(key));
         double count = jv_get_kind(seen) == JV_KIND_NUMBER ? jv_number_value(seen) : 0;
         jv_free(seen);
         diff->by_name = jv_object_set(diff->by_name, key, jv_number(count + 1));
@@ -289,7 +112,7 @@ static void tell_changes(struct diff *diff, const struct row_key *key, jv head, 
     static const char *const counted[] = {"fields", "measures", "metrics"};
     diff->counts->differing++;
     for (size_t i = 0; i < sizeof counted / sizeof *counted; i++) {
-        jv part = object_or_empty(member(changes, counted[i]));
+        jv part = diff_object(diff_member(changes, counted[i]));
         count_names(diff, part);
         jv_free(part);
     }
@@ -299,17 +122,7 @@ static void tell_changes(struct diff *diff, const struct row_key *key, jv head, 
     }
     put_key(key, head, diff->out);
     fputc('\n', diff->out);
-    put_changes(object_or_empty(member(changes, "fields")), 1, diff->out);
-    put_changes(object_or_empty(member(changes, "measures")), 1, diff->out);
-    put_changes(object_or_empty(member(changes, "metrics")), 2, diff->out);
-    jv histograms = object_or_empty(member(changes, "histograms"));
-    for (int i = jv_object_iter(histograms); jv_object_iter_valid(histograms, i); i = jv_object_iter_next(histograms, i)) {
-        jv name = jv_object_iter_key(histograms, i);
-        fprintf(diff->out, "  histogram %s: %d buckets differ\n", jv_string_value(name), jv_object_length(jv_object_iter_value(histograms, i)));
-        jv_free(name);
-    }
-    jv_free(histograms);
-    jv_free(changes);
+    diff_put(changes, diff->out);
 }
 
 static void tell_summary(struct diff *diff)
@@ -375,17 +188,10 @@ static void head_close(struct head *head)
     head->row = jv_null();
 }
 
-static bool heads_differ(const struct head *before, const struct head *after)
-{
-    jv changes = compare_members(jv_object(), jv_copy(before->row), jv_copy(after->row), jv_null(), is_left_out);
-    bool differ = jv_object_length(changes) > 0;
-    return differ;
-}
-
 static int compare_pair(struct diff *diff, const struct head *before, const struct head *after)
 {
     diff->counts->compared++;
-    if (*before->tail && strcmp(before->tail, after->tail) == 0 && !heads_differ(before, after))
+    if (*before->tail && strcmp(before->tail, after->tail) == 0 && diff_same_fields(before->row, after->row))
         return 0;
     jv a, b;
     int result = row_lines_parse(&diff->file[OLD], &a);
@@ -393,7 +199,7 @@ static int compare_pair(struct diff *diff, const struct head *before, const stru
         return result;
     result = row_lines_parse(&diff->file[NEW], &b);
     if (result == 0) {
-        jv changes = compare_rows(a, b);
+        jv changes = diff_of(a, b);
         if (jv_object_length(jv_copy(changes)) > 0) {
             double weight = diff->rank ? diff_weight(changes, b) : 0;
             tell_changes(diff, &after->key, after->row, changes);

@@ -23,7 +23,7 @@ int diff_rank_end(struct diff_rank *rank, double weight);
 int diff_rank_print(struct diff_rank *rank, FILE *out);
 void diff_rank_close(struct diff_rank *rank);
 
-/* How much a row changes, of {"measures", "metrics"} as diff.c makes them; borrowed. */
+/* How much a row changes, of {"measures", "metrics"} as diff_of makes them; borrowed. */
 double diff_weight(jv changes, jv after);
 
 #endif
