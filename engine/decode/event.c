@@ -1,18 +1,19 @@
 /* Decoding and validation of a native event (SEMANTICS 1). Two passes, so that the reasons of refusal are tested in their
  * order whatever the order of the fields:
  *
- *   message ──json_index──> structural index ──walk──> slots (one a known name, the last of a repeated name)
+ *   message ──json_text──> values ──walk──> slots (one a known name, the last of a repeated name)
  *           ──judge──> struct event, or the first reason that applies
  *
- * The walk checks the grammar (RFC 8259) of everything but the inside of nested values of unknown fields, which it skips by
- * their brackets; those of known ones, which are faults nearly always, are checked apart (nested_is_json). Names are found by a perfect hash over their first eight bytes, sought at start. */
+ * The walk checks the grammar of everything but the inside of nested values of unknown fields, which it skips by their brackets;
+ * a known field is hardly ever nested, and where one is, it is checked apart (nested_is_json). Names are found by a perfect
+ * hash over their length and first eight bytes; the hash is sought when the decoder is made. */
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
 #include "esteem/err.h"
 #include "esteem/event.h"
-#include "json.h"
+#include "json_text.h"
 
 const char *const event_type_names[EVENT_COUNT] = {
 #define EVENT(NAME, type, fields, meaning) type,
@@ -73,30 +74,13 @@ static const char *name_text(int name)
     return field_names[name - NAME_FIELD_FIRST];
 }
 
-enum token { TOKEN_STRING, TOKEN_INTEGER, TOKEN_BIG, TOKEN_REAL, TOKEN_TRUE, TOKEN_FALSE, TOKEN_NULL, TOKEN_OBJECT, TOKEN_ARRAY };
-
-struct slot {
-    enum token token;
-    uint32_t length; /* of a string */
-    union {
-        const char *at;  /* string */
-        int64_t integer;
-        uint32_t index;  /* object: where it opens */
-    };
-};
-
 struct slots {
     uint64_t given; /* bit: slot is filled */
-    struct slot slot[NAME_COUNT];
+    struct json_value slot[NAME_COUNT];
 };
 
 struct decoder {
-    struct json_index index;
-    const char *message;
-    uint32_t length;
-    size_t message_max;
-    char *scratch; /* strings without their escapes */
-    size_t scratch_used;
+    struct json_text text; /* the message */
     const char *const *own;
     int own_count;
     uint32_t gone; /* bits of own */
@@ -141,7 +125,7 @@ static bool names_fit(struct decoder *d)
 
 static int name_find(const struct decoder *d, const char *at, uint32_t length)
 {
-    uint64_t word = at + 8 <= d->message + d->length ? head_wide(at, length) : head(at, length);
+    uint64_t word = at + 8 <= d->text.bytes + d->text.length ? head_wide(at, length) : head(at, length);
     uint8_t name = d->by_hash[word * d->multiplier >> 56];
     if (name == NAME_UNKNOWN || d->name_length[name] != length || memcmp(name_text(name), at, length) != 0)
         return NAME_UNKNOWN;
@@ -151,12 +135,11 @@ static int name_find(const struct decoder *d, const char *at, uint32_t length)
 struct decoder *decoder_new(size_t message_max, const char *const *own, int own_count)
 {
     struct decoder *d = calloc(1, sizeof *d);
-    if (d == NULL || !json_index_init(&d->index)) {
+    if (d == NULL || !json_text_init(&d->text, message_max)) {
         free(d);
         err_set(ERR_MEMORY, "no memory for a decoder");
         return NULL;
     }
-    d->message_max = message_max;
     d->own = own;
     d->own_count = own_count;
     d->field = "";
@@ -180,8 +163,7 @@ void decoder_free(struct decoder *d)
 {
     if (d == NULL)
         return;
-    json_index_close(&d->index);
-    free(d->scratch);
+    json_text_close(&d->text);
     free(d);
 }
 
@@ -190,231 +172,29 @@ const char *decoder_field(const struct decoder *d)
     return d->field;
 }
 
-/* ---- scalars ---- */
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-/* Where the token before `next` ends: white space stepped back over. */
-static uint32_t token_end(const struct decoder *d, uint32_t i)
-{
-    uint32_t end = i + 1 < d->index.count ? d->index.at[i + 1] : d->length;
-    while (is_space(d->message[end - 1]))
-        end--;
-    return end;
-}
-
-static int hex4(const char *at)
-{
-    int value = 0;
-    for (int i = 0; i < 4; i++) {
-        char c = at[i];
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-        if (digit < 0)
-            return -1;
-        value = value * 16 + digit;
-    }
-    return value;
-}
-
-static char *utf8_put(char *out, uint32_t c)
-{
-    if (c < 0x80) {
-        *out++ = (char)c;
-    } else if (c < 0x800) {
-        *out++ = (char)(0xc0 | c >> 6);
-        *out++ = (char)(0x80 | (c & 0x3f));
-    } else if (c < 0x10000) {
-        *out++ = (char)(0xe0 | c >> 12);
-        *out++ = (char)(0x80 | (c >> 6 & 0x3f));
-        *out++ = (char)(0x80 | (c & 0x3f));
-    } else {
-        *out++ = (char)(0xf0 | c >> 18);
-        *out++ = (char)(0x80 | (c >> 12 & 0x3f));
-        *out++ = (char)(0x80 | (c >> 6 & 0x3f));
-        *out++ = (char)(0x80 | (c & 0x3f));
-    }
-    return out;
-}
-
-/* The four digits behind \u, with a second \u when they are a high surrogate. NULL when they are no character. */
-static const char *unicode_escape(const char *at, const char *end, char **out)
-{
-    int high = end - at >= 4 ? hex4(at) : -1;
-    at += 4;
-    if (high < 0 || (high >= 0xdc00 && high <= 0xdfff))
-        return NULL;
-    uint32_t c = (uint32_t)high;
-    if (high >= 0xd800 && high <= 0xdbff) {
-        int low = end - at >= 6 && at[0] == '\\' && at[1] == 'u' ? hex4(at + 2) : -1;
-        if (low < 0xdc00 || low > 0xdfff)
-            return NULL;
-        at += 6;
-        c = 0x10000 + (((uint32_t)high - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
-    }
-    *out = utf8_put(*out, c);
-    return at;
-}
-
-/* Copies a string without its escapes into the scratch. */
-static bool unescape(struct decoder *d, const char *at, uint32_t length, const char **text, uint32_t *text_length)
-{
-    if (d->scratch == NULL && (d->scratch = malloc(d->message_max + 8)) == NULL)
-        return false;
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    char *first = d->scratch + d->scratch_used, *out = first;
-    for (const char *end = at + length; at < end;) {
-        if (*at != '\\') {
-            *out++ = *at++;
-            continue;
-        }
-        at++;
-        if (*at == 'u') {
-            if ((at = unicode_escape(at + 1, end, &out)) == NULL)
-                return false;
-            continue;
-        }
-        const char *which = *at ? strchr(from, *at) : NULL;
-        if (which == NULL)
-            return false;
-        *out++ = to[which - from];
-        at++;
-    }
-    d->scratch_used += (size_t)(out - first);
-    *text = first;
-    *text_length = (uint32_t)(out - first);
-    return true;
-}
-
-static bool read_string(struct decoder *d, uint32_t i, const char **text, uint32_t *length)
-{
-    uint32_t start = d->index.at[i] + 1, end = token_end(d, i);
-    if (end <= start || d->message[end - 1] != '"')
-        return false;
-    *text = d->message + start;
-    *length = end - 1 - start;
-    if (memchr(*text, '\\', *length) != NULL)
-        return unescape(d, *text, *length, text, length);
-    return true;
-}
-
-static const char *skip_digits(const char *at, const char *end)
-{
-    while (at < end && *at >= '0' && *at <= '9')
-        at++;
-    return at;
-}
-
-static bool read_number(struct decoder *d, uint32_t i, struct slot *slot)
-{
-    const char *at = d->message + d->index.at[i], *end = d->message + token_end(d, i);
-    bool negative = *at == '-';
-    const char *first = at += negative, *after = skip_digits(first, end);
-    if (after == first || (*first == '0' && after - first > 1))
-        return false;
-    slot->token = TOKEN_INTEGER;
-    at = after;
-    if (at < end && *at == '.') {
-        after = skip_digits(at + 1, end);
-        if (after == at + 1)
-            return false;
-        at = after;
-        slot->token = TOKEN_REAL;
-    }
-    if (at < end && (*at == 'e' || *at == 'E')) {
-        at++;
-        at += at < end && (*at == '+' || *at == '-');
-        after = skip_digits(at, end);
-        if (after == at)
-            return false;
-        at = after;
-        slot->token = TOKEN_REAL;
-    }
-    if (at != end)
-        return false;
-    if (slot->token == TOKEN_REAL)
-        return true;
-    if (end - first > 18) {
-        slot->token = TOKEN_BIG;
-        return true;
-    }
-    int64_t value = 0;
-    for (at = first; at < end; at++)
-        value = value * 10 + (*at - '0');
-    slot->integer = negative ? -value : value;
-    return true;
-}
-
-static bool read_word(struct decoder *d, uint32_t i, const char *word, uint32_t length)
-{
-    uint32_t start = d->index.at[i];
-    return token_end(d, i) - start == length && memcmp(d->message + start, word, length) == 0;
-}
-
-/* Steps over a nested value by its brackets; returns the token after it, or 0 when they do not close. */
-static uint32_t skip_nested(const struct decoder *d, uint32_t i)
-{
-    uint32_t depth = 0;
-    for (; i < d->index.count; i++) {
-        char c = d->message[d->index.at[i]];
-        depth += c == '{' || c == '[';
-        if ((c == '}' || c == ']') && --depth == 0)
-            return i + 1;
-    }
-    return 0;
-}
-
-/* Reads the value at token i; returns the token after it, or 0 when it is no JSON. */
-static uint32_t read_value(struct decoder *d, uint32_t i, struct slot *slot)
-{
-    switch (d->message[d->index.at[i]]) {
-    case '"':
-        slot->token = TOKEN_STRING;
-        return read_string(d, i, &slot->at, &slot->length) ? i + 1 : 0;
-    case '{':
-    case '[':
-        slot->token = d->message[d->index.at[i]] == '{' ? TOKEN_OBJECT : TOKEN_ARRAY;
-        slot->index = i;
-        return skip_nested(d, i);
-    case 't':
-        slot->token = TOKEN_TRUE;
-        return read_word(d, i, "true", 4) ? i + 1 : 0;
-    case 'f':
-        slot->token = TOKEN_FALSE;
-        return read_word(d, i, "false", 5) ? i + 1 : 0;
-    case 'n':
-        slot->token = TOKEN_NULL;
-        return read_word(d, i, "null", 4) ? i + 1 : 0;
-    default:
-        return read_number(d, i, slot) ? i + 1 : 0;
-    }
-}
-
 /* ---- the walk ---- */
 
-static bool is_absent(const struct slot *value)
+static bool is_absent(const struct json_value *value)
 {
     return value->token == TOKEN_NULL || (value->token == TOKEN_STRING && value->length == 0);
 }
 
-typedef void member(struct decoder *d, void *context, const char *name, uint32_t length, const struct slot *value);
+typedef void member(struct decoder *d, void *context, const char *name, uint32_t length, const struct json_value *value);
 
 /* Walks the object that opens at token i, calling `each` a member; returns the token after it, or 0 when it is no JSON. */
 static inline __attribute__((always_inline)) uint32_t walk(struct decoder *d, uint32_t i, member *each, void *context)
 {
-    const uint32_t *at = d->index.at, count = d->index.count;
-    const char *message = d->message;
+    const uint32_t *at = d->text.index.at, count = d->text.index.count;
+    const char *message = d->text.bytes;
     if (++i < count && message[at[i]] == '}')
         return i + 1;
     while (i + 2 < count) {
         const char *name;
         uint32_t length;
-        struct slot value;
-        if (message[at[i]] != '"' || !read_string(d, i, &name, &length) || message[at[i + 1]] != ':')
+        struct json_value value;
+        if (message[at[i]] != '"' || !json_string(&d->text, i, &name, &length) || message[at[i + 1]] != ':')
             return 0;
-        i = read_value(d, i + 2, &value);
+        i = json_value_at(&d->text, i + 2, &value);
         if (i == 0 || i >= count)
             return 0;
         each(d, context, name, length, &value);
@@ -427,60 +207,18 @@ static inline __attribute__((always_inline)) uint32_t walk(struct decoder *d, ui
     return 0;
 }
 
-/* Whether the tokens [i, count) are one JSON value, wholly checked, however deep. */
-static bool whole_value(struct decoder *d, uint32_t i, uint32_t count)
+static void nested_is_json(struct decoder *d, const struct json_value *value)
 {
-    char *stack = malloc(count - i + 1); /* what is open: { or [ */
-    uint32_t depth = 0;
-    bool value = true, key = false, good = stack != NULL; /* a value, or a key, comes next */
-    while (good && i < count) {
-        char c = d->message[d->index.at[i]];
-        struct slot slot;
-        bool closes = c == '}' || c == ']';
-        char before = depth ? d->message[d->index.at[i - 1]] : 0;
-        if (closes && depth && stack[depth - 1] == (c == '}' ? '{' : '[') &&
-            ((!value && !key) || before == (c == '}' ? '{' : '['))) {
-            depth--;
-            value = key = false;
-            i++;
-        } else if (key) {
-            const char *name;
-            good = c == '"' && i + 1 < count && read_string(d, i, &name, &slot.length) && d->message[d->index.at[i + 1]] == ':';
-            i += 2;
-            key = false;
-            value = true;
-        } else if (value && (c == '{' || c == '[')) {
-            stack[depth++] = c;
-            key = c == '{';
-            value = !key;
-            i++;
-        } else if (value) {
-            good = c != '}' && c != ']' && (i = read_value(d, i, &slot)) != 0;
-            value = false;
-        } else {
-            good = c == ',' && depth;
-            key = good && stack[depth - 1] == '{';
-            value = !key;
-            i++;
-        }
-        good = good && (depth || value || key || i == count);
-    }
-    free(stack);
-    return good && depth == 0 && !value && !key;
+    d->malformed |= !json_is_whole(&d->text, value->index, json_skip(&d->text, value->index));
 }
 
-static void nested_is_json(struct decoder *d, const struct slot *value)
-{
-    d->malformed |= !whole_value(d, value->index, skip_nested(d, value->index));
-}
-
-static void fill_slot(struct decoder *d, void *context, const char *name, uint32_t length, const struct slot *value)
+static void fill_slot(struct decoder *d, void *context, const char *name, uint32_t length, const struct json_value *value)
 {
     struct slots *slots = context;
     int which = name_find(d, name, length);
     if (which == NAME_UNKNOWN)
         return;
-    struct slot *slot = &slots->slot[which];
+    struct json_value *slot = &slots->slot[which];
     bool walked = which == NAME_dims || which == NAME_data, nested = value->token == TOKEN_OBJECT || value->token == TOKEN_ARRAY;
     if (nested && !(walked && value->token == TOKEN_OBJECT))
         nested_is_json(d, value);
@@ -497,11 +235,11 @@ static void fill_slot(struct decoder *d, void *context, const char *name, uint32
 /* The members of `dims`: own dimensions into `own`; of a repeated name the last stands. */
 struct own_dims {
     uint32_t given;
-    struct slot slot[DIMENSION_OWN_MAX];
+    struct json_value slot[DIMENSION_OWN_MAX];
     bool doubt; /* a member of another name may be a fault */
 };
 
-static void fill_own(struct decoder *d, void *context, const char *name, uint32_t length, const struct slot *value)
+static void fill_own(struct decoder *d, void *context, const char *name, uint32_t length, const struct json_value *value)
 {
     struct own_dims *own = context;
     bool absent = is_absent(value);
@@ -527,7 +265,7 @@ struct suspects {
     uint32_t count;
 };
 
-static void fill_suspect(struct decoder *d, void *context, const char *name, uint32_t length, const struct slot *value)
+static void fill_suspect(struct decoder *d, void *context, const char *name, uint32_t length, const struct json_value *value)
 {
     struct suspects *suspects = context;
     bool absent = is_absent(value), text = value->token == TOKEN_STRING;
@@ -546,7 +284,7 @@ static int by_name(const void *left, const void *right)
 
 static void judge_suspects(struct decoder *d, uint32_t index, bool *bad, bool *range)
 {
-    struct suspects suspects = {malloc(d->index.count * sizeof *suspects.item), 0}; /* a member is some tokens */
+    struct suspects suspects = {malloc(d->text.index.count * sizeof *suspects.item), 0}; /* a member is some tokens */
     ensure(suspects.item != NULL, "the machine has memory left");
     (void)walk(d, index, fill_suspect, &suspects);
     qsort(suspects.item, suspects.count, sizeof *suspects.item, by_name);
@@ -593,7 +331,7 @@ static void take_text(const struct slots *slots, int name, uint32_t most, struct
     *out = (struct text){NULL, 0};
     if (!given(slots, name))
         return;
-    const struct slot *slot = &slots->slot[name];
+    const struct json_value *slot = &slots->slot[name];
     if (slot->token != TOKEN_STRING)
         fault_bad(faults, name_text(name));
     else if (slot->length > most)
@@ -616,7 +354,7 @@ static int word_find(const char *words, const char *at, uint32_t length)
     }
 }
 
-static bool time_of(const struct slot *slot, int64_t *time_ms)
+static bool time_of(const struct json_value *slot, int64_t *time_ms)
 {
     if (slot->token == TOKEN_STRING)
         return event_time_rfc3339(slot->at, slot->length, time_ms);
@@ -625,7 +363,7 @@ static bool time_of(const struct slot *slot, int64_t *time_ms)
 
 static void take_field(const struct slots *slots, int field, struct event *ev, struct faults *faults)
 {
-    const struct slot *slot = &slots->slot[NAME_FIELD_FIRST + field];
+    const struct json_value *slot = &slots->slot[NAME_FIELD_FIRST + field];
     const struct field_rule *rule = &field_rules[field];
     int64_t value = 0;
     switch (rule->kind) {
@@ -708,7 +446,7 @@ static void take_dimensions(struct decoder *d, const struct slots *slots, struct
     }
 }
 
-static bool type_find(const struct slot *slot, enum event_type *type)
+static bool type_find(const struct json_value *slot, enum event_type *type)
 {
     if (slot->token != TOKEN_STRING)
         return false;
@@ -726,7 +464,7 @@ static void header_slot(struct slots *slots, int name, const struct text *text)
     if (text->length == 0)
         return;
     slots->given |= UINT64_C(1) << name;
-    slots->slot[name] = (struct slot){.token = TOKEN_STRING, .length = text->length, .at = text->at};
+    slots->slot[name] = (struct json_value){.token = TOKEN_STRING, .length = text->length, .at = text->at};
 }
 
 /* Lays the two CloudEvents forms over the plain one: `*rest` is where all but id, type and time are read from. */
@@ -802,18 +540,15 @@ enum refusal event_decode(struct decoder *d, const char *message, size_t length,
                           struct event *ev)
 {
     d->field = "";
-    if (length > d->message_max)
+    if (length > d->text.most)
         return REFUSED_too_large;
-    d->message = message;
-    d->length = (uint32_t)length;
-    d->scratch_used = 0;
     d->malformed = false;
-    if (!json_index_text(&d->index, message, length))
+    if (!json_text_begin(&d->text, message, length))
         return REFUSED_not_json;
-    if (message[d->index.at[0]] != '{')
-        return whole_value(d, 0, d->index.count) ? REFUSED_not_an_object : REFUSED_not_json;
+    if (message[d->text.index.at[0]] != '{')
+        return json_is_whole(&d->text, 0, d->text.index.count) ? REFUSED_not_an_object : REFUSED_not_json;
     d->top.given = 0;
-    if (walk(d, 0, fill_slot, &d->top) != d->index.count)
+    if (walk(d, 0, fill_slot, &d->top) != d->text.index.count)
         return REFUSED_not_json;
     return judge(d, headers, ev);
 }

@@ -1,6 +1,6 @@
 /* json: simdjson behind a C interface. json_index finds every structural character of a text (simdjson's stage 1, which also
- * checks UTF-8, unclosed strings and control characters in strings); event.c walks that index itself, which measured
- * faster than the On-Demand API (125 against 192 ns a 336-byte event). One index a thread. */
+ * checks UTF-8, unclosed strings and control characters in strings); json_text.c reads values off that index itself, which
+ * measured faster than the On-Demand API (125 against 192 ns a 336-byte event). One index a thread. */
 #ifndef ESTEEM_JSON_H
 #define ESTEEM_JSON_H
 
