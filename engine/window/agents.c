@@ -215,7 +215,7 @@ void agents_disband(struct fold *fold)
     struct pane_ladder *from = fold->ladder;
     uint32_t cells = fold->cells_made;
     fold->ladder = pane_ladder_new(fold->config->rolling, fold->rolling_count, true);
-    pane_pour(fold->ladder, from, fold->now_ms, parts_of, fold);
+    pane_deal(fold->ladder, from, parts_of, fold);
     pane_ladder_free(from);
     for (uint32_t c = 0; c < cells; c++)
         if (fold->cell[c].used && fold->key[fold->cell[c].key]->parts)

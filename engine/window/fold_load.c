@@ -524,7 +524,7 @@ void fold_load_end(struct fold_load *load)
         load_since(load, fold, load->ladder[f]);
         load_changes(load, fold);
         if (load->ladder[f])
-            pane_pour(fold->ladder, load->ladder[f], load->now_ms, NULL, NULL);
+            pane_pour(fold->ladder, load->ladder[f], load->now_ms);
         pane_ladder_free(load->ladder[f]);
         fold->bundles_differ |= load->bundles_differ;
     }

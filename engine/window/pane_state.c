@@ -180,13 +180,11 @@ bool pane_pour_some(struct pane_ladder *ladder, struct pane_ladder *from, int64_
     return most == 0;
 }
 
-/* Without `parts_of` the windows are others. Else a pane lies where it lay, and is packed on the way as one that is loaded. */
-static void pour_parts(struct pane_ladder *ladder, const struct pane *pane, pane_parts_of *parts_of, void *context)
+/* A pane lies where it lay, under other keys, and is packed on the way as one that is loaded. */
+static void deal(struct pane_ladder *ladder, const struct pane *pane, pane_parts_of *parts_of, void *context)
 {
     const uint32_t *part;
-    uint32_t before, parts = parts_of ? parts_of(context, &pane->key, &part) : 0;
-    if (parts_of == NULL)
-        (void)pane_put(ladder, pane->key, pane->start_ms, pane->spans, tally_bytes(&pane->tally), pane->tally.length, &before);
+    uint32_t parts = parts_of(context, &pane->key, &part);
     for (uint32_t i = 0; i < parts; i++) {
         uint32_t p = pane_at(ladder, part[i], pane->level, pane->start_ms);
         ladder->pane[p].spans |= pane->spans;
@@ -195,26 +193,27 @@ static void pour_parts(struct pane_ladder *ladder, const struct pane *pane, pane
     }
 }
 
-void pane_pour(struct pane_ladder *ladder, struct pane_ladder *from, int64_t now_ms, pane_parts_of *parts_of, void *context)
+void pane_pour(struct pane_ladder *ladder, struct pane_ladder *from, int64_t now_ms)
+{
+    uint32_t next = 0;
+    ensure(!ladder->placed, "the ladder has not moved yet: nothing crosses an edge");
+    while (pane_pour_some(ladder, from, now_ms, &next, UINT32_MAX, NULL, NULL))
+        ;
+}
+
+void pane_deal(struct pane_ladder *ladder, struct pane_ladder *from, pane_parts_of *parts_of, void *context)
 {
     struct packed one;
     struct pane packed;
-    struct tally_run run;
-    int64_t end_ms = pane_end_ms(from, now_ms);
     ensure(!ladder->placed, "the ladder has not moved yet");
-    for (uint32_t p = 0; p < from->made; p++) {
-        struct pane pane = from->pane[p];
-        if (!pane.used || pane.tally.length == 0)
-            continue;
-        if (pane.level == from->count && parts_of == NULL && end_ms != INT64_MIN)
-            pane = open_since(&pane, ladder, end_ms, &run);
-        pour_parts(ladder, &pane, parts_of, context);
-    }
+    for (uint32_t p = 0; p < from->made; p++)
+        if (from->pane[p].used && from->pane[p].tally.length)
+            deal(ladder, &from->pane[p], parts_of, context);
     while (pack_pour_next(from, &one, &packed.start_ms)) {
         packed.key = one.key;
         packed.level = (uint8_t)from->pour.level;
         packed.spans = one.spans;
         packed.tally = tally_view(one.runs, one.length);
-        pour_parts(ladder, &packed, parts_of, context);
+        deal(ladder, &packed, parts_of, context);
     }
 }

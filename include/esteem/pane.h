@@ -79,15 +79,16 @@ struct pane_saved {
 bool pane_saved_read(struct slice_item *item, struct pane_saved *saved);
 /* Puts a pane, which replaces one of the same name; before the first pane_advance, which then fills the windows. */
 void pane_load(struct pane_ladder *ladder, const struct pane_saved *saved);
-/* Puts all panes of `from`, a ladder of other windows or keys that stands at now_ms, into one that has not moved yet. A pane that an edge would cut
- * counts as one that lies at its beginning; spans that began before all windows of `from` begin where the longest does. `parts_of` (NULL: each stays its own) says to which keys a key's panes go, and returns how many those are;
- * the windows are the same then, and panes stay at their level. */
-typedef uint32_t pane_parts_of(void *context, const uint32_t *key, const uint32_t **part);
-void pane_pour(struct pane_ladder *ladder, struct pane_ladder *from, int64_t now_ms, pane_parts_of *parts_of, void *context);
-
-/* The same, all staying their own, for at most `most` of them from *next on (first 0), into a ladder that stands where it is to: each comes into what holds it. True:
- * there may be more. */
+/* Puts all panes of `from`, a ladder of other windows that stands at now_ms, into one that has not moved yet. A pane that an edge would cut counts as
+ * one that lies at its beginning; spans that began before all windows of `from` begin where the longest does. */
+void pane_pour(struct pane_ladder *ladder, struct pane_ladder *from, int64_t now_ms);
+/* The same for at most `most` of them from *next on (first 0), into a ladder that stands where it is to: each comes into the windows that hold it.
+ * True: there may be more. */
 bool pane_pour_some(struct pane_ladder *ladder, struct pane_ladder *from, int64_t now_ms, uint32_t *next, uint32_t most, pane_crosses *crosses, void *context);
+/* Puts all panes of `from`, a ladder of the same windows, under other keys into one that has not moved yet: `parts_of` says to which those of a key
+ * go, and returns how many those are. Panes stay at their level. */
+typedef uint32_t pane_parts_of(void *context, const uint32_t *key, const uint32_t **part);
+void pane_deal(struct pane_ladder *ladder, struct pane_ladder *from, pane_parts_of *parts_of, void *context);
 /* From when on a window of this length and slide could be made of the panes without cutting one, where the windows stand at now_ms (INT64_MIN:
  * nowhere yet) and are whole since since_ms, by number; INT64_MAX: not of those that are there. */
 int64_t pane_exact_from(const struct pane_ladder *ladder, const int64_t *since_ms, const struct config_rolling *rolling, int64_t now_ms);

@@ -337,7 +337,7 @@ static void expect_loads_as(int64_t now_ms, int64_t (*was)[CONFIG_ROLLING_MAX])
         for (int w = 0; w < config->rolling_count; w++)
             cr_assert_eq(loaded[k][w], was[k][w], "file %d, key %d, window %d: %lld, not %lld", files, k, w, (long long)loaded[k][w], (long long)was[k][w]);
     struct pane_ladder *poured = pane_ladder_new(config->rolling, config->rolling_count, true);
-    pane_pour(poured, into, now_ms, NULL, NULL);
+    pane_pour(poured, into, now_ms);
     memset(loaded, 0, sizeof loaded);
     pane_advance(poured, now_ms, loaded_crosses, NULL);
     pane_age(poured);
@@ -421,7 +421,7 @@ Test(pane, what_is_open_since_before_all_windows_is_poured_where_they_began)
     span_put(1u << SPAN_AWAY, start, SPAN_OPEN, 1, put_span, ladder);
     pane_advance(ladder, now_ms, crosses, NULL);
     pane_age(ladder);
-    pane_pour(into, ladder, now_ms, NULL, NULL);
+    pane_pour(into, ladder, now_ms);
     pane_advance(into, now_ms, span_crosses, NULL);
     for (int w = 0; w < 2; w++) {
         const struct pane_edges *edges = pane_edges(into, w);
