@@ -445,6 +445,19 @@ void fold_finish(struct fold *fold)
 
 /* ---- reading ---- */
 
+/* Each rolling window of the key that holds something. */
+static void rolling_rows(struct fold *fold, uint32_t k, fold_each *each, void *context)
+{
+    for (int w = 0; w < fold->rolling_count; w++) {
+        bool empty;
+        struct row *row = fold_rolling_row(fold, k, w, &empty);
+        if (empty)
+            row_free(row);
+        else
+            each(context, row);
+    }
+}
+
 void fold_rows(struct fold *fold, fold_each *each, void *context)
 {
     for (uint32_t c = 0; c < fold->cells_made; c++) {
@@ -456,27 +469,15 @@ void fold_rows(struct fold *fold, fold_each *each, void *context)
         each(context, fold_calendar_row(fold, c));
     }
     for (uint32_t k = 0; k < fold->keys; k++)
-        for (int w = 0; w < fold->rolling_count && !key_is_agent(fold->key[k]); w++) {
-            bool empty;
-            struct row *row = fold_rolling_row(fold, k, w, &empty);
-            if (empty)
-                row_free(row);
-            else
-                each(context, row);
-        }
+        if (!key_is_agent(fold->key[k]))
+            rolling_rows(fold, k, each, context);
 }
 
 /* Some thousand cells in a table of them all, looked through once for somebody who asked. */
 static void key_rows(struct fold *fold, uint32_t k, fold_each *each, void *context)
 {
-    for (int w = 0; w < fold->rolling_count && fold->now_ms != INT64_MIN; w++) {
-        bool empty;
-        struct row *row = fold_rolling_row(fold, k, w, &empty);
-        if (empty)
-            row_free(row);
-        else
-            each(context, row);
-    }
+    if (fold->now_ms != INT64_MIN)
+        rolling_rows(fold, k, each, context);
     for (uint32_t c = 0; c < fold->cells_made; c++)
         if (fold->cell[c].key == k && cell_has_row(fold, &fold->cell[c]) && !tally_is_zero(&fold->cell[c].tally, &fold->slab, &fold->dense))
             each(context, fold_calendar_row(fold, c));
