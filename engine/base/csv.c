@@ -58,8 +58,12 @@ char *csv_cell(const char **at, const char *end, bool json, char *to)
         while (from + 1 < end && !special[(unsigned char)*from])
             *to++ = *from++;
         byte = *from++;
-        if (quoted ? byte == '"' && (from == end || *from++ != '"') : byte == ',' || byte == '\r') /* two quotes are one */
+        if (quoted && byte == '"') {
+            if (from == end || *from++ != '"') /* two quotes are one; else the cell is over, and so is what ends it */
+                break;
+        } else if (!quoted && (byte == ',' || byte == '\r')) {
             break;
+        }
         if (json && (byte == '"' || byte == '\\'))
             *to++ = '\\';
         else if (json && (unsigned char)byte < 0x20) {
