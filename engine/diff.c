@@ -3,7 +3,8 @@
  *     OLD ──> in order? ──┐ both: merged as they are read
  *     NEW ──> in order? ──┴ else: an index of (key's hash, offset) a file, joined, and rows read where they lie
  *
- * What differs between two rows is diff_changes.c. Both files are looked through first, heads only; where rows end alike (measures, histograms, metrics), they are not taken apart. */
+ * Both files are looked through first, heads only. Rows whose lines end alike, from the measures on, are not parsed beyond their heads; what
+ * differs between others is worked out by diff_changes.c. */
 #include "esteem/diff.h"
 
 #include <errno.h>

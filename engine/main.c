@@ -1,4 +1,5 @@
-/* esteem: the commands, each in a file of its own name. What those share that make figures is pipeline.c. */
+/* esteem: the table of commands, each of which has a file of its own name; only `check` is short enough to stand here. Those that make
+ * figures share pipeline.c. */
 #include <hiredis/hiredis.h>
 #include <librdkafka/rdkafka.h>
 #include <stdarg.h>

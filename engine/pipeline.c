@@ -100,7 +100,6 @@ static int build_shard(struct pipeline *pipeline, const struct config *config, i
     return shard_new(config, &to, &agent->shard);
 }
 
-
 static int build_fold(struct pipeline *pipeline, const struct config *config, int f)
 {
     const struct pipeline_setup *setup = &pipeline->setup;

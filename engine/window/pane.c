@@ -1,7 +1,7 @@
 /* Level k of the ladder holds panes that have left windows 0 .. k-1 for good. Their width is the greatest common divisor of the
  * slides and lengths of the windows from k on, so no edge that they will meet falls inside one, and each level's width
- * divides the next one's. A level has buckets (one a start, pane_buckets.c), a bucket an array of panes' numbers, so that those behind the one at hand
- * can be asked for ahead of their turn: they lie anywhere in memory. */
+ * divides the next one's. A level has one bucket for each start (pane_buckets.c). A bucket is an array of panes' numbers: the panes lie
+ * anywhere in memory, and by the array the next ones can be fetched ahead of their turn. */
 #include "pane_parts.h"
 
 #include <stdlib.h>
@@ -403,8 +403,8 @@ static void move(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *cross
         cross_stretch(ladder, old, &passed.stretch[i], crosses, context);
 }
 
-/* Where nothing will be added any more but what is late: a wide pane is the sum of many, and keeps them as they came until they are added up; that
- * takes a third of the memory. */
+/* A wide pane is the sum of many, and keeps their figures one behind the other until it settles; settled it takes a third of the memory. Done where
+ * only late figures can still come. */
 static void settle(struct pane_ladder *ladder, int k, int64_t until_ms)
 {
     struct level *level = &ladder->level[k];
