@@ -469,11 +469,17 @@ static void later(int64_t *time_ms, int64_t other_ms)
         *time_ms = other_ms;
 }
 
+/* Behind all that was read. */
+static int64_t after_newest_ms(const struct fold_load *load)
+{
+    return load->newest_ms == INT64_MIN ? INT64_MIN : load->newest_ms + 1;
+}
+
 /* Windows that the restart brought begin as those of a reload: rewindow.c. */
 static void load_since(const struct fold_load *load, struct fold *fold, const struct pane_ladder *panes)
 {
     const struct config *config = fold->config;
-    int64_t after_ms = load->newest_ms == INT64_MIN ? INT64_MIN : load->newest_ms + 1;
+    int64_t after_ms = after_newest_ms(load);
     for (int w = 0; w < fold->rolling_count; w++) {
         int was = 0;
         while (was < load->rolling_count &&
@@ -494,7 +500,7 @@ static void load_since(const struct fold_load *load, struct fold *fold, const st
 /* Scopes that the restart brought, and the configuration that it ended. */
 static void load_changes(const struct fold_load *load, struct fold *fold)
 {
-    int64_t after_ms = load->newest_ms == INT64_MIN ? INT64_MIN : load->newest_ms + 1;
+    int64_t after_ms = after_newest_ms(load);
     for (int s = 0; s < fold->config->scope_count && load->scopes; s++) {
         uint32_t mask = fold->config->scope[s].dimensions;
         int i = 0;
@@ -524,7 +530,7 @@ void fold_load_end(struct fold_load *load)
         load_since(load, fold, load->ladder[f]);
         load_changes(load, fold);
         if (load->ladder[f])
-            pane_pour(fold->ladder, load->ladder[f], load->now_ms);
+            pane_pour(fold->ladder, load->ladder[f], load->rolling_count ? load->now_ms : after_newest_ms(load));
         pane_ladder_free(load->ladder[f]);
         fold->bundles_differ |= load->bundles_differ;
     }

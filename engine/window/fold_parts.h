@@ -211,6 +211,7 @@ struct rewindow {
     int were;                       /* rolling windows there were */
     int8_t was[CONFIG_ROLLING_MAX]; /* a window's number among those; -1: it is new */
     struct pane_ladder *from;
+    int64_t from_ms;                /* where it stands; without windows, when the first that comes is whole */
     uint32_t gone;                  /* calendar windows to be taken out */
 };
 

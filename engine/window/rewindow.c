@@ -66,6 +66,7 @@ static void begin_rolling(struct fold *fold, const struct config *old)
     }
     work->were = fold->rolling_count;
     work->from = fold->ladder;
+    work->from_ms = work->were ? fold->now_ms : after_newest_ms(fold);
     fold->rolling_count = next->rolling_count;
     fold->ladder = pane_ladder_new(next->rolling, next->rolling_count, true);
     if (fold->now_ms != INT64_MIN)
@@ -156,7 +157,7 @@ bool rewindow_step(struct fold *fold)
             next_phase(work, REWINDOW_PANES);
         return true;
     case REWINDOW_PANES:
-        if (pane_pour_some(fold->ladder, work->from, fold->now_ms, &work->next, WORK_MOST, fold_crosses, fold))
+        if (pane_pour_some(fold->ladder, work->from, work->from_ms, &work->next, WORK_MOST, fold_crosses, fold))
             return true;
         pane_ladder_free(work->from);
         work->from = NULL;

@@ -187,6 +187,27 @@ Test(rewindow, time_that_began_before_all_windows_counts_from_where_they_began)
     cr_expect_eq(folding_row(f, "10m", "queue=billing", -1)->away_ms, 10 * MIN);
 }
 
+/* The clock has gone on since the newest event, and the first window's rows are whole from that on. */
+Test(rewindow, time_that_began_while_there_were_no_windows_counts_from_where_the_first_is_whole)
+{
+    const char *is = "windows: {rolling: [1m], calendar: [hour]}\n" SCOPES;
+    int64_t now_ms = t0;
+    begin("windows: {rolling: [], calendar: [hour]}\n" SCOPES, is);
+    span_put(1u << SPAN_AWAY, t0, SPAN_OPEN, 1, away, f);
+    span_put(1u << SPAN_AWAY, t0, SPAN_OPEN, 1, away, g);
+    run_both(&now_ms, 10 * MIN, 7 * S);
+    change(is, now_ms);
+    for (int i = 1; i < 20; i++) {
+        folding_tick(f, now_ms + i * S);
+        folding_tick(g, now_ms + i * S);
+    }
+    fold_flush(f->fold, true);
+    fold_flush(g->fold, true);
+    cr_expect_eq(compare(), 0);
+    const struct shown *row = folding_row(f, "1m", "queue=billing", -1);
+    cr_expect(row->since_ms == INT64_MIN && row->away_ms == MIN, "%lld ms", (long long)row->away_ms);
+}
+
 Test(rewindow, the_first_windows_hold_what_comes)
 {
     const char *is = "windows: {rolling: [1m, 5m], calendar: [hour]}\n" SCOPES;
