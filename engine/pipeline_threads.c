@@ -17,7 +17,7 @@
 enum {
     SHARD_WAIT_MS = 10,
     NAP_NS = 1000000,
-    NAP_MOST_NS = 2000000, /* of a thread for which nothing comes: a tick is a hundred */
+    NAP_IDLE_NS = 2000000, /* of a fold or publisher with nothing on its way */
     COUNTS_EVERY_MS = 200,
     LAST_CHECKPOINT_MS = 15000,
     END_MS = 30000,        /* for a thread's last step: a silent name server takes 10 s, a broker 3 s, a slow disk some seconds */
@@ -25,16 +25,14 @@ enum {
     HELD_TEXT_MAX = 256,
 };
 
-void pipeline_nap(void)
+static void nap(long ns)
 {
-    nanosleep(&(struct timespec){0, NAP_NS}, NULL);
+    nanosleep(&(struct timespec){0, ns}, NULL);
 }
 
-/* A nap, and the next one twice as long. */
-static void nap_longer(long *nap_ns)
+void pipeline_nap(void)
 {
-    nanosleep(&(struct timespec){0, *nap_ns}, NULL);
-    *nap_ns = *nap_ns * 2 < NAP_MOST_NS ? *nap_ns * 2 : NAP_MOST_NS;
+    nap(NAP_NS);
 }
 
 static int stage_of(struct pipeline *pipeline)
@@ -108,16 +106,13 @@ static void *fold_thread(void *context)
     struct pipeline *pipeline = agent->pipeline;
     int goodbyes = 0;
     int64_t counts_due_ms = 0;
-    long nap_ns = NAP_NS;
     while (goodbyes < pipeline->setup.shards && stage_of(pipeline) < STAGE_STOP) {
         int64_t begun_us = timing_thread_us();
         int done = fold_agent_step(agent, clock_wall_ms(&pipeline->setup.clock), &goodbyes);
         int64_t now_ms = clock_monotonic_ms(&pipeline->setup.clock);
         note_step(&agent->posted, begun_us, now_ms, done);
         if (done == 0)
-            nap_longer(&nap_ns);
-        else
-            nap_ns = NAP_NS;
+            nap(NAP_IDLE_NS);
         if (now_ms < counts_due_ms)
             continue;
         fold_agent_post_counts(agent);
@@ -143,16 +138,13 @@ static void *publisher_thread(void *context)
     struct publisher_agent *agent = context;
     struct pipeline *pipeline = agent->pipeline;
     int64_t counts_due_ms = 0;
-    long nap_ns = NAP_NS;
+    uint64_t steps;
     while (stage_of(pipeline) < STAGE_STOP) {
         int64_t begun_us = timing_thread_us(), now_ms = clock_monotonic_ms(&pipeline->setup.clock);
         int done = publisher_agent_step(agent, now_ms);
         note_step(&agent->posted, begun_us, now_ms, done);
-        uint64_t steps;
-        if (done || !publisher_empty(&agent->publisher, &steps))
-            nap_ns = NAP_NS;
         if (done == 0)
-            nap_longer(&nap_ns);
+            nap(publisher_empty(&agent->publisher, &steps) ? NAP_IDLE_NS : NAP_NS);
         if (now_ms < counts_due_ms)
             continue;
         publisher_agent_post_counts(agent);

@@ -134,10 +134,12 @@ void read_topics(struct reader *reader, yaml_node_t *node, int line, const char 
 static bool topic_is_ours(const struct config *config, const char *name)
 {
     size_t length = strlen(config->topics_prefix);
-    bool ours = strncmp(name, config->topics_prefix, length) == 0 && strcmp(name + length, "alerts") == 0;
-    for (int f = 0; f < FAMILY_COUNT && strncmp(name, config->topics_prefix, length) == 0; f++)
+    if (!config->topics_enabled || strncmp(name, config->topics_prefix, length) != 0)
+        return false;
+    bool ours = strcmp(name + length, "alerts") == 0;
+    for (int f = 0; f < FAMILY_COUNT; f++)
         ours |= strcmp(name + length, family_names[f]) == 0;
-    return config->topics_enabled && ours;
+    return ours;
 }
 
 /* What is read is not written: a letter would be read, refused and written again, without end. */

@@ -79,8 +79,9 @@ struct pane_saved {
 bool pane_saved_read(struct slice_item *item, struct pane_saved *saved);
 /* Puts a pane, which replaces one of the same name; before the first pane_advance, which then fills the windows. */
 void pane_load(struct pane_ladder *ladder, const struct pane_saved *saved);
-/* Puts all panes of `from`, a ladder of other windows that stands at now_ms (without any: from when on others are whole), into one that has not moved yet. A pane that an edge would cut counts as
- * one that lies at its beginning; spans that began before all windows of `from` begin where the longest does. */
+/* Puts all panes of `from`, a ladder of other windows that stands at now_ms, into one that has not moved yet. A pane that an edge would cut counts as
+ * one that lies at its beginning; spans that began before all windows of `from` begin where the longest does, and where it has none at now_ms, which
+ * then is when the new ones are whole. */
 void pane_pour(struct pane_ladder *ladder, struct pane_ladder *from, int64_t now_ms);
 /* The same for at most `most` of them from *next on (first 0), into a ladder that stands where it is to: each comes into the windows that hold it.
  * True: there may be more. */
