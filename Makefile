@@ -78,7 +78,9 @@ unit-programs: $(UNIT)
 race-programs: $(RACE)
 
 # Seconds: for every change.
-check: $(B)/esteem unit-programs
+check:
+	@deploy/install-deps.sh --test
+	$(MAKE) MODE=release all unit-programs
 	BUILD=$(BUILD) tests/run layers unit-short golden reference-short
 # Everything, on a machine that may have nothing yet.
 test:
