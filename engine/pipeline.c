@@ -294,11 +294,10 @@ static int fold_agent_round(struct fold_agent *agent, int64_t stepped_ms, int *g
     return round;
 }
 
-/* Where the windows differ, a checkpoint is written to its end first, and names of rows are taken under the windows that they were read for. */
+/* Where the windows differ, a checkpoint is written to its end first. */
 static bool may_reload(const struct fold_agent *agent, const struct config *config)
 {
-    bool recalls = agent->pipeline->recall && !fold_recalled(agent->fold);
-    return !fold_windows_differ(agent->config, config) || (!fold_is_dumping(agent->fold) && !recalls);
+    return !fold_windows_differ(agent->config, config) || !fold_is_dumping(agent->fold);
 }
 
 bool fold_agent_reload(struct fold_agent *agent)

@@ -115,32 +115,32 @@ static bool take_dimension(const struct config *config, struct recall_text *scop
     return true;
 }
 
-static bool read_key(const struct config *config, const struct recall_name *name, struct recalled *row)
+/* *text moves behind what it takes. */
+static bool read_key(const struct config *config, const struct recall_name *name, struct recalled *row, char **text)
 {
     struct recall_text scope = name->scope;
-    char *text = row->text;
-    row->key.tenant = text;
-    if (!take_text(name->tenant.at, name->tenant.length, &text))
+    row->key.tenant = *text;
+    if (!take_text(name->tenant.at, name->tenant.length, text))
         return false;
     if (is(&scope, "all"))
         scope.length = 0;
     else if (scope.length == 0)
         return false;
     while (scope.length)
-        if (!take_dimension(config, &scope, &row->key, &text))
+        if (!take_dimension(config, &scope, &row->key, text))
             return false;
     return config_has_scope(config, row->key.scope);
 }
 
-static bool read_window(const struct config *config, const struct recall_name *name, struct recalled *row)
+static bool read_window(const struct config *config, const struct recall_name *name, struct recalled *row, char *text)
 {
-    row->rolling = name->start.at == NULL;
-    for (int w = 0; row->rolling && w < config->rolling_count; w++)
+    bool rolling = name->start.at == NULL;
+    for (int w = 0; rolling && w < config->rolling_count; w++)
         if (is(&name->window, config->rolling[w].name)) {
-            row->window = (uint8_t)w;
+            row->rolling = memcpy(text, name->window.at, name->window.length);
             return true;
         }
-    for (int w = 0; !row->rolling && w < CALENDAR_COUNT; w++)
+    for (int w = 0; !rolling && w < CALENDAR_COUNT; w++)
         if (config->calendar >> w & 1 && is(&name->window, calendar_names[w])) {
             row->window = (uint8_t)w;
             return start_of(&name->start, &row->start_ms);
@@ -150,13 +150,14 @@ static bool read_window(const struct config *config, const struct recall_name *n
 
 struct recalled *recalled_new(const struct config *config, const struct recall_name *name)
 {
-    struct recalled *row = calloc(1, sizeof *row + name->tenant.length + name->scope.length + DIMENSION_MAX + 2);
+    struct recalled *row = calloc(1, sizeof *row + name->tenant.length + name->scope.length + DIMENSION_MAX + name->window.length + 3);
     ensure(row != NULL, "the machine has memory left");
-    if (!read_key(config, name, row) || !read_window(config, name, row)) {
+    char *text = row->text;
+    if (!read_key(config, name, row, &text) || !read_window(config, name, row, text)) {
         free(row);
         return NULL;
     }
-    uint64_t place[] = {key_hash(&row->key), (uint64_t)row->start_ms, (uint64_t)row->window << 1 | row->rolling};
+    uint64_t place[] = {key_hash(&row->key), (uint64_t)row->start_ms, row->rolling ? XXH3_64bits(row->rolling, name->window.length) : row->window};
     row->hash = XXH3_64bits(place, sizeof place);
     return row;
 }

@@ -525,6 +525,7 @@ void fold_load_end(struct fold_load *load)
         struct fold *fold = load->fold[f];
         later(&fold->now_ms, load->now_ms);
         later(&fold->watermark_ms, load->watermark_ms);
+        later(&fold->shard[0].told.newest_ms, load->newest_ms); /* whichever told it */
         fold->inexact |= load->inexact;
         fold->baseline_lost |= !load->same_baseline && load->places && baseline_is_late(fold->config, load->now_ms);
         load_since(load, fold, load->ladder[f]);

@@ -60,6 +60,17 @@ void recall_held_close(struct recall_held *held)
 
 /* ---- what is there ---- */
 
+/* The row's window as it is numbered now; -1: it is none since a reload. */
+static int window_of(const struct fold *fold, const struct recalled *row)
+{
+    if (row->rolling == NULL)
+        return fold->config->calendar >> row->window & 1 ? row->window : -1;
+    int w = fold->config->rolling_count - 1;
+    while (w >= 0 && strcmp(fold->config->rolling[w].name, row->rolling) != 0)
+        w--;
+    return w;
+}
+
 static void tell_rolling(struct fold *fold, uint32_t k, int window)
 {
     struct key *key = fold->key[k];
@@ -88,12 +99,13 @@ static void note_shown(struct fold *fold, uint32_t k, const struct recalled *row
 /* False: the fold has nothing under that name. */
 static bool tell_known(struct fold *fold, const struct recalled *row)
 {
+    int window = window_of(fold, row);
     uint32_t k = fold_key_find(fold, &row->key), c = k == NONE || row->rolling ? NONE : cells_at(fold, k, row->window, row->start_ms);
-    if (k == NONE || (!row->rolling && c == NONE))
+    if (window < 0 || k == NONE || (!row->rolling && c == NONE))
         return false;
     note_shown(fold, k, row);
     if (row->rolling && !fold->restored) /* all that a restored fold has goes out once more by itself */
-        tell_rolling(fold, k, row->window);
+        tell_rolling(fold, k, window);
     if (!row->rolling && (!fold->restored || row->start_ms > fold->now_ms))
         tell_cell(fold, c);
     return true;
@@ -142,8 +154,9 @@ static bool may_be_made(struct fold *fold, const struct recalled *row, int64_t *
 static void make(struct fold *fold, const struct recalled *row)
 {
     int64_t end_ms = 0;
+    int window = window_of(fold, row);
     uint32_t k = fold_key_find(fold, &row->key), c;
-    if (!config_has_scope(fold->config, row->key.scope) || (!row->rolling && !may_be_made(fold, row, &end_ms)))
+    if (window < 0 || !config_has_scope(fold->config, row->key.scope) || (!row->rolling && !may_be_made(fold, row, &end_ms)))
         return;
     if (k == NONE && !is_other(&row->key) && !key_registry_admit(fold->setup.registry, &row->key)) {
         fold->counts.recall_refused++;
@@ -152,7 +165,7 @@ static void make(struct fold *fold, const struct recalled *row)
     if (k == NONE)
         k = fold_key(fold, &row->key);
     if (row->rolling)
-        tell_rolling(fold, k, row->window);
+        tell_rolling(fold, k, window);
     else if ((c = cells_find(fold, k, row->window, row->start_ms, end_ms)) != NONE)
         tell_cell(fold, c);
     else
@@ -186,9 +199,9 @@ static void make_cell(struct fold *fold, uint32_t k, int window, int64_t at_ms)
 static void make_shown(struct fold *fold, uint32_t k)
 {
     struct key *key = fold->key[k];
-    for (uint32_t left = key->shown; left; left &= left - 1)
+    for (uint32_t left = key->shown & fold->config->calendar; left; left &= left - 1)
         make_cell(fold, k, __builtin_ctz(left), fold->now_ms);
-    for (uint32_t left = key->shown_last; left; left &= left - 1) {
+    for (uint32_t left = key->shown_last & fold->config->calendar; left; left &= left - 1) {
         int window = __builtin_ctz(left);
         int64_t start_ms, end_ms;
         calendar_bounds(fold->zone[key->zone].calendar, (enum calendar_window)window, fold->now_ms, &start_ms, &end_ms);

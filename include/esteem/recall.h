@@ -28,8 +28,8 @@ struct recalled {
     uint64_t hash;    /* of all that names it */
     int64_t start_ms; /* of a calendar window */
     uint16_t record;  /* bit: a family, or RECALL_REDIS */
-    uint8_t window;   /* index into config.rolling, or enum calendar_window */
-    bool rolling;
+    uint8_t window;   /* enum calendar_window */
+    const char *rolling; /* a rolling window's name, by which it is found under any configuration; NULL: the row is a calendar window's */
     bool running, last; /* it stands where Redis shows the window that runs, or the last one */
     bool emptied;     /* the record has no figures: whatever was told of it before is taken back */
     char text[];

@@ -41,7 +41,7 @@ struct fold_setup {
 int fold_new(const struct config *config, const struct fold_setup *setup, struct fold **fold);
 void fold_free(struct fold *fold);
 /* Begins to work under another configuration. Nothing else may be asked of the fold before fold_reload_step has returned false; where the windows
- * differ, also not while it dumps, nor before fold_recalled where there is a recall. */
+ * differ, also not while it dumps. */
 void fold_reload(struct fold *fold, const struct config *config);
 /* Works on it, a bounded step. True: there is more to do. */
 bool fold_reload_step(struct fold *fold);

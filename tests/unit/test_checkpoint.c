@@ -1005,6 +1005,27 @@ Test(checkpoint, rolling_windows_may_come_one_restart_after_the_other)
     }
 }
 
+/* Before any shard has said a word: what was read is known from the checkpoint. */
+Test(checkpoint, a_reload_may_bring_windows_right_after_a_restart)
+{
+    make_feed(27, 1500);
+    struct engine engine = {0};
+    for (int life = 0; life < 2; life++) {
+        store_init(&store);
+        engine_start(&engine, ROLLING(""), 2, 1, folder, 3);
+        if (life)
+            pipeline_reload(engine.pipeline, config_of(ROLLING("1m")));
+        for (int i = 0; i < 1000 && !engine_read_all(&engine); i++)
+            engine_steps(&engine, 1);
+        engine_steps(&engine, 100);
+        int came = rows_with("\"window\":\"1m\"");
+        cr_expect_eq(rows_with("\"since\":"), came);
+        cr_expect((came > 0) == life);
+        engine_kill(&engine);
+        store_close(&store);
+    }
+}
+
 #define LIVES "time: {mode: replay, out_of_order: 30m, idle_after: 1h}\nretention: {ids: 8d}\npublish: {tick: 100ms}\nwindows: {rolling: [1h], calendar: [hour, day"
 
 /* Two more lives under a configuration with a scope more: what the first of them said of since when stays said. */

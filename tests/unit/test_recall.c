@@ -51,7 +51,7 @@ Test(recall, a_topic_key_is_taken_apart)
     cr_expect_eq(hour->key.scope, 1u << DIMENSION_channel | 1u << DIMENSION_queue);
     cr_expect_str_eq(hour->key.value[0], hour->key.dimension[0] == DIMENSION_channel ? "chat" : "billing");
     cr_expect(!hour->rolling && hour->window == CALENDAR_HOUR && hour->start_ms == t0);
-    cr_expect(rolling->rolling && rolling->window == 1 && rolling->key.count == 0);
+    cr_expect(rolling->rolling && strcmp(rolling->rolling, "5m") == 0 && rolling->key.count == 0);
     recalled_free(hour);
     recalled_free(rolling);
     config_free(config);
@@ -75,7 +75,7 @@ Test(recall, values_and_tenants_may_hold_any_byte)
             cr_assert_not_null(row, "%s", key);
             cr_expect_str_eq(row->key.tenant, odd[i], "%s", key);
             cr_expect(row->key.count == 1 && strcmp(row->key.value[0], odd[i]) == 0, "%s", key);
-            cr_expect_eq(row->rolling, form % 2);
+            cr_expect_eq(row->rolling != NULL, form % 2);
             recalled_free(row);
         }
     }
@@ -191,6 +191,29 @@ Test(recalled, not_before_the_feed_is_caught_up)
     cr_expect_null(folding_row(f, "hour", "queue=ghost", t0));
     caught_up();
     cr_expect_eq(offered("hour", "queue=ghost", t0), 0);
+}
+
+/* A backlog may take hours, and so may recall: windows change meanwhile. */
+Test(recalled, a_reload_of_the_windows_before_it_is_caught_up)
+{
+    begin(plain);
+    names("acme|queue=ghost|5m", 1, false);
+    names("acme|queue=ghost|1m", 1, false);
+    names("acme|queue=ghost|hour|" T0, 1, false);
+    folding_feed(f, "billing", t0, 3);
+    folding_tick(f, t0 + MIN);
+    struct recalled *late = of_topic(f->config, "acme|queue=phantom|5m"), *gone = of_topic(f->config, "acme|queue=billing|1m");
+    late->record = gone->record = 1;
+    folding_reload(f, "windows: {rolling: [15m, 5m], calendar: [day]}\nscopes: [[], [queue], [channel, queue]]\n");
+    fold_recall(f->fold, late);
+    fold_recall(f->fold, gone);
+    caught_up();
+    cr_expect_eq(offered("5m", "queue=ghost", -1), 0);
+    cr_expect_eq(offered("5m", "queue=phantom", -1), 0);
+    cr_expect_eq(offered("1m", "queue=ghost", -1), -1, "no such window any more");
+    cr_expect_eq(offered("15m", "queue=ghost", -1), -1, "of which no sink has a row");
+    cr_expect_eq(offered("hour", "queue=ghost", t0), -1);
+    cr_expect_eq(fold_counts(f->fold).recall_emptied, 2);
 }
 
 Test(recalled, a_row_that_comes_with_the_feed_is_never_empty)
