@@ -61,10 +61,10 @@ static bool load_head(struct fold_load *load, struct slice_item *item)
     load->watermark_ms = slice_get_signed(item);
     load->inexact = slice_get(item);
     load->bundles_differ |= item->at < item->end && slice_get(item) != (uint64_t)load->folds; /* an older version had none */
+    load->newest_ms = item->at < item->end ? slice_get_signed(item) : INT64_MIN; /* an older version said it with each calendar window */
     load->rolling_count = 0;
     load->calendars = 0;
     load->scopes = load->configs = 0;
-    load->newest_ms = INT64_MIN;
     load->same_baseline = false;
     load->alerts = 0;
     return !item->bad;
@@ -491,7 +491,7 @@ static void load_since(const struct fold_load *load, struct fold *fold, const st
         bool ahead = was == load->rolling_count && since_ms > load->now_ms && after_ms > since_ms; /* panes that are cut may hold what lies ahead */
         later(&fold->changes.rolling_since_ms[w], since_ms == INT64_MAX || ahead ? after_ms : since_ms);
     }
-    for (uint32_t left = load->calendars ? config->calendar : 0; left; left &= left - 1) {
+    for (uint32_t left = config->calendar; left; left &= left - 1) {
         int w = __builtin_ctz(left);
         later(&fold->calendar_from_ms[w], load->calendars >> w & 1 ? load->calendar_from_ms[w] : after_ms);
     }

@@ -75,11 +75,12 @@ static void put_key(struct slice_out *out, const struct key *key)
 
 static void put_head(struct fold *fold, struct slice_out *out)
 {
-    uint8_t *at = slice_put(out, SLICE_FOLD, 4 * VARINT_MAX);
+    uint8_t *at = slice_put(out, SLICE_FOLD, 5 * VARINT_MAX);
     at = varint_put(at, zigzag(fold->now_ms));
     at = varint_put(at, zigzag(fold->watermark_ms));
     *at++ = fold->inexact;
-    slice_put_end(out, varint_put(at, (uint64_t)fold->setup.folds));
+    at = varint_put(at, (uint64_t)fold->setup.folds);
+    slice_put_end(out, varint_put(at, zigzag(fold_newest_ms(fold))));
     slice_put_names(out, "measures", measure_names, MEASURE_COUNT);
     slice_put_names(out, "histograms", histogram_names, HISTOGRAM_COUNT);
     const char *calendar[WINDOWS] = {[WINDOW_KEPT] = "kept", [WINDOW_BASELINE] = "baseline", [WINDOW_NOW] = "now"};
@@ -106,7 +107,7 @@ static void put_head(struct fold *fold, struct slice_out *out)
         int w = __builtin_ctz(left);
         at = slice_text(slice_put(out, SLICE_CALENDAR, strlen(calendar_names[w]) + 11 + 2 * VARINT_MAX), calendar_names[w], strlen(calendar_names[w]));
         at = varint_put(at, zigzag(fold->calendar_from_ms[w]));
-        slice_put_end(out, varint_put(at, zigzag(fold_newest_ms(fold))));
+        slice_put_end(out, varint_put(at, zigzag(fold_newest_ms(fold)))); /* for older versions, which look for it here */
     }
 }
 

@@ -25,7 +25,7 @@ enum slice_kind {
     SLICE_EPOCH = 6,       /* settings under which records were derived */
     SLICE_RECORD = 7,      /* an interaction: replaces what was there */
     SLICE_RECORD_GONE = 8,
-    SLICE_FOLD = 9,        /* clocks of a fold */
+    SLICE_FOLD = 9,        /* clocks of a fold; the newest event time */
     SLICE_ROLLING = 10,    /* a rolling window, by length; since when it is whole */
     SLICE_KEY = 11,        /* the next scope key */
     SLICE_PANE = 12,

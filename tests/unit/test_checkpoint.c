@@ -1026,6 +1026,22 @@ Test(checkpoint, a_reload_may_bring_windows_right_after_a_restart)
     }
 }
 
+/* A calendar window that a restart brings begins with the first that starts after all that was read; all of this feed is one day. */
+Test(checkpoint, a_restart_may_bring_the_first_calendar_window)
+{
+    static const char *const none = UNDER("calendar: []", "", ""), *const day = UNDER("calendar: [day]", "", "");
+    make_feed(28, 1500);
+    struct engine engine = {0};
+    store_init(&store);
+    engine_start(&engine, none, 2, 1, folder, 3);
+    engine_steps(&engine, 150);
+    engine_kill(&engine);
+    cr_expect_gt(engine_start(&engine, day, 2, 1, folder, 4), 0);
+    engine_finish(&engine);
+    cr_expect_eq(rows_with("\"window\":\"day\""), 0);
+    store_close(&store);
+}
+
 #define LIVES "time: {mode: replay, out_of_order: 30m, idle_after: 1h}\nretention: {ids: 8d}\npublish: {tick: 100ms}\nwindows: {rolling: [1h], calendar: [hour, day"
 
 /* Two more lives under a configuration with a scope more: what the first of them said of since when stays said. */
