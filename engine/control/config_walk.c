@@ -9,6 +9,7 @@
 
 #include "config_parts.h"
 #include "esteem/err.h"
+#include "esteem/utf8.h"
 
 struct walk {
     struct reader *reader;
@@ -226,7 +227,15 @@ void reader_yaml(struct reader *reader, const char *text, size_t length, yaml_ro
 {
     yaml_parser_t parser;
     yaml_document_t document, second;
-    if (!nesting_is_sane(reader, text, length))
+    const char *other;
+    int mark = utf8_begin(text, length, &other);
+    if (other)
+        reader_fault(reader, 1, "file", "%s", other);
+    if (mark > 0) { /* libyaml counts it as a column, and no second key stands under the first */
+        text += mark;
+        length -= (size_t)mark;
+    }
+    if (other || !nesting_is_sane(reader, text, length))
         return;
     parser_open(&parser, text, length);
     if (!yaml_parser_load(&parser, &document)) {

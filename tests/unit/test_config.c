@@ -315,6 +315,13 @@ Test(config, tells_the_line_of_a_syntax_error)
     refuse("- 1", "f:1: file: is a list; write sections, each KEY: VALUE");
 }
 
+Test(config, passes_over_a_byte_order_mark_and_names_what_is_no_utf_8)
+{
+    config_free(accept("\xef\xbb\xbfredis: {port: 7000}\r\nlog: {level: warn}\r\n"));
+    refuse("\xef\xbb\xbfredis: {port: 7000}\nlog: {level: x}\n", "f:2: log.level: \"x\" is none of its words; take one of debug, info, warn, error");
+    refuse("\xff\xfer", "f:1: file: is UTF-16; make it UTF-8: iconv -f UTF-16 -t UTF-8");
+}
+
 Test(config, survives_documents_that_refer_to_themselves_or_go_deep)
 {
     refuse("redis: &r {port: *r}", "f:1: redis.port: is a map; write a whole number");
