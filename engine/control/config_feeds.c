@@ -146,6 +146,9 @@ static bool topic_is_ours(const struct config *config, const char *name)
 void topics_check(struct reader *reader)
 {
     const struct config *config = reader->config;
+    if (topic_is_ours(config, config->deadletter))
+        reader_fault(reader, reader->deadletter_line, "topics.deadletter", "rows or alerts are written to %s, which keeps one message a key; name another, or \"\"",
+                     config->deadletter);
     for (const struct config_topic *topic = config->topic; topic < config->topic + config->topic_count; topic++)
         if (topic->name != NULL && strcmp(topic->name, config->deadletter) == 0)
             reader_fault(reader, topic->line, "kafka.topics", "%s is topics.deadletter as well: what is refused would be read and refused again, without end; "

@@ -294,6 +294,8 @@ static void text_read(struct reader *reader, const struct option *option, const 
                                                             : text_copy(text);
     if (copy == NULL)
         return;
+    if (strcmp(option->key, "topics.deadletter") == 0)
+        reader->deadletter_line = line;
     free(*field);
     *field = copy;
 }

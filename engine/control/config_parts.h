@@ -101,6 +101,7 @@ struct reader {
     yaml_document_t *document; /* being read: the file, or a default */
     struct config *config;     /* being filled */
     bool without_secrets;      /* an environment variable that is not set is an empty text */
+    int deadletter_line;       /* of topics.deadletter, where it is given */
     int fault_count;           /* at most FAULT_MAX */
     struct fault fault[FAULT_MAX];
 };

@@ -535,6 +535,9 @@ Test(config, refuses_to_read_what_it_writes)
            "or \"\"");
     refuse("kafka: {topics: [a.csat]}\ntopics: {prefix: a.}", "f:1: kafka.topics: rows or alerts are written to a.csat; take it out, or take another topics.prefix");
     refuse("kafka: {topics: [esteem.alerts]}", "f:1: kafka.topics: rows or alerts are written to esteem.alerts; take it out, or take another topics.prefix");
+    refuse("topics:\n  deadletter: a.nps\n  prefix: a.", "f:2: topics.deadletter: rows or alerts are written to a.nps, which keeps one message a key; name another, or \"\"");
+    refuse("topics: {deadletter: esteem.alerts}", "f:1: topics.deadletter: rows or alerts are written to esteem.alerts, which keeps one message a key; name another, or \"\"");
+    config_free(accept("topics: {enabled: false, deadletter: esteem.csat}"));
     config_free(accept("kafka: {topics: [esteem.csat, esteem.deadletter]}\ntopics: {prefix: b., deadletter: b.dead}"));
     config_free(accept("kafka: {topics: [esteem.csat]}\ntopics: {enabled: false}"));
 }
