@@ -198,10 +198,10 @@ static bool fits(const struct row_key *key, const char *asked_for)
         FILE *out = open_memstream(&text, &size);
         ensure(out != NULL, "the machine has memory left");
         switch (i) {
-        case 0: fprintf(out, "esteem:v1:{%s}:%s:%s", key->tenant, key->scope, key->window); break;
-        case 1: fprintf(out, "esteem:v1:{%s}:%s:%s:last", key->tenant, key->scope, key->window); break;
-        case 2: fprintf(out, "%s|%s|%s", key->tenant, key->scope, key->window); break;
-        default: fprintf(out, "%s|%s|%s|%s", key->tenant, key->scope, key->window, start);
+        case 0: fprintf(out, "esteem:v1:{%s}:%s:%s", key->tenant_key, key->scope, key->window); break;
+        case 1: fprintf(out, "esteem:v1:{%s}:%s:%s:last", key->tenant_key, key->scope, key->window); break;
+        case 2: fprintf(out, "%s|%s|%s", key->tenant_key, key->scope, key->window); break;
+        default: fprintf(out, "%s|%s|%s|%s", key->tenant_key, key->scope, key->window, start);
         }
         fclose(out);
         found = strcmp(text, asked_for) == 0;

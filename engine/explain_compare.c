@@ -279,7 +279,7 @@ static void tell_gap(const struct telling *telling, enum metric metric)
     if (count == 0) {
         bool all = strcmp(telling->key.scope, "all") == 0;
         fprintf(telling->out, "not at hand; each is a row like this one with channel in its scope:%s", next);
-        fprintf(telling->out, "redis-cli HGET 'esteem:v1:{%s}:channel=CHANNEL%s%s:%s' %s\n", telling->key.tenant, all ? "" : ",",
+        fprintf(telling->out, "redis-cli HGET 'esteem:v1:{%s}:channel=CHANNEL%s%s:%s' %s\n", telling->key.tenant_key, all ? "" : ",",
                 all ? "" : telling->key.scope, telling->key.window, info->name);
         return;
     }

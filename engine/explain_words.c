@@ -390,11 +390,11 @@ static void tell_deeper(const struct telling *telling)
     char start[TIME_TEXT_MAX];
     event_time_format(telling->key.start_ms, start);
     bool calendar = telling->key.rank < CALENDAR_COUNT, over = calendar && explain_is_true(telling->row, "final");
-    fprintf(telling->out, "redis-cli HGET 'esteem:v1:{%s}:%s:%s%s' row | jq .measures", telling->key.tenant, telling->key.scope, telling->key.window,
+    fprintf(telling->out, "redis-cli HGET 'esteem:v1:{%s}:%s:%s%s' row | jq .measures", telling->key.tenant_key, telling->key.scope, telling->key.window,
             over ? ":last" : "");
     if (calendar)
         fprintf(telling->out, "%s%s; key in a topic %s|%s|%s|%s", next,
-                over ? "as long as no newer one is over" : "when its window is over, the same with :last behind the key", telling->key.tenant,
+                over ? "as long as no newer one is over" : "when its window is over, the same with :last behind the key", telling->key.tenant_key,
                 telling->key.scope, telling->key.window, start);
     fprintf(telling->out, "%severy formula, with examples: esteem schema metrics\n", next);
 }

@@ -208,11 +208,13 @@ int row_key_of(jv row, struct row_key *key)
         missing = "start";
     if (!missing) {
         size_t t = strlen(tenant) + 1, s = strlen(scope) + 1, w = strlen(window) + 1;
-        key->text = malloc(t + s + w);
+        key->text = malloc(t + s + w + 3 * t);
         ensure(key->text != NULL, "the machine has memory left");
         key->tenant = memcpy(key->text, tenant, t);
         key->scope = memcpy(key->text + t, scope, s);
         key->window = memcpy(key->text + t + s, window, w);
+        row_encode(tenant, key->text + t + s + w, 3 * t);
+        key->tenant_key = key->text + t + s + w;
         key->rank = window_rank(window);
     }
     free(tenant);

@@ -21,8 +21,9 @@ struct row_lines {
 
 /* Which window of which scope key a row is. Order is that of compute: window, start, tenant, scope. */
 struct row_key {
-    char *text; /* "tenant NUL scope NUL window": the three below point into it */
+    char *text; /* "tenant NUL scope NUL window NUL tenant": the four below point into it */
     const char *tenant, *scope, *window;
+    const char *tenant_key; /* the tenant as keys have it, percent-encoded */
     int64_t start_ms;
     int64_t rank; /* calendar windows by length, then rolling ones by length */
 };

@@ -58,6 +58,14 @@ Test(explain, csat_is_told_with_its_integers_and_its_interval)
            "when its window is over, the same with :last behind the key; key in a topic");
 }
 
+Test(explain, a_key_is_told_as_it_lies_in_redis)
+{
+    EXPECT("{\"v\":1,\"tenant\":\"a b\",\"scope\":{\"queue\":\"c,d\"},\"window\":\"hour\",\"start\":\"2026-11-22T14:00:00Z\","
+           "\"end\":\"2026-11-22T15:00:00Z\",\"revision\":1,\"final\":true,\"partial\":false,\"measures\":{},\"metrics\":{}}",
+           "{}", "csat", "a b, queue=c%2Cd, window hour\n", "HGET 'esteem:v1:{a%20b}:queue=c%2Cd:hour:last' row",
+           "key in a topic a%20b|queue=c%2Cd|hour|2026-11-22T14:00:00Z\n");
+}
+
 #define RELOADED(since, configs) HEAD("1d", "false") since "\"config\":\"77802e9e\"" configs \
     ",\"measures\":{\"wait_n\":1,\"answered_in_sl\":1},\"metrics\":{\"service_level\":{\"value\":100,\"n\":1}}}"
 
