@@ -183,7 +183,9 @@ static void redis_keys(FILE *out)
             "`swap` delete them |\n\n",
             REDIS_CHANGED_MAX);
     fputs("Goals and leaderboards tell of rolling windows and of the calendar window that runs; employees' figures, and counts that have\n"
-          "to be reached, of the last one closed. A key that has no figure at all in a window has no row, and is in none of them.\n\n", out);
+          "to be reached, of the last one closed. A key that never had a figure in a window has no row there; one whose\n"
+          "figures have all left it keeps a row without metrics, `start` and `end` as they were then or, of a calendar window, of the one that runs, until\n"
+          "its time to live is over. Neither is in any of them.\n\n", out);
     fputs("TENANT stands in braces, so that its keys lie in one cluster slot. SCOPE is `all` for the whole tenant, else its\n"
           "dimensions in the order of `dimensions.def`: `channel=chat,queue=billing`. Within values `:` `=` `,` `{` `}` `%`, space\n"
           "and control bytes are percent-encoded: `queue=credit%20cards`.\n\n", out);
