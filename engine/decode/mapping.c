@@ -31,7 +31,7 @@ struct mapping {
     char complaint[COMPLAINT_MAX];        /* what jq said while compiling */
 };
 
-/* Takes `value`: the text of a jq message, on one line. */
+/* Takes `value`: the text of a jq message, which may quote the event, as one cell of one line. */
 static void message_write(jv value, char *out, size_t size)
 {
     if (jv_get_kind(value) != JV_KIND_STRING) {
@@ -39,7 +39,7 @@ static void message_write(jv value, char *out, size_t size)
     }
     (void)snprintf(out, size, "%s", jv_string_value(value));
     for (char *at = out; *at; at++) {
-        if (*at == '\n') {
+        if ((unsigned char)*at < ' ' || *at == 0x7f) {
             *at = ' ';
         }
     }

@@ -74,6 +74,18 @@ Test(mapping, hands_on_nothing_of_a_message_that_fails_midway_and_goes_on_with_t
     mapping_free(mapping);
 }
 
+/* It goes into a header, which a pipe cuts at tabs and lines (the runbook's way back from the dead letters). */
+Test(mapping, what_a_program_says_is_one_cell_of_one_line_also_where_it_quotes_the_event)
+{
+    char out[256];
+    program("quotes", "error(\"so: \\(.a)\")");
+    struct mapping *mapping = mapping_new(folder, "quotes");
+
+    cr_expect_eq(run(mapping, "{\"a\":\"x\\ty\\r\\nz\\u007f\"}", out), ERR_MAPPING);
+    cr_expect_str_eq(err_text(), "quotes: so: x y  z ");
+    mapping_free(mapping);
+}
+
 Test(mapping, refuses_a_message_that_is_not_one_json_value_without_quoting_it)
 {
     char out[256];
