@@ -234,6 +234,8 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
             return command_usage("compute", "see above");
         }
     }
+    if (arguments->diff && argc - optind == 2 && strcmp(argv[optind], "-") == 0 && strcmp(argv[optind + 1], "-") == 0)
+        return command_usage("compute", "--diff - -: standard input is one file; name another for OLD or NEW");
     if (arguments->diff)
         return argc - optind == 2 ? 0 : command_usage("compute", "--diff compares two files of rows: OLD and NEW");
     if (arguments->json)
