@@ -9,6 +9,7 @@
 #include "esteem/err.h"
 #include "esteem/event.h"
 #include "esteem/row.h"
+#include "esteem/utf8.h"
 
 /* ---- lines ---- */
 
@@ -57,6 +58,11 @@ static int read_line(struct row_lines *lines)
     }
     if (ferror(lines->file))
         return err_set(ERR_IO, "%s: %s", lines->path, strerror(errno));
+    const char *other = NULL;
+    if (lines->offset == 0)
+        utf8_begin(lines->text, lines->length, &other);
+    if (other)
+        return err_set(ERR_DATA, "%s: %s", lines->path, other);
     lines->next += (int64_t)lines->length;
     return lines->length > 0;
 }

@@ -75,6 +75,8 @@ echo '{"tenant":"acme"}' >>backwards.jsonl
 holds "what is no row is told with its line" 2 'backwards.jsonl:4: no row: "scope"' "$esteem" compute --diff 30s.jsonl backwards.jsonl
 holds "--diff wants two files" 2 "OLD and NEW" "$esteem" compute --diff 30s.jsonl
 holds "of which one may be standard input" 2 "standard input is one file; name another" "$esteem" compute --diff - - <30s.jsonl
+gzip -k 30s.jsonl
+holds "a compressed file of rows is named" 2 "30s.jsonl.gz: is compressed by gzip; unpack it" "$esteem" compute --diff 30s.jsonl 30s.jsonl.gz
 
 explain() { "$esteem" explain 'esteem:v1:{acme}:channel=voice:day' "$@"; }
 holds "service_level, with the configuration" 0 "service_level = answered_in_sl / (wait_n + abandoned - abandoned_short) = 3 / (3 + 3 - 1) = 60 %" \
