@@ -257,21 +257,26 @@ static int read_arguments(int argc, char **argv, struct demo *demo)
     static const struct option options[] = {{"seconds", required_argument, NULL, 's'}, {"seed", required_argument, NULL, 'e'},
                                             {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     const char *seconds = getenv("DEMO_SECONDS");
+    char *end = NULL;
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         if (option == 's')
             seconds = optarg;
-        else if (option == 'e')
-            demo->seed = strtoull(optarg, NULL, 10);
-        else if (option == 'h') {
+        else if (option == 'e') {
+            demo->seed = strtoull(optarg, &end, 10);
+            if (end == optarg || *end)
+                return command_usage("demo", "--seed %s: not a whole number", optarg);
+        } else if (option == 'h') {
             fputs(help, stdout);
             return -1;
         } else
             return command_usage("demo", "see above");
     }
-    char *end = NULL;
-    demo->seconds = seconds && *seconds ? (int)strtol(seconds, &end, 10) : 0;
-    if (end && (*end || demo->seconds < 0 || demo->seconds > 86400))
+    if (optind < argc)
+        return command_usage("demo", "%s: nothing goes behind the options; --seconds N says how long", argv[optind]);
+    long long length = seconds && *seconds ? strtoll(seconds, &end, 10) : 0;
+    if (seconds && *seconds && (*end || length < 0 || length > 86400))
         return command_usage("demo", "%s: not a number of seconds up to 86400", seconds);
+    demo->seconds = (int)length;
     return 0;
 }
 
