@@ -9,6 +9,7 @@
 #include "esteem/event.h"
 #include "esteem/kafka.h"
 #include "esteem/log.h"
+#include "esteem/row.h"
 
 /* ---- forget ---- */
 
@@ -166,16 +167,18 @@ static void tell_status(struct run *run, struct control_client *client, bool jso
 
 /* ---- dump ---- */
 
-/* "TENANT|SCOPE". */
+/* "TENANT|SCOPE". The tenant as keys have it, percent-encoded, or as events name it where that cannot be an encoded one. */
 static void dump(struct run *run, struct control_client *client, char *key)
 {
-    char *scope = strchr(key, '|');
-    if (scope == NULL || scope == key || scope[1] == 0 || scope - key > STRING_MAX || strlen(scope + 1) >= CONTROL_LINE) {
+    char *scope = strchr(key, '|'), tenant[CONTROL_LINE];
+    size_t length;
+    if (scope == NULL || scope == key || scope[1] == 0 || scope - key >= CONTROL_LINE || strlen(scope + 1) >= CONTROL_LINE) {
         control_answer(client, false, "dump takes TENANT|SCOPE, as keys in Redis have them: 'acme|all', 'acme|queue=billing'");
         return;
     }
     *scope = 0;
-    if (!pipeline_dump(run->pipeline, key, scope + 1))
+    bool encoded = row_decode(key, (size_t)(scope - key), tenant, &length);
+    if (!pipeline_dump(run->pipeline, encoded ? tenant : key, scope + 1))
         control_answer(client, false, "another key is being asked for; ask again in a moment");
     else
         run->dumps = client;

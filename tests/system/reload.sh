@@ -303,6 +303,7 @@ check "a program that fails says why, also in compute" sh -c "echo '{' | sed 's/
 check "and what cannot be written is told" sh -c "! $esteem compute -c $dir/odd.yaml --mapping odd --refused /dev/full $dir/odd.jsonl"
 check "a folder without a checkpoint does not pass as a backup" sh -c "mkdir -p $dir/empty; ! $esteem state verify $dir/empty"
 check "dump prints rows" sh -c "$esteem ctl --socket $dir/control.sock dump 'acme|queue=q1' | jq -se 'any(.[]; .window == \"month\" and .measures.offered > 100)' >/dev/null"
+check "of a tenant as keys have it" sh -c "$esteem ctl --socket $dir/control.sock dump '%61cme|queue=q1' | grep -q '\"tenant\":\"acme\"'"
 check "and says so when there are none" sh -c "! $esteem ctl --socket $dir/control.sock dump 'acme|queue=none'"
 check "checkpoint makes one" sh -c "$esteem ctl --socket $dir/control.sock checkpoint | grep -q 'is written'"
 check "log-level takes a level" ctl log-level warn
