@@ -106,7 +106,10 @@ static void show_list(const struct config *config, enum list_name name, FILE *ou
         for (int i = 0; i < config->band_count; i++)
             fprintf(out, "%s%s", i ? ", " : "", duration_format(config->band_ms[i], text));
         break;
-    case LIST_tenants: fprintf(out, "%d tenants", config->tenant_count); break;
+    case LIST_tenants:
+        for (int i = 0; i < config->tenant_count; i++)
+            fprintf(out, "%s%s %s", i ? ", " : "", config->tenant[i].name, config->tenant[i].timezone ? config->tenant[i].timezone : config->timezone);
+        break;
     case LIST_topics:
         for (int i = 0; i < config->topic_count; i++)
             fprintf(out, "%s%s", i ? ", " : "", config->topic[i].name);
@@ -115,7 +118,10 @@ static void show_list(const struct config *config, enum list_name name, FILE *ou
         for (int i = 0; i < config->kafka_property_count; i++)
             fprintf(out, "%s%s", i ? ", " : "", config->kafka_property[i].key);
         break;
-    case LIST_baseline: fprintf(out, "%d metrics", config->baseline.count); break;
+    case LIST_baseline:
+        for (int i = 0; i < config->baseline.count; i++)
+            fprintf(out, "%s%s", i ? ", " : "", config->baseline.name[i]);
+        break;
     case LIST_goals:
         for (int i = 0; i < config->goal_count; i++)
             fprintf(out, "%s%s %g", i ? ", " : "", config->goal[i].name, config->goal[i].target);
@@ -338,6 +344,8 @@ static void write_change(const struct plan_change *change, FILE *out)
     static const char *const when[] = {[PLAN_LIVE] = "live", [PLAN_BOUNDARY] = "at next boundary", [PLAN_RESTART] = "needs restart"};
     bool restart = change->when == PLAN_RESTART;
     fprintf(out, "%-13s  %s: %s -> %s", when[change->when], change->key, change->was, change->is);
+    if (strcmp(change->was, change->is) == 0)
+        fputs(" (they differ in what is not shown)", out);
     if (change->because)
         fprintf(out, " (hangs on %s, which needs a restart)", change->because);
     fputs(restart ? "; until then the old value stays\n" : "\n", out);

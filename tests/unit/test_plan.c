@@ -53,6 +53,11 @@ Test(plan, shows_a_live_change_with_both_values)
 {
     says("", "metrics: {min_n: 20}", "live           metrics.min_n: 10 -> 20\n", 0);
     says("", "publish: {tick: 1s}", "live           publish.tick: 100ms -> 1s\n", 0);
+    says("tenants: {acme: {timezone: Asia/Kolkata}, b: }", "tenants: {acme: {timezone: Europe/Rome}, b: }",
+         "tenants: acme Asia/Kolkata, b UTC -> acme Europe/Rome, b UTC; until then the old value stays\n", 1);
+    says("", "baseline: {from: 2026-09-01, to: 2026-10-01, metrics: [csat, nps]}", "baseline:  -> csat_change, nps_change;", 1);
+    says("goals: [{name: c, metric: csat, window: day, target: 80}]", "goals: [{name: c, metric: csat, window: hour, target: 80}]",
+         "live           goals: c 80 -> c 80 (they differ in what is not shown)\n", 0);
     says("", "metrics: {service_level: {threshold: 30s}}", "so service_level: interactions that have an event from now on", 0);
 }
 
