@@ -146,6 +146,9 @@ void changes_head(const struct fold *fold, const struct key *key, struct row *he
             head->since_ms = changes->scope[i].since_ms == INT64_MAX ? fold->now_ms : changes->scope[i].since_ms;
     if (head->rolling && changes->rolling_since_ms[head->window] > head->since_ms)
         head->since_ms = changes->rolling_since_ms[head->window];
+    const struct zone *zone = &fold->zone[key->zone];
+    if (!head->rolling && zone->moved >> head->window & 1 && zone->since_ms > head->since_ms)
+        head->since_ms = zone->since_ms;
     if (head->since_ms <= head->start_ms)
         head->since_ms = INT64_MIN;
     head->partial |= head->since_ms != INT64_MIN;

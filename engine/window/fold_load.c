@@ -17,6 +17,8 @@ struct fold_load {
     uint32_t places, room;
     bool begun, same_rolling, same_measures, same_baseline;
     bool bundles_differ; /* as in struct fold */
+    struct zones_saved zones;
+    bool zones_differ;
     int rolling_count;
     struct config_rolling rolling[CONFIG_ROLLING_MAX];
     int64_t rolling_since_ms[CONFIG_ROLLING_MAX];
@@ -66,6 +68,7 @@ static bool load_head(struct fold_load *load, struct slice_item *item)
     load->calendars = 0;
     load->scopes = load->configs = 0;
     load->same_baseline = false;
+    zones_saved_close(&load->zones);
     load->alerts = 0;
     return !item->bad;
 }
@@ -106,6 +109,8 @@ static bool load_names(struct fold_load *load, struct slice_item *item)
         load->same_baseline = names.count == 1 && strcmp(names.name[0], period) == 0;
         return true;
     }
+    if (strcmp(names.table, "zones") == 0)
+        return zones_load(&load->zones, &names);
     bool calendar = strcmp(names.table, "calendar") == 0;
     if (!calendar && strcmp(names.table, "dimensions") != 0)
         return true; /* a table of a later version */
@@ -253,8 +258,11 @@ static bool load_key(struct fold_load *load, struct slice_item *item)
     place->fold = key_fold(&key, load->folds);
     if (!known || !config_has_scope(load->fold[0]->config, key_within(&key).scope))
         return true;
-    place->key = fold_key(load->fold[place->fold], &key);
+    struct fold *fold = load->fold[place->fold];
+    place->key = fold_key(fold, &key);
     key_registry_restore(load->registry, &key);
+    if (item->at < item->end) /* an older version did not say */
+        load->zones_differ |= zone_restore(fold, fold->key[place->key], &load->zones, slice_get(item), load->newest_ms);
     return true;
 }
 
@@ -368,6 +376,14 @@ struct cell_saved {
     uint32_t length;
 };
 
+/* Whether it is a window in the time zone of now, too. */
+static bool is_calendar_window(const struct fold *fold, uint32_t k, const struct cell_saved *saved)
+{
+    int64_t start_ms, end_ms;
+    calendar_bounds(fold->zone[fold->key[k]->zone].calendar, (enum calendar_window)saved->window, saved->start_ms, &start_ms, &end_ms);
+    return start_ms == saved->start_ms && end_ms == saved->end_ms;
+}
+
 static void load_cell_at(struct fold_load *load, const struct place *place, struct cell_saved saved)
 {
     struct fold *fold = load->fold[place->fold];
@@ -377,6 +393,8 @@ static void load_cell_at(struct fold_load *load, const struct place *place, stru
             cells_forget(fold, c);
         return;
     }
+    if (load->zones_differ && saved.window < CALENDAR_COUNT && !is_calendar_window(fold, place->key, &saved))
+        return;
     if (saved.window != WINDOW_KEPT) /* its integers are no measures */
         load_runs(load, fold, &saved.runs, &saved.length);
     if (saved.window == CALENDAR_HOUR && saved.flags & CELL_KEPT) {
@@ -528,6 +546,7 @@ void fold_load_end(struct fold_load *load)
         later(&fold->shard[0].told.newest_ms, load->newest_ms); /* whichever told it */
         fold->inexact |= load->inexact;
         fold->baseline_lost |= !load->same_baseline && load->places && baseline_is_late(fold->config, load->now_ms);
+        zones_restored(fold, after_newest_ms(load));
         load_since(load, fold, load->ladder[f]);
         load_changes(load, fold);
         if (load->ladder[f])
@@ -541,6 +560,7 @@ void fold_load_end(struct fold_load *load)
             free(more);
         }
     free(load->place);
+    zones_saved_close(&load->zones);
     free(load);
 }
 

@@ -50,7 +50,7 @@ struct key {
     uint32_t last[CALENDAR_COUNT]; /* the newest cell that has ended */
     struct recent recent;
     uint8_t count, dimension[DIMENSION_MAX];
-    uint8_t zone;
+    uint16_t zone;
     uint32_t scope_index; /* into fold.scope_keys */
     uint16_t moving;                       /* bit: window whose row is another with each slide, because a span is open */
     struct tally before;                   /* spans open at each window's left edge: id window * SPAN_COUNT + span */
@@ -173,9 +173,23 @@ struct zone {
     char *name; /* its own copy */
     struct calendar *calendar;
     int64_t baseline_from_ms, baseline_to_ms; /* both INT64_MIN: there is none */
+    uint32_t moved;   /* bit: a calendar window that lay elsewhere before a restart brought the zone, ... */
+    int64_t since_ms; /* ... of which those that begin earlier are not whole */
 };
 
-enum { ZONES_MAX = 250 };
+/* As a checkpoint has them. */
+struct zone_saved {
+    char name[256];
+    int64_t since_ms;
+    uint32_t moved, moves; /* moves: to the one below */
+    struct calendar *calendar, *moves_to;
+};
+struct zones_saved {
+    struct zone_saved *zone;
+    uint32_t zones;
+};
+
+enum { ZONES_MAX = UINT16_MAX };
 
 /* Names of which the fold has nothing yet: recall.c. */
 struct recall_held {
@@ -243,7 +257,7 @@ struct fold {
     struct pane_ladder *ladder;
     struct headcount *head;
     struct shard_clock *shard;
-    struct zone zone[ZONES_MAX];
+    struct zone *zone;
     int zones;
     struct key **key;
     uint32_t keys, key_room, *key_slot, key_slots, agent_keys; /* agent_keys: of which are an agent's within another */
@@ -364,10 +378,22 @@ uint32_t fold_bundle_new(struct fold *fold, const uint32_t *part, uint32_t parts
 uint64_t fold_bundle_hash(const struct fold *fold, const uint32_t *part, uint32_t parts); /* as in key.h */
 void key_may_be_told(struct key *key); /* of each window a sink may hold a row that is not empty */
 uint32_t fold_key_find(const struct fold *fold, const struct scope_key *text); /* or NONE */
-struct calendar *fold_calendar(struct fold *fold, const char *tenant);
 /* A rolling window of it holds nothing: it is to be filled anew. */
 void key_empty(struct fold *fold, struct key *key, int window);
 void keys_close(struct fold *fold);
+
+/* ---- zones.c ---- */
+
+uint16_t zone_find(struct fold *fold, const char *tenant);
+struct calendar *zone_calendar(struct fold *fold, const char *tenant);
+void zones_close(struct fold *fold);
+void zones_dump(const struct fold *fold, struct slice_out *out);
+/* Adds a table of them. False when it is not well-formed. */
+bool zones_load(struct zones_saved *saved, const struct slice_names *names);
+void zones_saved_close(struct zones_saved *saved);
+/* What the zone that a key had means for the one that it has; since when is told with the last file. True: it is another. */
+bool zone_restore(struct fold *fold, struct key *key, struct zones_saved *saved, uint64_t number, int64_t newest_ms);
+void zones_restored(struct fold *fold, int64_t after_ms);
 
 /* ---- agents.c: distinct agents ---- */
 

@@ -70,7 +70,7 @@ static void put_key(struct slice_out *out, const struct key *key)
     at = slice_text(at, key->tenant, strlen(key->tenant));
     for (int v = 0; v < key->count; v++)
         at = slice_text(at, key->value[v], strlen(key->value[v]));
-    slice_put_end(out, at);
+    slice_put_end(out, varint_put(at, key->zone));
 }
 
 static void put_head(struct fold *fold, struct slice_out *out)
@@ -86,6 +86,7 @@ static void put_head(struct fold *fold, struct slice_out *out)
     const char *calendar[WINDOWS] = {[WINDOW_KEPT] = "kept", [WINDOW_BASELINE] = "baseline", [WINDOW_NOW] = "now"};
     memcpy(calendar, calendar_names, sizeof calendar_names);
     slice_put_names(out, "calendar", calendar, WINDOWS);
+    zones_dump(fold, out);
     if (fold->config->baseline.given && !fold->baseline_lost) {
         char period[BASELINE_TEXT_MAX];
         const char *name[] = {period};

@@ -1,24 +1,6 @@
 /* A fold's scope keys: found by their strings, kept for good (limits.keys bounds them), each with its tenant's zone. */
 #include "fold_parts.h"
 
-/* A tenant's zone; one that cannot be read has been refused with the configuration, so UTC stands in for a vanished file. */
-static uint8_t fold_zone(struct fold *fold, const char *tenant)
-{
-    const char *name = config_timezone(fold->config, tenant);
-    int z = 0;
-    while (z < fold->zones && strcmp(fold->zone[z].name, name) != 0)
-        z++;
-    if (z < fold->zones)
-        return (uint8_t)z;
-    ensure(z < ZONES_MAX, "fewer than 250 zones are in use");
-    if (calendar_new(name, &fold->zone[z].calendar) != 0)
-        ensure(calendar_new("UTC", &fold->zone[z].calendar) == 0, "the machine has tzdata");
-    fold->zone[z].name = fold_must(strdup(name)); /* the configuration may go */
-    baseline_zone(fold->config, &fold->zone[z]);
-    fold->zones++;
-    return (uint8_t)z;
-}
-
 void key_may_be_told(struct key *key)
 {
     memset(key->told, 0xff, sizeof key->told);
@@ -72,7 +54,7 @@ static struct key *key_new(struct fold *fold, const struct scope_key *text, uint
     key->mask = text->scope;
     key->count = text->count;
     memcpy(key->dimension, text->dimension, sizeof key->dimension);
-    key->zone = fold_zone(fold, text->tenant);
+    key->zone = zone_find(fold, text->tenant);
     memset(key->last, 0xff, sizeof key->last);
     key->baseline = key->alert = key->now = NONE;
     return key;
@@ -130,11 +112,6 @@ static struct key *key_put(struct fold *fold, const struct scope_key *text, uint
 uint32_t fold_key_find(const struct fold *fold, const struct scope_key *text)
 {
     return fold->key_slot[key_slot(fold, key_hash(text), text)];
-}
-
-struct calendar *fold_calendar(struct fold *fold, const char *tenant)
-{
-    return fold->zone[fold_zone(fold, tenant)].calendar;
 }
 
 uint32_t fold_key(struct fold *fold, const struct scope_key *text)
@@ -219,10 +196,7 @@ void keys_close(struct fold *fold)
         free(fold->key[k]->baseline_value);
         free(fold->key[k]);
     }
-    for (int z = 0; z < fold->zones; z++) {
-        calendar_free(fold->zone[z].calendar);
-        free(fold->zone[z].name);
-    }
+    zones_close(fold);
     free(fold->key);
     free(fold->scope_keys);
     free(fold->key_slot);

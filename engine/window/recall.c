@@ -146,7 +146,7 @@ static bool is_other(const struct scope_key *key)
 static bool may_be_made(struct fold *fold, const struct recalled *row, int64_t *end_ms)
 {
     int64_t start_ms;
-    calendar_bounds(fold_calendar(fold, row->key.tenant), (enum calendar_window)row->window, row->start_ms, &start_ms, end_ms);
+    calendar_bounds(zone_calendar(fold, row->key.tenant), (enum calendar_window)row->window, row->start_ms, &start_ms, end_ms);
     return start_ms == row->start_ms && *end_ms > known_ms(fold) &&
            (fold->watermark_ms == INT64_MIN || *end_ms + fold->config->retention_correction_ms >= fold->watermark_ms);
 }

@@ -1042,6 +1042,43 @@ Test(checkpoint, a_restart_may_bring_the_first_calendar_window)
     store_close(&store);
 }
 
+/* Two more lives in another zone: a row is whole, or says since when. Hours lie alike in both. */
+Test(checkpoint, another_time_zone_says_since_when)
+{
+    static const char *const utc = UNDER("calendar: [quarter_hour, hour, day, week]", "", ""),
+                      *const kiev = UNDER("timezone: Europe/Kiev, calendar: [quarter_hour, hour, day, week]", "", "");
+    make_feed(29, 1500);
+    struct engine engine = {0};
+    store_init(&store);
+    engine_start(&engine, utc, 2, 2, folder, 3);
+    engine_steps(&engine, 80);
+    engine_kill(&engine);
+    store_close(&store);
+    store_init(&store);
+    cr_expect_gt(engine_start(&engine, kiev, 2, 1, folder, 4), 0);
+    engine_steps(&engine, 40);
+    engine_kill(&engine);
+    cr_expect_gt(engine_start(&engine, kiev, 1, 2, folder, 5), 0);
+    engine_finish(&engine);
+    struct picture got = picture_of(&store);
+    store_close(&store);
+    struct picture want = undisturbed(kiev);
+    int since = 0;
+    cr_assert_eq(got.count, want.count);
+    for (uint32_t i = 0; i < got.count; i++) {
+        bool day = strncmp(got.row[i].key, "day", 3) == 0 || strncmp(got.row[i].key, "week", 4) == 0, told = strstr(got.row[i].json, "\"since\":") != NULL;
+        bool rolling = got.row[i].key[0] <= '9';
+        cr_expect(rolling || day || !told, "%s", got.row[i].json);
+        since += told;
+        if (told || rolling)
+            strcpy(got.row[i].json, strcpy(want.row[i].json, "\"measures\":{}"));
+    }
+    cr_expect_gt(since, 10);
+    expect_equal(&want, &got, "another zone");
+    picture_free(&want);
+    picture_free(&got);
+}
+
 #define LIVES "time: {mode: replay, out_of_order: 30m, idle_after: 1h}\nretention: {ids: 8d}\npublish: {tick: 100ms}\nwindows: {rolling: [1h], calendar: [hour, day"
 
 /* Two more lives under a configuration with a scope more: what the first of them said of since when stays said. */

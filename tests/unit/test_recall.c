@@ -1,5 +1,6 @@
 /* Recall: names of rows taken apart and looked up, and what a fold makes of those that it has not. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -226,6 +227,32 @@ Test(recalled, a_row_that_comes_with_the_feed_is_never_empty)
     const struct shown *row = folding_row(f, "hour", "queue=billing", t0);
     cr_expect_eq(row->offered, 3);
     cr_expect_eq(fold_counts(f->fold).recall_emptied, 0);
+}
+
+/* Three hundred and more, a tenant each. */
+Test(recalled, rows_of_every_time_zone_that_there_is)
+{
+    FILE *list = fopen("/usr/share/zoneinfo/zone1970.tab", "r"), *out;
+    char *yaml, line[512], zone[64], key[64];
+    size_t length;
+    int zones = 0;
+    cr_assert_not_null(list, "tzdata has it");
+    cr_assert_not_null(out = open_memstream(&yaml, &length));
+    fputs("windows: {rolling: [1m], calendar: [quarter_hour]}\nscopes: [[]]\ntenants:\n", out);
+    while (fgets(line, sizeof line, list))
+        if (*line != '#' && sscanf(line, "%*s %*s %63s", zone) == 1)
+            fprintf(out, "  t%d: {timezone: %s}\n", zones++, zone);
+    fclose(list);
+    fclose(out);
+    begin(yaml);
+    free(yaml);
+    for (int z = 0; z < zones; z++) {
+        snprintf(key, sizeof key, "t%d|all|quarter_hour|" T0, z);
+        names(key, 1, false);
+    }
+    caught_up();
+    cr_expect_gt(zones, 300);
+    cr_expect_eq(fold_counts(f->fold).recall_emptied, (uint64_t)zones);
 }
 
 /* A key that the feed has, and of which this life never had the row: the window was empty before it was told. */
