@@ -1,4 +1,4 @@
-/* A fold, from batches to rows; keys.c, cells.c and outlets.c hold its tables (fold_parts.h).
+/* A fold, from batches to rows; keys.c, cells.c and outlets.c hold its tables (fold.h).
  *
  * batch ──> fold_apply ──> pane ladder, D[w], calendar cells ──marks──> queues ──fold_step, by pace──> rows ──> outlets */
 #include "fold_parts.h"
