@@ -1,12 +1,12 @@
-/* Distinct agents: how many have `uses` (or `handled`) above 0 in a window, also when that is taken back. Each agent within a key has a key of its
- * own (key.h: SCOPE_AGENTS) that goes the way of all keys, through panes and cells; when what a window of it holds becomes more than 0, or
- * nothing again, the same window of the key that it lies within is given +1 or -1. So the counts lie in that key's D[w] and cells like
- * any other measure: revisions, checkpoints and rows need nothing of their own, and the rolling ones come again from the panes.
+/* Distinct agents: how many have `uses` (or `handled`) above 0 in a window, also when a use is taken back. Each agent within a scope key has a key
+ * of their own (key.h: SCOPE_AGENTS), which goes the way of all keys, through panes and cells. When a window of the agent's key comes to hold more
+ * than 0, or nothing again, the same window of the scope key is given +1 or -1. So the counts lie in the scope key's D[w] and cells like any other
+ * measure: revisions, checkpoints and rows need nothing of their own, and the rolling counts come again from the panes.
  *
- * An agent's keys within a channel, a queue and so on nearly always come together: as a bundle (key.h), which has panes and cells, and whose parts
- * change only when it comes or goes in a window. What came through a bundle is taken back through the same one; what came to its parts
- * before there was one may be, and is then less than nothing (as_part). Where the first would not hold any more, because keys lie in other folds or
- * scopes are gone, bundles are disbanded. */
+ * An agent's keys within a channel, a queue and so on nearly always are added to together: as a bundle (key.h). The bundle has panes and cells; its
+ * parts, the agent's keys, change only when a window of the bundle comes to hold something, or nothing again. What came through a bundle is taken
+ * back through that bundle. What came to the parts before there was a bundle may be taken back through the bundle as well, which then holds less
+ * than nothing (as_part). Where keys lie in other folds than before, or scopes are gone, the same bundle would not come again: all are disbanded. */
 #include "fold_parts.h"
 
 #include "esteem/varint.h"
@@ -35,14 +35,14 @@ static void read(const uint8_t *at, uint32_t length, int sign, int64_t value[DIS
     }
 }
 
-/* What a window holds of a bundle, as its parts have it: whether there is something, or what is missing. So a part changes when its bundle comes or
- * goes, and not with each contribution; what is taken back that came to the part itself still adds up. */
+/* What the parts have of a bundle of which a window holds so much: 1 of anything, and all of what is less than nothing. So a part does not change
+ * with each contribution to its bundle; and what came to the part itself and is taken back through the bundle still adds up. */
 static int64_t as_part(int64_t held)
 {
     return held < 1 ? held : 1;
 }
 
-/* Adds to what a window holds. False: its parts, if it is a bundle, have what they had. */
+/* Adds `more` to what a window of a bundle holds. True: its parts are to be given `of_part`; false: that is nothing. */
 static bool bundle_turns(int64_t held[DISTINCT_COUNT], const int64_t more[DISTINCT_COUNT], int64_t of_part[DISTINCT_COUNT])
 {
     bool any = false;
@@ -55,7 +55,7 @@ static bool bundle_turns(int64_t held[DISTINCT_COUNT], const int64_t more[DISTIN
     return any;
 }
 
-/* The same of an agent's key within another. True: it counts there now, or no longer; `run` says so. */
+/* Adds `more` to what a window of an agent's key holds. True: the agent counts now, or no longer; `run` is what the key around it is given. */
 static bool turns(int64_t held[DISTINCT_COUNT], const int64_t more[DISTINCT_COUNT], struct tally_run *run)
 {
     int turn[DISTINCT_COUNT], any = 0;
@@ -120,7 +120,7 @@ static void read_cell(const struct fold *fold, uint32_t c, int64_t held[DISTINCT
     read(tally_bytes(&fold->cell[c].tally), fold->cell[c].tally.length, 1, held);
 }
 
-/* What a cell holds now, in place of what it held. */
+/* Puts `held` into a cell, in place of what the cell held. */
 static void hold(struct fold *fold, uint32_t c, const int64_t held[DISTINCT_COUNT])
 {
     struct tally_run run;
@@ -132,7 +132,8 @@ static void hold(struct fold *fold, uint32_t c, const int64_t held[DISTINCT_COUN
     tally_set(&fold->cell[c].tally, &fold->slab, &run);
 }
 
-/* The key that the agent's lies within, and a bundle's parts, are beyond correction with it; but for that they have the same window. */
+/* Adds to a cell of an agent's key; where the agent counts now, or no longer, so to the same window of the key that it lies within, unless that
+ * window is beyond correction. */
 static void part_calendar(struct fold *fold, uint32_t c, const int64_t more[DISTINCT_COUNT])
 {
     int64_t held[DISTINCT_COUNT];
@@ -142,12 +143,13 @@ static void part_calendar(struct fold *fold, uint32_t c, const int64_t more[DIST
     hold(fold, c, held);
     if (!turned)
         return;
-    const struct cell cell = fold->cell[c]; /* others may move it */
+    const struct cell cell = fold->cell[c]; /* a copy: a new cell may move all of them */
     uint32_t within = same_window(fold, fold->key[cell.key]->within, &cell);
     if (within != NONE)
         cell_add(fold, within, run.bytes, run.length);
 }
 
+/* Adds to a cell of a bundle, and where its parts change by that, to their cells of the same window. */
 static void bundle_calendar(struct fold *fold, uint32_t c, const int64_t more[DISTINCT_COUNT])
 {
     int64_t held[DISTINCT_COUNT], of_part[DISTINCT_COUNT];
@@ -189,7 +191,7 @@ static uint32_t parts_of(void *context, const uint32_t *k, const uint32_t **part
     return key->parts ? key->parts : 1;
 }
 
-/* Parts have something of the bundle's cell already. */
+/* Gives the parts what a bundle's cell holds, but for what they have of that already. */
 static void disband_cell(struct fold *fold, uint32_t c)
 {
     const struct cell cell = fold->cell[c];

@@ -2,10 +2,10 @@
  * as wide as the windows that it has still to leave allow (1 s until it has left the one-minute window, 1 h in the last month's
  * part). Panes of one start hang in one list, so that a window's edge, when it moves, visits just the panes that it crosses.
  *
- * Instead of one sum a window, a key has the differences D[w] = S[w] - S[w-1] of neighbouring windows' sums (S[w], by length):
+ * Instead of a sum for each window, a key has the differences D[w] = S[w] - S[w-1] of neighbouring windows' sums (S[w], by length):
  * a contribution, and a pane that crosses an edge, touch one or two of them however many windows there are.
  *
- * Of what is older than all windows one thing counts still: how many spans are open. It is kept in one pane a key, at a level beyond the last.
+ * Of what is older than all windows one thing counts still: how many spans are open. That is kept in one pane a key, at a level beyond the last.
  * Private to a fold; bounded by the keys that have figures, times the panes of the longest window. */
 #ifndef ESTEEM_PANE_H
 #define ESTEEM_PANE_H
@@ -24,11 +24,13 @@ struct pane_edges {
     int64_t left_ms, right_ms;
 };
 
-/* What has crossed edges: a bit for each window that held it, and for each that holds it now; `before`: for each that it now lies before
- * and did not, of interest where spans begin or end in it (span.h), else 0. `soon`: a key of which something will cross soon; any, where none will. */
+/* A pane that has crossed edges. */
 struct pane_cross {
-    const struct tally *tally;
-    uint32_t key, was, in, before, soon;
+    const struct tally *tally; /* what is in the pane */
+    uint32_t key;
+    uint32_t was, in; /* a bit for each window that held the pane; for each that holds it now */
+    uint32_t before;  /* a bit for each window that the pane lies before now and did not, where spans begin or end in the pane (span.h); else 0 */
+    uint32_t soon;    /* a key of which a pane will cross soon; any key, where none will */
 };
 typedef void pane_crosses(void *context, const struct pane_cross *cross);
 
@@ -40,17 +42,18 @@ const struct pane_edges *pane_edges(const struct pane_ladder *ladder, int window
 /* Sets the windows of an unmoving ladder to end at one instant. */
 void pane_ladder_fix(struct pane_ladder *ladder, int64_t at_ms);
 
-/* Keeps a contribution of `key` that begins at at_ms. Returns a bit for each window that holds it now; *before: for each that it lies before. */
+/* Keeps a contribution of `key` that begins at at_ms. Returns a bit for each window that holds the contribution; *before: a bit for each window that
+ * begins after it. */
 uint32_t pane_put(struct pane_ladder *ladder, uint32_t key, int64_t at_ms, bool spans, const uint8_t *runs, uint32_t length, uint32_t *before);
 
 /* pane_put will be called soon. */
 void pane_prefetch(const struct pane_ladder *ladder, uint32_t key, int64_t at_ms);
 
-/* Moves all windows to the present: window w then ends with its slide that holds now_ms. Never moves back. The first time, when they stand nowhere
- * yet, all panes come into what holds them. */
+/* Moves all windows to the present: each then ends with the one of its slides that holds now_ms. They never move back. The first time, when they
+ * stand nowhere yet, all panes come into the windows that hold them. */
 void pane_advance(struct pane_ladder *ladder, int64_t now_ms, pane_crosses *crosses, void *context);
 
-/* Afterwards: panes that have left windows go on into wider ones. Until then what has crossed lies where it did. */
+/* After pane_advance: panes that have left windows go on into wider panes. Until then a pane that has crossed lies where it did. */
 void pane_age(struct pane_ladder *ladder);
 
 /* Goes on with what pane_age had no time for, a bounded step: old panes are added up and packed. */
@@ -58,10 +61,10 @@ void pane_tend(struct pane_ladder *ladder);
 
 /* ---- checkpoints (pane_state.c) ---- */
 
-/* Begins to write the panes as they are now: all, or what has changed or gone since the last begin, of keys below `keys`: no file has
- * those of younger ones. Returns whether it is all. */
+/* Begins to write the panes as they are now: all, or those that have changed or gone since the last begin. Of those that are gone only such of keys
+ * below `keys`, as no file has panes of younger keys. Returns whether all are written. */
 bool pane_dump_begin(struct pane_ladder *ladder, bool full, uint32_t keys, struct slice_out *out);
-/* Writes on, about `bytes`. True: all is written. */
+/* Writes on, about `bytes` of them. True: all is written. */
 bool pane_dump_step(struct pane_ladder *ladder, uint32_t bytes);
 /* The slice is broken: the next one is full. */
 void pane_dump_give_up(struct pane_ladder *ladder);
@@ -77,21 +80,21 @@ struct pane_saved {
 };
 /* False when the item is not well-formed. */
 bool pane_saved_read(struct slice_item *item, struct pane_saved *saved);
-/* Puts a pane, which replaces one of the same name; before the first pane_advance, which then fills the windows. */
+/* Puts a pane, in place of one of the same key, level and start. Before the first pane_advance, which then fills the windows. */
 void pane_load(struct pane_ladder *ladder, const struct pane_saved *saved);
-/* Puts all panes of `from`, a ladder of other windows that stands at now_ms, into one that has not moved yet. A pane that an edge would cut counts as
- * one that lies at its beginning; spans that began before all windows of `from` begin where the longest does, and where it has none at now_ms, which
- * then is when the new ones are whole. */
+/* Puts all panes of `from`, a ladder of other windows that stands at now_ms, into one that has not moved yet. A pane that an edge would cut counts
+ * where it begins. A span that began before all windows of `from` begins where the longest of them does; where `from` has no windows, at now_ms,
+ * which then is when the new windows are whole. */
 void pane_pour(struct pane_ladder *ladder, struct pane_ladder *from, int64_t now_ms);
-/* The same for at most `most` of them from *next on (first 0), into a ladder that stands where it is to: each comes into the windows that hold it.
- * True: there may be more. */
+/* The same for at most `most` panes, from number *next on (first 0), into a ladder that stands where it will stay: each pane comes into the windows
+ * that hold it. True: there may be more. */
 bool pane_pour_some(struct pane_ladder *ladder, struct pane_ladder *from, int64_t now_ms, uint32_t *next, uint32_t most, pane_crosses *crosses, void *context);
-/* Puts all panes of `from`, a ladder of the same windows, under other keys into one that has not moved yet: `parts_of` says to which those of a key
- * go, and returns how many those are. Panes stay at their level. */
+/* Puts all panes of `from`, a ladder of the same windows, under other keys into one that has not moved yet. Panes stay at their level. `parts_of`:
+ * the keys to which a key's panes go; returns how many keys. */
 typedef uint32_t pane_parts_of(void *context, const uint32_t *key, const uint32_t **part);
 void pane_deal(struct pane_ladder *ladder, struct pane_ladder *from, pane_parts_of *parts_of, void *context);
-/* From when on a window of this length and slide could be made of the panes without cutting one, where the windows stand at now_ms (INT64_MIN:
- * nowhere yet) and are whole since since_ms, by number; INT64_MAX: not of those that are there. */
+/* From when on a window of this length and slide could be made of the panes without cutting one. The ladder's windows stand at now_ms (INT64_MIN:
+ * nowhere yet), and window w is whole since since_ms[w]. INT64_MAX: never of the panes that are there. */
 int64_t pane_exact_from(const struct pane_ladder *ladder, const int64_t *since_ms, const struct config_rolling *rolling, int64_t now_ms);
 
 /* The windows stand nowhere again, until the next pane_advance, which may then be to an earlier time. */

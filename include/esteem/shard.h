@@ -20,8 +20,8 @@
 
 enum { SHARD_MAX = 64, SHARD_IN_FLIGHT = 8 << 20 /* bytes of batches on their way to folds, above which a shard reads no more */ };
 
-/* Each shard's word on event time, for all to read: what is too late is judged by the least of them. A shard's watermark does not
- * pass what it has handed over until that has reached the folds. */
+/* What each shard says of event time, for all to read: the least of the watermarks judges what is too late. A shard's watermark does not pass
+ * an event that the shard has handed over until that event's effect has reached the folds. */
 struct shard_clocks {
     int count;
     _Atomic int64_t watermark_ms[SHARD_MAX]; /* INT64_MIN: none yet */
@@ -31,7 +31,8 @@ struct shard_clocks {
     _Atomic bool paused;                 /* nothing is read for now, because somebody asked for it */
     _Atomic int memory;                  /* enum memory_state: what is not begun any more because limits.memory is near */
     _Atomic uint64_t settled[SHARD_MAX]; /* parcels of this shard whose effect has reached the folds' rings */
-    /* Where each fold's rolling windows stand, INT64_MIN: nowhere yet; and the serial of the configuration that it works under, stored before. */
+    /* Where each fold's rolling windows stand, INT64_MIN: nowhere yet; and, stored before that, the serial of the configuration that the fold works
+     * under. */
     _Atomic int64_t stands_ms[SHARD_MAX];
     _Atomic uint64_t stands_serial[SHARD_MAX];
 };
@@ -39,7 +40,7 @@ struct shard_clocks {
 static inline void shard_clocks_stand(struct shard_clocks *clocks, int fold, uint64_t serial, int64_t now_ms)
 {
     atomic_store_explicit(&clocks->stands_serial[fold], serial, memory_order_relaxed);
-    /* release: who sees where it stands sees under which windows; partner of shard_tell.c's acquire */
+    /* release: who sees where the windows stand sees of which configuration they are; partner of shard_tell.c's acquire */
     atomic_store_explicit(&clocks->stands_ms[fold], now_ms, memory_order_release);
 }
 
@@ -56,7 +57,7 @@ struct shard_counts {
 #include "esteem/counters.def"
 #undef COUNTER
     uint64_t applied_by_type[EVENT_COUNT];
-    uint64_t refused_by_reason[CONFIG_TOPIC_MAX][REFUSAL_COUNT]; /* by topic and reason */
+    uint64_t refused_by_reason[CONFIG_TOPIC_MAX][REFUSAL_COUNT]; /* by topic */
     struct ledger_counts ledger;
     struct timing tick;      /* from when differences were due to go to the folds to when they were on their way */
     uint64_t books_bytes, names_bytes;
@@ -73,10 +74,10 @@ struct shard_input {
 struct shard_setup {
     int index, shards, folds;
     bool batch;           /* the batch command: nothing is too late or too new, nothing is forgotten */
-    bool route;           /* feeds are not keyed by interaction: look for the owner of each event; so it is with several topics */
+    bool route;           /* feeds are not keyed by interaction, or there are several topics: each event goes to its owner */
     int64_t pane_ms, pane_from_ms;
     struct clock clock;
-    struct source source; /* all NULL: none, it only takes what others hand over */
+    struct source source; /* all NULL: none, the shard takes only what others hand over */
     struct shard_clocks *clocks;
     struct key_registry *registry; /* NULL: no limit of keys */
     void *context;
@@ -93,10 +94,11 @@ int shard_new(const struct config *config, const struct shard_setup *setup, stru
 void shard_free(struct shard *shard);
 void shard_parcel_free(void *parcel);
 
-/* From the next message on. `mapping`: programs of the topics that replace those that it has, CONFIG_TOPIC_MAX of them, taken; NULL: they stay. */
+/* The configuration from the next message on. `mapping`: CONFIG_TOPIC_MAX programs of the topics, taken, in place of those that the shard has; NULL:
+ * those stay. */
 struct mapping;
 void shard_reload(struct shard *shard, const struct config *config, struct mapping **mapping);
-/* False: of a message some events are in, and the others wait for room; other programs might make others of it. */
+/* False: some events of a message are in, and its others wait for room; other programs might make other events of the message. */
 bool shard_may_reload(const struct shard *shard);
 
 /* Reads, decodes, ticks. `flush`: end the tick now. Returns work done: 0 when there was nothing to do. */
@@ -117,7 +119,7 @@ uint64_t shard_customer_hash(const struct config *config, const char *customer);
  * visits that are left, by the shard that owns them. */
 enum { SHARD_FORGET_INTERACTIONS, SHARD_FORGET_VISITS };
 void shard_forget(struct shard *shard, int pass, const char *tenant, uint64_t customer);
-/* Whether the pass is over, and what it told has reached its owners; how much was erased. */
+/* Whether the pass is over, and what the shard has told in it has reached the owners. *count: how much was erased. */
 bool shard_forgotten(const struct shard *shard, uint64_t *count);
 
 /* ---- checkpoints (shard_state.c) ---- */
@@ -127,20 +129,20 @@ bool shard_forgotten(const struct shard *shard, uint64_t *count);
 void shard_checkpoint(struct shard *shard, uint64_t epoch, bool full);
 /* The checkpoint of this epoch lasts: its offsets are committed, for lag tools. */
 void shard_checkpoint_lasts(struct shard *shard, uint64_t epoch);
-/* What it has written so far: to be taken block by block. */
+/* What the shard has written so far: to be taken block by block. */
 struct slice_out *shard_slice(struct shard *shard);
 
 /* One shard's slice, of `slices`, on its way into all shards, which may be more or fewer now. Before the first step. */
 struct shard_load;
-/* `known`: bits of the measures that its writer knew. */
+/* `known`: bits of the measures that the slice's writer knew. */
 struct shard_load *shard_load_new(struct shard **shards, int count, int slice, int slices, const uint64_t known[4]);
 /* ERR_DATA: the item is not well-formed, or means what this configuration does not know; the trail says so. */
 int shard_load_item(struct shard_load *load, struct slice_item *item);
-/* After its last item, before the next slice's first. */
+/* After a slice's last item, before the next slice's first. */
 void shard_load_read(struct shard_load *load);
-/* After all slices. Hands over the inputs that it named: *count of them, the caller's to free with their topics. Frees `load`. */
+/* After all slices. Hands over the inputs that the slice named: *count of them, the caller's to free with their topics. Frees `load`. */
 struct shard_input *shard_load_end(struct shard_load *load, int *count);
-/* Puts all of its roster into a batch for the folds, which have no copy of it in a checkpoint. */
+/* Puts all of the shard's roster into a batch for the folds, whose checkpoints have no copy of the roster. */
 void shard_roster(struct shard *shard, struct batch *batch);
 /* After the last slice: all inputs that any slice named; kept until shard_free, not owned. */
 void shard_restored(struct shard *shard, const struct shard_input *inputs, int count);
