@@ -17,7 +17,6 @@
 #include "esteem/err.h"
 #include "esteem/event.h"
 #include "esteem/log.h"
-#include "esteem/memory.h"
 #include "shadow_parts.h"
 
 enum { STATUS_EVERY_S = 10, STATUS_FIRST_S = 1, DRAIN_MS = 120000, LOOK_MS = 50 };
@@ -177,15 +176,7 @@ int shadow_run(const struct shadow *shadow)
     struct run_span *span = NULL;
     int spans = 0;
     sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread: all inherit it, only main takes signals */
-    signal(SIGPIPE, SIG_IGN);
-    if (shadow->config->limit_memory)
-        memory_keep_close();
-    int result = run_lock(shadow->config);
+    int result = run_begin(shadow->config, &signals);
     if (result == 0)
         result = make_folder(shadow);
     if (result == 0)

@@ -3,6 +3,7 @@
 #ifndef ESTEEM_RUN_H
 #define ESTEEM_RUN_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -36,6 +37,8 @@ int run_stop(struct run *run, enum pipeline_end end, int64_t within_ms);
 
 /* One instance a kafka.group and machine: ERR_FENCED when there is one. The lock goes with the process. */
 int run_lock(const struct config *config);
+/* Before any thread: blocks the signals that main waits for (SIGTERM, SIGINT, SIGHUP), and takes the lock. */
+int run_begin(const struct config *config, sigset_t *signals);
 /* The log as the configuration says. */
 void run_log(const struct config *config);
 
