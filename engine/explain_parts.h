@@ -1,4 +1,4 @@
-/* explain_parts: what explain_words.c, explain_read.c and explain_compare.c share. Any thread. */
+/* explain_parts: what explain_words.c and the files beside it share. Any thread. */
 #ifndef ESTEEM_EXPLAIN_PARTS_H
 #define ESTEEM_EXPLAIN_PARTS_H
 
@@ -44,6 +44,15 @@ bool explain_is_true(jv object, const char *name);
 /* Begins a titled line; what it returns begins the next one under it. */
 const char *explain_begin(const struct telling *telling, const char *what);
 void explain_put_figure(double value, const char *unit, FILE *out);
+
+/* ---- explain_beside.c: what hangs together with a figure ---- */
+
+enum { TOLD_MEASURES = 16 }; /* those of a formula, at most */
+void explain_left_out(const struct telling *telling, enum metric metric, const enum measure *measures, int count);
+/* `metric` -1: a measure alone is told. */
+void explain_settings(const struct telling *telling, int metric, const enum measure *measures, int count);
+/* Of a metric or a measure. */
+void explain_notes(const struct telling *telling, const char *name);
 
 /* ---- explain_compare.c: figures that hold a row against something else ---- */
 
