@@ -2,7 +2,6 @@
 #include "esteem/explain.h"
 
 #include <getopt.h>
-#include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include "esteem/command.h"
 #include "esteem/err.h"
 #include "esteem/event.h"
+#include "redis_ask.h"
 #include "row_lines.h"
 
 static const char help[] =
@@ -40,60 +40,11 @@ struct arguments {
 
 /* ---- Redis ---- */
 
-static redisReply *asked(redisContext *redis, int argc, const char **argv)
-{
-    redisReply *reply = redisCommandArgv(redis, argc, argv, NULL);
-    if (reply == NULL) {
-        err_set(ERR_REDIS, "Redis: %s", redis->errstr);
-    } else if (reply->type == REDIS_REPLY_ERROR) {
-        err_set(ERR_REDIS, "Redis: %s: %s", argv[0], reply->str);
-        freeReplyObject(reply);
-        reply = NULL;
-    }
-    return reply;
-}
-
-static int told(redisContext *redis, int argc, const char **argv)
-{
-    redisReply *reply = asked(redis, argc, argv);
-    if (reply == NULL)
-        return ERR_REDIS;
-    freeReplyObject(reply);
-    return 0;
-}
-
-static int log_in(redisContext *redis, const struct config *config)
-{
-    char database[16];
-    snprintf(database, sizeof database, "%" PRId64, config->redis_database);
-    int result = 0;
-    if (config->redis_password[0])
-        result = config->redis_user[0] ? told(redis, 3, (const char *[]){"AUTH", config->redis_user, config->redis_password})
-                                       : told(redis, 2, (const char *[]){"AUTH", config->redis_password});
-    if (result == 0 && config->redis_database)
-        result = told(redis, 2, (const char *[]){"SELECT", database});
-    return result;
-}
-
 static redisContext *connect_redis(const struct arguments *arguments, const struct config *config)
 {
     const char *socket = arguments->socket ? arguments->socket : config && !arguments->host && !arguments->port ? config->redis_socket : "";
     const char *host = arguments->host ? arguments->host : config ? config->redis_host : "127.0.0.1";
-    int port = arguments->port ? arguments->port : config ? (int)config->redis_port : 6379;
-    int64_t ms = config ? config->redis_timeout_ms : 5000;
-    struct timeval timeout = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-    redisContext *redis = *socket ? redisConnectUnixWithTimeout(socket, timeout) : redisConnectWithTimeout(host, port, timeout);
-    if (redis && !redis->err) {
-        redisSetTimeout(redis, timeout);
-        return redis;
-    }
-    if (*socket)
-        err_set(ERR_REDIS, "Redis at %s: %s", socket, redis ? redis->errstr : "no memory");
-    else
-        err_set(ERR_REDIS, "Redis at %s:%d: %s", host, port, redis ? redis->errstr : "no memory");
-    if (redis)
-        redisFree(redis);
-    return NULL;
+    return redis_ask_open(socket, host, arguments->port ? arguments->port : config ? (int)config->redis_port : 6379, config);
 }
 
 /* Whether it is `own` with a channel: channel=chat,queue=billing is queue=billing; channel=chat is all. */
@@ -125,7 +76,7 @@ static bool is_of_window(jv channel, jv row)
 
 static jv add_channel(jv channels, redisContext *redis, const char *key, jv row)
 {
-    redisReply *reply = asked(redis, 3, (const char *[]){"HGET", key, "row"});
+    redisReply *reply = redis_ask(redis, 3, (const char *[]){"HGET", key, "row"});
     if (reply && reply->type == REDIS_REPLY_STRING) {
         jv channel = jv_parse_sized(reply->str, (int)reply->len);
         if (jv_get_kind(channel) == JV_KIND_OBJECT && is_of_window(channel, row))
@@ -146,7 +97,7 @@ static jv channels_from_redis(redisContext *redis, const char *key, jv row)
     char name[REDIS_KEY_MAX];
     if (own_end == NULL || snprintf(name, sizeof name, "%.*sscopes", (int)(own - key), key) >= (int)sizeof name)
         return channels;
-    redisReply *scopes = asked(redis, 4, (const char *[]){"ZRANGE", name, "0", "-1"});
+    redisReply *scopes = redis_ask(redis, 4, (const char *[]){"ZRANGE", name, "0", "-1"});
     for (size_t i = 0; scopes && scopes->type == REDIS_REPLY_ARRAY && i < scopes->elements; i++) {
         const char *scope = scopes->element[i]->str;
         if (is_channel_of(scope, own, (size_t)(own_end - own)) &&
@@ -163,8 +114,8 @@ static int row_from_redis(const struct arguments *arguments, const struct config
     redisContext *redis = connect_redis(arguments, config);
     if (redis == NULL)
         return ERR_REDIS;
-    int result = config ? log_in(redis, config) : 0;
-    redisReply *reply = result == 0 ? asked(redis, 3, (const char *[]){"HGET", arguments->key, "row"}) : NULL;
+    int result = 0;
+    redisReply *reply = redis_ask(redis, 3, (const char *[]){"HGET", arguments->key, "row"});
     if (reply == NULL)
         result = ERR_REDIS;
     else if (reply->type != REDIS_REPLY_STRING)

@@ -4,7 +4,6 @@
 #ifndef ESTEEM_SHADOW_PARTS_H
 #define ESTEEM_SHADOW_PARTS_H
 
-#include <hiredis/hiredis.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>

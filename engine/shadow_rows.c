@@ -17,6 +17,7 @@
 #include "esteem/diff.h"
 #include "esteem/err.h"
 #include "esteem/recall.h"
+#include "redis_ask.h"
 #include "row_lines.h"
 #include "shadow_parts.h"
 
@@ -25,53 +26,9 @@ enum { SCAN_COUNT = 500 };
 
 /* ---- Redis ---- */
 
-/* NULL: no answer, or an error; the trail says what. */
-static redisReply *ask(redisContext *redis, int words, const char **word)
+static redisContext *open_redis(const struct config *config)
 {
-    redisReply *reply = redisCommandArgv(redis, words, word, NULL);
-    if (reply && reply->type != REDIS_REPLY_ERROR)
-        return reply;
-    err_set(ERR_REDIS, "%s: %s", word[0], reply ? reply->str : redis->errstr);
-    if (reply)
-        freeReplyObject(reply);
-    return NULL;
-}
-
-static int tell(redisContext *redis, int words, const char **word)
-{
-    redisReply *reply = ask(redis, words, word);
-    if (reply == NULL)
-        return ERR_REDIS;
-    freeReplyObject(reply);
-    return 0;
-}
-
-static int greet(redisContext *redis, const struct config *config)
-{
-    char database[16];
-    int result = 0;
-    snprintf(database, sizeof database, "%" PRId64, config->redis_database);
-    if (config->redis_password[0])
-        result = config->redis_user[0] ? tell(redis, 3, (const char *[]){"AUTH", config->redis_user, config->redis_password})
-                                       : tell(redis, 2, (const char *[]){"AUTH", config->redis_password});
-    return result == 0 && config->redis_database ? tell(redis, 2, (const char *[]){"SELECT", database}) : result;
-}
-
-static int open_redis(const struct config *config, redisContext **out)
-{
-    struct timeval timeout = {.tv_sec = config->redis_timeout_ms / 1000, .tv_usec = config->redis_timeout_ms % 1000 * 1000};
-    const char *place = config->redis_socket[0] ? config->redis_socket : config->redis_host;
-    redisContext *redis = config->redis_socket[0] ? redisConnectUnixWithTimeout(place, timeout)
-                                                  : redisConnectWithTimeout(place, (int)config->redis_port, timeout);
-    int result = redis && !redis->err ? 0 : err_set(ERR_REDIS, "Redis at %s: %s", place, redis ? redis->errstr : "no memory");
-    if (result == 0) {
-        redisSetTimeout(redis, timeout);
-        result = greet(redis, config);
-    }
-    if (result != 0 && redis)
-        redisFree(redis);
-    *out = result == 0 ? redis : NULL;
-    return result;
+    return redis_ask_open(config->redis_socket, config->redis_host, (int)config->redis_port, config);
 }
 
 /* Hands each answer of SCAN to `each`: some hundred keys. */
@@ -82,7 +39,7 @@ static int scan(redisContext *redis, const char *pattern, keys_each *each, void 
     int result = 0;
     snprintf(count, sizeof count, "%d", SCAN_COUNT);
     do {
-        redisReply *reply = ask(redis, 6, (const char *[]){"SCAN", cursor, "MATCH", pattern, "COUNT", count});
+        redisReply *reply = redis_ask(redis, 6, (const char *[]){"SCAN", cursor, "MATCH", pattern, "COUNT", count});
         if (reply == NULL)
             return ERR_REDIS;
         bool good = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->type == REDIS_REPLY_STRING &&
@@ -125,13 +82,12 @@ static int delete_keys(void *context, redisContext *redis, redisReply *keys)
 int shadow_rows_drop(const struct shadow *shadow, uint64_t *deleted)
 {
     char pattern[128];
-    redisContext *redis;
+    redisContext *redis = open_redis(shadow->config);
     *deleted = 0;
+    if (redis == NULL)
+        return ERR_REDIS;
     snprintf(pattern, sizeof pattern, "%s*", shadow->config->redis_head);
-    int result = open_redis(shadow->config, &redis);
-    if (result != 0)
-        return result;
-    result = scan(redis, pattern, delete_keys, deleted);
+    int result = scan(redis, pattern, delete_keys, deleted);
     redisFree(redis);
     return result;
 }
@@ -246,8 +202,8 @@ static void close_rows(struct rows *rows)
 
 static int read_rows(const struct shadow *shadow, struct rows *rows)
 {
-    redisContext *redis;
-    int result = open_redis(shadow->live, &redis);
+    redisContext *redis = open_redis(shadow->live);
+    int result = redis ? 0 : ERR_REDIS;
     for (rows->side = 0; rows->side < SIDES && result == 0; rows->side++) {
         char pattern[128];
         rows->head = rows->side == LIVE ? shadow->live->redis_head : shadow->config->redis_head;
