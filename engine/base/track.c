@@ -36,22 +36,29 @@ bool track_on(const struct track *track)
     return track->on;
 }
 
-void track_lose(struct track *track)
+static void lose(struct track *track)
 {
     track->on = false;
     track->changed_count = 0;
 }
 
+bool track_gone(struct track *track, uint32_t noted, uint32_t most)
+{
+    if (noted == most)
+        lose(track);
+    return track->on;
+}
+
 void track_give_up(struct track *track)
 {
-    track_lose(track);
+    lose(track);
     track->running = false;
 }
 
 static void list_put(struct track *track, uint32_t item, struct mark *mark)
 {
     if (track->changed_count == TRACK_MOST)
-        track_lose(track);
+        lose(track);
     if (!track->on)
         return;
     if (track->changed_count == track->changed_room) {

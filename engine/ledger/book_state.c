@@ -61,12 +61,8 @@ void book_keep_for_checkpoint(struct book *book, uint32_t number)
 
 void book_note_gone(struct book *book, uint32_t number)
 {
-    if (!track_on(&book->track))
+    if (!track_gone(&book->track, book->gone_count, GONE_MOST))
         return;
-    if (book->gone_count == GONE_MOST) {
-        track_lose(&book->track);
-        return;
-    }
     if (book->gone_count == book->gone_room) {
         book->gone_room = book->gone_room ? book->gone_room * 2 : 256;
         book->gone = realloc(book->gone, book->gone_room * sizeof *book->gone);

@@ -36,12 +36,8 @@ void ledger_keep_for_checkpoint(struct ledger *ledger, uint32_t record)
 
 void ledger_note_gone(struct ledger *ledger, uint32_t record)
 {
-    if (!track_on(&ledger->track))
+    if (!track_gone(&ledger->track, ledger->gone_count, GONE_MOST))
         return;
-    if (ledger->gone_count == GONE_MOST) {
-        track_lose(&ledger->track);
-        return;
-    }
     if (ledger->gone_count == ledger->gone_room) {
         ledger->gone_room = ledger->gone_room ? ledger->gone_room * 2 : 1024;
         ledger->gone = realloc(ledger->gone, ledger->gone_room * sizeof *ledger->gone);

@@ -35,12 +35,8 @@ void cell_keep_for_checkpoint(struct fold *fold, uint32_t c)
 
 void cell_note_gone(struct fold *fold, uint32_t c)
 {
-    if (!track_on(&fold->track))
+    if (!track_gone(&fold->track, fold->gone_count, GONE_MOST))
         return;
-    if (fold->gone_count == GONE_MOST) {
-        track_lose(&fold->track);
-        return;
-    }
     if (fold->gone_count == fold->gone_room) {
         fold->gone_room = fold->gone_room ? fold->gone_room * 2 : 1024;
         fold->gone = fold_must(realloc(fold->gone, fold->gone_room * sizeof *fold->gone));

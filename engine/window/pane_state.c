@@ -38,12 +38,8 @@ void pane_keep_for_checkpoint(struct pane_ladder *ladder, uint32_t p)
 
 void pane_note_gone(struct pane_ladder *ladder, uint32_t key, int level, int64_t start_ms)
 {
-    if (!track_on(&ladder->track))
+    if (!track_gone(&ladder->track, ladder->gone_count, GONE_MOST))
         return;
-    if (ladder->gone_count == GONE_MOST) {
-        track_lose(&ladder->track);
-        return;
-    }
     if (ladder->gone_count == ladder->gone_room) {
         ladder->gone_room = ladder->gone_room ? ladder->gone_room * 2 : 1024;
         ladder->gone = realloc(ladder->gone, ladder->gone_room * sizeof *ladder->gone);

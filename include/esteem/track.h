@@ -29,9 +29,11 @@ void track_close(struct track *track);
 /* A checkpoint begins: of all `made` items, or of those that have changed. Returns whether it is of all: as asked for, or because the
  * changes are not known. */
 bool track_begin(struct track *track, bool full, uint32_t made);
-/* Whether changes are noted; to stop that, when what goes with them has found no room. */
+/* Whether changes are noted. */
 bool track_on(const struct track *track);
-void track_lose(struct track *track);
+/* An item goes. Whether its owner is to note its name beside the `noted` that are there: not where changes are not noted, and not when
+ * there are `most`, from which on the next checkpoint is full. */
+bool track_gone(struct track *track, uint32_t noted, uint32_t most);
 /* The running checkpoint comes to nothing: it ends, and nothing is noted until the next one, which is full. */
 void track_give_up(struct track *track);
 /* The item is new: what runs does not hold it, the next one will. */
