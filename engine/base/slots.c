@@ -13,6 +13,14 @@ static uint64_t *empty_slots(uint32_t room)
     return slot;
 }
 
+uint32_t *slots_plain_new(uint32_t room)
+{
+    uint32_t *slot = malloc(room * sizeof *slot);
+    ensure(slot != NULL, "the machine has memory left");
+    memset(slot, 0xff, room * sizeof *slot);
+    return slot;
+}
+
 void slots_init(struct slots *slots, uint32_t room)
 {
     *slots = (struct slots){empty_slots(room), room - 1, 0};

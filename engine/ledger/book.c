@@ -6,16 +6,9 @@
 #include <xxhash.h>
 
 #include "esteem/err.h"
+#include "esteem/slots.h"
 
 enum { FIRST = 1024, MALLOC_LEAST = 32 /* a person's list of pages, mostly of one */ };
-
-static uint32_t *slots_new(uint32_t count)
-{
-    uint32_t *slot = malloc(count * sizeof *slot);
-    ensure(slot != NULL, "the machine has memory left");
-    memset(slot, 0xff, count * sizeof *slot);
-    return slot;
-}
 
 struct book *book_new(const struct book_setup *setup)
 {
@@ -24,8 +17,8 @@ struct book *book_new(const struct book_setup *setup)
     book->setup = *setup;
     slab_init(&book->slab);
     book->slots = book->tuple_slots = FIRST;
-    book->slot = slots_new(FIRST);
-    book->tuple_slot = slots_new(FIRST);
+    book->slot = slots_plain_new(FIRST);
+    book->tuple_slot = slots_plain_new(FIRST);
     book->person_free = book->page_free = book->tuple_free = NONE;
     return book;
 }
@@ -76,7 +69,7 @@ static void tuples_grow(struct book *book)
 {
     free(book->tuple_slot);
     book->tuple_slots *= 2;
-    book->tuple_slot = slots_new(book->tuple_slots);
+    book->tuple_slot = slots_plain_new(book->tuple_slots);
     for (uint32_t t = 0; t < book->tuples_made; t++)
         if (book->tuple[t].entries)
             book->tuple_slot[tuple_slot(book, &book->tuple[t].dims)] = t;
@@ -188,7 +181,7 @@ static void people_grow(struct book *book)
 {
     free(book->slot);
     book->slots *= 2;
-    book->slot = slots_new(book->slots);
+    book->slot = slots_plain_new(book->slots);
     for (uint32_t p = 0; p < book->people_made; p++)
         if (book->person[p].used)
             book->slot[person_slot(book, book->person[p].tenant, book->person[p].who)] = p;

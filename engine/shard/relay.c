@@ -7,6 +7,7 @@
 #include "esteem/combine.h"
 #include "esteem/err.h"
 #include "esteem/log.h"
+#include "esteem/slots.h"
 #include "esteem/varint.h"
 #include "shard_parts.h"
 
@@ -57,14 +58,6 @@ static int scopes_with(void *context, const uint32_t *masks, int count)
 
 /* ---- life ---- */
 
-static uint32_t *slots_new(uint32_t count)
-{
-    uint32_t *slot = malloc(count * sizeof *slot);
-    ensure(slot != NULL, "the machine has memory left");
-    memset(slot, 0xff, count * sizeof *slot);
-    return slot;
-}
-
 static struct book *history(const struct shard *shard, int64_t limit, bool names, int64_t page_ms, uint8_t number)
 {
     uint64_t most = shard->setup.batch ? UINT64_MAX : (uint64_t)limit / (uint64_t)shard->setup.shards + 1;
@@ -76,7 +69,7 @@ void relay_init(struct shard *shard)
     struct relay *relay = &shard->relay;
     const struct config *config = shard->config;
     relay->slots = TUPLES_FIRST;
-    relay->slot = slots_new(TUPLES_FIRST);
+    relay->slot = slots_plain_new(TUPLES_FIRST);
     relay->visits = (struct visits){history(shard, config->limit_visits, false, 0, BOOK_VISITS), config->fcr_window_ms, emit_fcr, shard};
     relay->shifts = (struct shifts){history(shard, config->limit_shifts, true, PAGE_MS, BOOK_STATES),
                                     history(shard, config->limit_shifts, true, PAGE_MS, BOOK_SEGMENTS), emit_span, emit_now, scopes_of, scopes_with,
@@ -143,7 +136,7 @@ static uint32_t tuple_number(struct relay *relay, uint32_t tenant, const struct 
     if (relay->tuples * 2 >= relay->slots) {
         free(relay->slot);
         relay->slots *= 2;
-        relay->slot = slots_new(relay->slots);
+        relay->slot = slots_plain_new(relay->slots);
         for (uint32_t t = 0; t < relay->tuples; t++)
             relay->slot[tuple_slot(relay, relay->tuple[t].tenant, &relay->tuple[t].dims)] = t;
         slot = tuple_slot(relay, tenant, dims);

@@ -51,7 +51,7 @@ static void kin_grow(struct fold *fold)
 {
     free(fold->kin_slot);
     fold->kin_slots = fold->kin_slots ? fold->kin_slots * 2 : KIN_FIRST;
-    fold->kin_slot = fold_slots(fold->kin_slots);
+    fold->kin_slot = slots_plain_new(fold->kin_slots);
     fold->kin_room = fold->kin_slots / 2;
     fold->kin = fold_must(realloc(fold->kin, fold->kin_room * sizeof *fold->kin));
     for (uint32_t f = 0; f < fold->kins; f++) {

@@ -252,11 +252,4 @@ static inline void *fold_must(void *block)
     return block;
 }
 
-static inline uint32_t *fold_slots(uint32_t count)
-{
-    uint32_t *slots = fold_must(malloc(count * sizeof *slots));
-    memset(slots, 0xff, count * sizeof *slots);
-    return slots;
-}
-
 #endif

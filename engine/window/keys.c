@@ -86,7 +86,7 @@ static void key_slots_grow(struct fold *fold)
 {
     free(fold->key_slot);
     fold->key_slots *= 2;
-    fold->key_slot = fold_slots(fold->key_slots);
+    fold->key_slot = slots_plain_new(fold->key_slots);
     for (uint32_t k = 0; k < fold->keys; k++)
         fold->key_slot[free_slot(fold, fold->key[k]->hash)] = k;
 }

@@ -24,7 +24,7 @@ int fold_new(const struct config *config, const struct fold_setup *setup, struct
             (struct shard_word){.watermark_ms = INT64_MIN, .newest_ms = INT64_MIN, .known_ms = INT64_MIN};
     fold->now_ms = fold->watermark_ms = INT64_MIN;
     fold->key_slots = 1024;
-    fold->key_slot = fold_slots(fold->key_slots);
+    fold->key_slot = slots_plain_new(fold->key_slots);
     slots_init(&fold->cell_slots, 1024);
     slots_init(&fold->bucket_slots, 1024);
     fold->cell_free = fold->alert_free = NONE;

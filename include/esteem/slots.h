@@ -18,6 +18,9 @@ struct slots {
     uint32_t mask, count;
 };
 
+/* Without hashes beside them: so many numbers, all SLOTS_NONE; to be freed. */
+uint32_t *slots_plain_new(uint32_t room);
+
 void slots_init(struct slots *slots, uint32_t room); /* a power of two */
 void slots_close(struct slots *slots);
 void slots_clear(struct slots *slots); /* empty, as large as it was */
