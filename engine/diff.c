@@ -48,7 +48,7 @@ static jv key_json(jv head)
     static const char *const names[] = {"tenant", "scope", "window", "start"};
     jv key = jv_object();
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        key = jv_object_set(key, jv_string(names[i]), diff_member(head, names[i]));
+        key = jv_object_set(key, jv_string(names[i]), row_member(head, names[i]));
     return key;
 }
 
@@ -73,7 +73,7 @@ static int row_is_empty(const struct row_lines *lines, bool *empty)
     int result = row_lines_parse(lines, &row);
     if (result != 0)
         return result;
-    *empty = jv_object_length(diff_object(diff_member(row, "measures"))) == 0 && jv_object_length(diff_object(diff_member(row, "metrics"))) == 0;
+    *empty = jv_object_length(diff_object(row_member(row, "measures"))) == 0 && jv_object_length(diff_object(row_member(row, "metrics"))) == 0;
     jv_free(row);
     return 0;
 }
@@ -100,7 +100,7 @@ static int tell_only(struct diff *diff, int which, const struct row_key *key, jv
 static void count_names(struct diff *diff, jv changes)
 {
     for (int i = jv_object_iter(changes); jv_object_iter_valid(changes, i); i = jv_object_iter_next(changes, i)) {
-        jv key = jv_object_iter_key(changes, i), seen = diff_member(diff->by_name, jv_string_value(key));
+        jv key = jv_object_iter_key(changes, i), seen = row_member(diff->by_name, jv_string_value(key));
         double count = jv_get_kind(seen) == JV_KIND_NUMBER ? jv_number_value(seen) : 0;
         jv_free(seen);
         diff->by_name = jv_object_set(diff->by_name, key, jv_number(count + 1));
@@ -113,7 +113,7 @@ static void tell_changes(struct diff *diff, const struct row_key *key, jv head, 
     static const char *const counted[] = {"fields", "measures", "metrics"};
     diff->counts->differing++;
     for (size_t i = 0; i < sizeof counted / sizeof *counted; i++) {
-        jv part = diff_object(diff_member(changes, counted[i]));
+        jv part = diff_object(row_member(changes, counted[i]));
         count_names(diff, part);
         jv_free(part);
     }

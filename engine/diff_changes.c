@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "esteem/row.h"
+#include "row_lines.h"
 
 static const char *const left_out[] = {"v", "tenant", "scope", "window", "start", "revision", "config", "measures", "histograms", "metrics"};
 
@@ -13,15 +14,6 @@ static bool is_left_out(const char *name)
         if (strcmp(name, left_out[i]) == 0)
             return true;
     return false;
-}
-
-jv diff_member(jv object, const char *name)
-{
-    jv value = jv_object_get(jv_copy(object), jv_string(name));
-    if (jv_is_valid(value))
-        return value;
-    jv_free(value);
-    return jv_null();
 }
 
 /* Millionths, as rows have them: a difference of doubles has more digits than are true. */
@@ -56,7 +48,7 @@ static jv compare_members(jv changes, jv before, jv after, jv absent, bool (*ski
     jv all = jv_object_merge(jv_copy(before), jv_copy(after));
     for (int i = jv_object_iter(all); jv_object_iter_valid(all, i); i = jv_object_iter_next(all, i)) {
         jv key = jv_object_iter_key(all, i);
-        jv a = diff_member(before, jv_string_value(key)), b = diff_member(after, jv_string_value(key));
+        jv a = row_member(before, jv_string_value(key)), b = row_member(after, jv_string_value(key));
         if (jv_get_kind(a) == JV_KIND_NULL)
             a = jv_copy(absent);
         if (jv_get_kind(b) == JV_KIND_NULL)
@@ -86,7 +78,7 @@ static jv compare_each(jv before, jv after, jv absent)
     jv all = jv_object_merge(jv_copy(before), jv_copy(after));
     for (int i = jv_object_iter(all); jv_object_iter_valid(all, i); i = jv_object_iter_next(all, i)) {
         jv key = jv_object_iter_key(all, i);
-        jv change = compare_members(jv_object(), diff_member(before, jv_string_value(key)), diff_member(after, jv_string_value(key)), jv_copy(absent), NULL);
+        jv change = compare_members(jv_object(), row_member(before, jv_string_value(key)), row_member(after, jv_string_value(key)), jv_copy(absent), NULL);
         if (jv_object_length(jv_copy(change)) > 0) {
             changes = jv_object_set(changes, key, change);
         } else {
@@ -111,9 +103,9 @@ jv diff_of(jv before, jv after)
     bool both = has(before, "histograms") && has(after, "histograms");
     struct { const char *name; jv changes; } parts[] = {
         {"fields", compare_members(jv_object(), jv_copy(before), jv_copy(after), jv_null(), is_left_out)},
-        {"measures", compare_members(jv_object(), diff_member(before, "measures"), diff_member(after, "measures"), jv_number(0), NULL)},
-        {"histograms", both ? compare_each(diff_member(before, "histograms"), diff_member(after, "histograms"), jv_number(0)) : jv_object()},
-        {"metrics", compare_each(diff_member(before, "metrics"), diff_member(after, "metrics"), jv_null())},
+        {"measures", compare_members(jv_object(), row_member(before, "measures"), row_member(after, "measures"), jv_number(0), NULL)},
+        {"histograms", both ? compare_each(row_member(before, "histograms"), row_member(after, "histograms"), jv_number(0)) : jv_object()},
+        {"metrics", compare_each(row_member(before, "metrics"), row_member(after, "metrics"), jv_null())},
     };
     jv changes = jv_object();
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
@@ -151,11 +143,11 @@ static void put_scalar(jv value, FILE *out)
 
 static void put_change(const char *name, const char *of, jv change, FILE *out)
 {
-    jv difference = diff_member(change, "difference");
+    jv difference = row_member(change, "difference");
     fprintf(out, "  %s%s%s ", name, *of ? "." : "", of);
-    put_scalar(diff_member(change, "old"), out);
+    put_scalar(row_member(change, "old"), out);
     fputs(" -> ", out);
-    put_scalar(diff_member(change, "new"), out);
+    put_scalar(row_member(change, "new"), out);
     if (jv_get_kind(difference) == JV_KIND_NUMBER) {
         fputs(jv_number_value(difference) > 0 ? " (+" : " (", out);
         put_scalar(jv_copy(difference), out);
@@ -187,10 +179,10 @@ static void put_changes(jv changes, int depth, FILE *out)
 
 void diff_put(jv changes, FILE *out)
 {
-    put_changes(diff_object(diff_member(changes, "fields")), 1, out);
-    put_changes(diff_object(diff_member(changes, "measures")), 1, out);
-    put_changes(diff_object(diff_member(changes, "metrics")), 2, out);
-    jv histograms = diff_object(diff_member(changes, "histograms"));
+    put_changes(diff_object(row_member(changes, "fields")), 1, out);
+    put_changes(diff_object(row_member(changes, "measures")), 1, out);
+    put_changes(diff_object(row_member(changes, "metrics")), 2, out);
+    jv histograms = diff_object(row_member(changes, "histograms"));
     for (int i = jv_object_iter(histograms); jv_object_iter_valid(histograms, i); i = jv_object_iter_next(histograms, i)) {
         jv name = jv_object_iter_key(histograms, i);
         fprintf(out, "  histogram %s: %d buckets differ\n", jv_string_value(name), jv_object_length(jv_object_iter_value(histograms, i)));

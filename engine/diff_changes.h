@@ -7,8 +7,6 @@
 
 #include <jv.h>
 
-/* A member of an object, which is borrowed; null when it has none. */
-jv diff_member(jv object, const char *name);
 /* `value`, taken, or an empty object in place of what is none. */
 jv diff_object(jv value);
 

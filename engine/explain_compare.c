@@ -24,8 +24,8 @@ struct figure {
 
 static struct figure figure_of(jv row, const char *name)
 {
-    jv metrics = explain_member(row, "metrics");
-    struct figure figure = {.own = explain_member(metrics, name)};
+    jv metrics = row_member(row, "metrics");
+    struct figure figure = {.own = row_member(metrics, name)};
     jv_free(metrics);
     figure.value = explain_number(figure.own, "value", NAN);
     figure.present = !isnan(figure.value);
@@ -60,7 +60,7 @@ static int64_t count_of_day(const struct telling *telling, const struct config_g
     event_time_format(start_ms, start);
     jv_array_foreach(telling->others, i, row) {
         char *own = row_text(row, "start");
-        jv measures = explain_member(row, "measures");
+        jv measures = row_member(row, "measures");
         if (strcmp(own, start) == 0)
             count = explain_integer(measures, measure_names[goal->measure]);
         jv_free(measures);
@@ -234,7 +234,7 @@ enum explain_others explain_wants(const char *name, const struct config *config)
 
 static char *channel_of(jv row)
 {
-    jv scope = explain_member(row, "scope");
+    jv scope = row_member(row, "scope");
     char *channel = row_text(scope, "channel");
     jv_free(scope);
     return channel;

@@ -32,8 +32,6 @@ void explain_close(struct telling *telling);
 /* The metric as the row has it; a text beside it, to be freed, "" when there is none. */
 struct metric_value explain_value_of(const struct telling *telling, enum metric metric);
 char *explain_text_of(const struct telling *telling, const char *metric, const char *name);
-/* The member, null when there is none; to be freed. */
-jv explain_member(jv object, const char *name);
 /* `fallback` when there is no such number. */
 double explain_number(jv object, const char *name, double fallback);
 int64_t explain_integer(jv object, const char *name);

@@ -6,20 +6,9 @@
 #include "esteem/err.h"
 #include "explain_parts.h"
 
-jv explain_member(jv object, const char *name)
-{
-    if (jv_get_kind(object) != JV_KIND_OBJECT)
-        return jv_null();
-    jv value = jv_object_get(jv_copy(object), jv_string(name));
-    if (jv_is_valid(value))
-        return value;
-    jv_free(value);
-    return jv_null();
-}
-
 double explain_number(jv object, const char *name, double fallback)
 {
-    jv value = explain_member(object, name);
+    jv value = row_member(object, name);
     double found = jv_get_kind(value) == JV_KIND_NUMBER ? jv_number_value(value) : fallback;
     jv_free(value);
     return found;
@@ -33,7 +22,7 @@ int64_t explain_integer(jv object, const char *name)
 
 bool explain_is_true(jv object, const char *name)
 {
-    jv value = explain_member(object, name);
+    jv value = row_member(object, name);
     bool found = jv_get_kind(value) == JV_KIND_TRUE;
     jv_free(value);
     return found;
@@ -41,7 +30,7 @@ bool explain_is_true(jv object, const char *name)
 
 static void read_measures(struct row_view *view, jv row)
 {
-    jv measures = explain_member(row, "measures");
+    jv measures = row_member(row, "measures");
     for (int i = 0; i < MEASURE_COUNT; i++)
         view->measure[i] = explain_integer(measures, measure_names[i]);
     jv_free(measures);
@@ -50,9 +39,9 @@ static void read_measures(struct row_view *view, jv row)
 /* Buckets are named by their lower bound. */
 static void read_histograms(struct row_view *view, jv row)
 {
-    jv histograms = explain_member(row, "histograms");
+    jv histograms = row_member(row, "histograms");
     for (int h = 0; h < HISTOGRAM_COUNT; h++) {
-        jv buckets = explain_member(histograms, histogram_names[h]);
+        jv buckets = row_member(histograms, histogram_names[h]);
         if (jv_get_kind(buckets) == JV_KIND_OBJECT)
             for (int i = jv_object_iter(buckets); jv_object_iter_valid(buckets, i); i = jv_object_iter_next(buckets, i)) {
                 jv low = jv_object_iter_key(buckets, i), count = jv_object_iter_value(buckets, i);
@@ -107,7 +96,7 @@ void explain_close(struct telling *telling)
 
 char *explain_text_of(const struct telling *telling, const char *metric, const char *name)
 {
-    jv metrics = explain_member(telling->row, "metrics"), own = explain_member(metrics, metric);
+    jv metrics = row_member(telling->row, "metrics"), own = row_member(metrics, metric);
     char *text = jv_get_kind(own) == JV_KIND_OBJECT ? row_text(own, name) : strdup("");
     jv_free(own);
     jv_free(metrics);
@@ -117,7 +106,7 @@ char *explain_text_of(const struct telling *telling, const char *metric, const c
 struct metric_value explain_value_of(const struct telling *telling, enum metric metric)
 {
     struct metric_value value = {0};
-    jv metrics = explain_member(telling->row, "metrics"), own = explain_member(metrics, metric_infos[metric].name);
+    jv metrics = row_member(telling->row, "metrics"), own = row_member(metrics, metric_infos[metric].name);
     if (jv_get_kind(own) == JV_KIND_OBJECT) {
         value.value = explain_number(own, "value", NAN);
         value.present = !isnan(value.value);

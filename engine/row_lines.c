@@ -155,6 +155,17 @@ static char *text_of(jv value)
     return text;
 }
 
+jv row_member(jv object, const char *name)
+{
+    if (jv_get_kind(object) != JV_KIND_OBJECT)
+        return jv_null();
+    jv value = jv_object_get(jv_copy(object), jv_string(name));
+    if (jv_is_valid(value))
+        return value;
+    jv_free(value);
+    return jv_null();
+}
+
 char *row_text(jv row, const char *name)
 {
     char *text = text_of(jv_object_get(jv_copy(row), jv_string(name)));

@@ -46,7 +46,9 @@ int row_key_of(jv row, struct row_key *key);
 void row_key_close(struct row_key *key);
 int row_key_compare(const struct row_key *a, const struct row_key *b);
 
-/* Copies of members; "" when there is none. To be freed. */
+/* A copy of a member; null when there is none. To be freed. */
+jv row_member(jv object, const char *name);
+/* The same as a text; "" when there is none. */
 char *row_text(jv row, const char *name);
 
 #endif
