@@ -10,12 +10,7 @@
 #define ESTEEM_TEST_FACTS_H
 
 #include "esteem/derive.h"
-
-#define S INT64_C(1000)
-#define MIN (60 * S)
-#define H (60 * MIN)
-#define DAY (24 * H)
-#define T INT64_C(1795356000000) /* 2026-11-22T14:00:00Z */
+#include "support/times.h"
 
 /* Words of dimensions, as numbers. */
 enum { ANNE = 101, BERT, BILLING, VIP, VOICE, CHAT, NORTH, SOUTH, SITE };

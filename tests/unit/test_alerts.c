@@ -6,11 +6,9 @@
 #include "support/figures.h"
 #include "support/folding.h"
 #include "support/settings.h"
+#include "support/times.h"
 
-#define S INT64_C(1000)
-#define MIN (60 * S)
-#define H (60 * MIN)
-static const int64_t t0 = INT64_C(1795356000000); /* 2026-11-22T14:00:00Z */
+static const int64_t t0 = T;
 static const char *const yaml = "windows: {rolling: [5m], calendar: [day]}\nscopes: [[queue]]\nmetrics: {min_n: 4}\ngoals:\n"
                                 "- {name: csat, metric: csat, scope: [queue], window: 5m, target: 80, for: 1m, clear: 5}\n";
 static struct folding *f;

@@ -18,8 +18,8 @@
 #include "support/feeding.h"
 #include "support/figures.h"
 #include "support/settings.h"
+#include "support/times.h"
 
-#define T INT64_C(1795356000000) /* 2026-11-22T14:00:00Z */
 enum { PARTITIONS = 6, SHARDS = 4, OLD_SEED = 31 /* the feed of tests/state/1, which stays what it was */ };
 
 /* ---- a topic in memory, read as Kafka's is ---- */

@@ -7,8 +7,8 @@
 #include "esteem/shift.h"
 #include "esteem/visit.h"
 #include "support/figures.h"
+#include "support/times.h"
 
-#define T INT64_C(1795356000000)
 #define HOUR INT64_C(3600000)
 enum { ENTRIES = 60, AGENT = 7, TENANT = 1 };
 

@@ -10,12 +10,8 @@
 #include "esteem/pipeline.h"
 #include "support/feeding.h"
 #include "support/settings.h"
+#include "support/times.h"
 
-#define S INT64_C(1000)
-#define MIN (60 * S)
-#define H (60 * MIN)
-#define DAY (24 * H)
-#define T INT64_C(1795356000000) /* 2026-11-22T14:00:00Z */
 #define HOUR(scope) "hour acme " scope " 1795356000000"
 
 static struct config *config;

@@ -8,12 +8,9 @@
 #include "support/figures.h"
 #include "support/folding.h"
 #include "support/settings.h"
+#include "support/times.h"
 
-#define S INT64_C(1000)
-#define MIN (60 * S)
-#define H (60 * MIN)
-#define DAY (24 * H)
-static const int64_t t0 = INT64_C(1795356000000); /* 2026-11-22T14:00:00Z */
+static const int64_t t0 = T;
 #define T0 "2026-11-22T14:00:00Z"
 
 static const char *const plain = "windows: {rolling: [1m, 5m], calendar: [hour]}\nscopes: [[], [queue], [channel, queue]]\n";

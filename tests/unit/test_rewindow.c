@@ -7,11 +7,9 @@
 #include "esteem/span.h"
 #include "support/figures.h"
 #include "support/folding.h"
+#include "support/times.h"
 
-#define S INT64_C(1000)
-#define MIN (60 * S)
-#define H (60 * MIN)
-static const int64_t t0 = INT64_C(1795356000000); /* 2026-11-22T14:00:00Z */
+static const int64_t t0 = T;
 
 static struct folding *f, *g; /* is reloaded; has the windows always */
 static uint32_t seed;
