@@ -2,40 +2,11 @@
 # Alerts on a real Kafka and Redis: a goal that is missed for long enough is told once on the topic and on the channel, also when the engine is
 # killed before and after; met again by the margin, once more. Time is the feed's. Exit 77: skipped.
 set -eu
+cd "$(dirname "$0")/../.."
+. tests/support/system.sh
+needs java mvn redis-server redis-cli kcat jq
+begin alerts 29896
 
-repo=$(cd "$(dirname "$0")/../.." && pwd)
-cd "$repo"
-esteem=${ESTEEM:-build/release/esteem}
-port=${KAFKA_PORT:-29896}
-for tool in java mvn redis-server redis-cli kcat jq; do
-    command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
-done
-dir=$(mktemp -d /tmp/esteem-alerts.XXXXXX)
-redis_pid= run_pid= listen_pid=
-finish() {
-    code=$?
-    for pid in $run_pid $listen_pid $redis_pid; do kill -9 "$pid" 2>/dev/null || true; done
-    tests/support/kafka.sh stop "$dir/kafka" >/dev/null 2>&1 || true
-    [ $code -eq 0 ] && rm -rf "$dir" || { tail -20 "$dir/run.log"; echo "kept: $dir"; }
-    exit $code
-}
-trap finish EXIT; trap 'exit 1' INT TERM
-failed=0
-check() { # WHAT COMMAND...
-    what=$1
-    shift
-    if "$@" >>"$dir/check.log" 2>&1; then echo "ok - $what"; else failed=$((failed + 1)); echo "not ok - $what"; fi
-}
-within() { # SECONDS COMMAND...
-    until=$(($(date +%s) + $1))
-    shift
-    while [ "$(date +%s)" -le $until ]; do
-        "$@" && return 0
-        sleep 0.2
-    done
-    return 1
-}
-redis() { redis-cli -s "$dir/redis.sock" "$@" 2>/dev/null; }
 T=1795356000000 # 2026-11-22T14:00:00Z
 answer() { # NUMBER VERSION CSAT
     echo "{\"id\":\"s$1\",\"type\":\"survey.answered\",\"time\":$T,\"tenant\":\"acme\",\"queue\":\"billing\",\"survey\":\"s$1\",\"version\":$2,\"csat\":$3}"
@@ -43,29 +14,17 @@ answer() { # NUMBER VERSION CSAT
 tick() { # SECONDS after T: the watermark is 10 s behind
     echo "{\"id\":\"t$1\",\"type\":\"interaction.offered\",\"time\":$((T + $1 * 1000)),\"tenant\":\"acme\",\"interaction\":\"t$1\"}"
 }
-send() { cat >"$dir/events.jsonl" && "$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/events.jsonl" 2>>"$dir/replay.log"; }
-run_start() {
-    "$esteem" run -c "$dir/esteem.yaml" >>"$dir/run.log" 2>&1 &
-    run_pid=$!
-}
-# Once a checkpoint holds what has been read.
-run_kill() {
-    sleep 3
-    kill -9 $run_pid
-    wait $run_pid 2>/dev/null || true
-}
-on_topic() { kcat -C -b "127.0.0.1:$port" -t a.alerts -e -q -f '%k %s\n' 2>/dev/null >"$dir/topic"; [ "$(wc -l <"$dir/topic")" -eq "$1" ]; }
+send() { cat >"$dir/events.jsonl" && replay contacts "$dir/events.jsonl"; }
+on_topic() { records a.alerts '%k %s\n' >"$dir/topic"; [ "$(wc -l <"$dir/topic")" -eq "$1" ]; }
 shown() { [ "$(redis hget 'esteem:v1:{acme}:queue=billing:5m' "$1")" = "$2" ]; }
 reached() { grep -q "watermark=$1" "$dir/run.log"; } # a status line each ten seconds
 newest() { [ "$(redis hget 'esteem:v1:{acme}:alerts' 'csat|queue=billing' | jq -c '[.state, .value, .n, .target]')" = "$1" ]; }
 
-tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
-tests/support/kafka.sh topic "$dir/kafka" contacts 1 >>"$dir/kafka.log" 2>&1
-redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" --appendonly no --dir "$dir" >>"$dir/redis.log" 2>&1 &
-redis_pid=$!
-within 20 redis ping >>"$dir/check.log"
+kafka start "$port"
+kafka topic contacts 1
+redis_start
 redis-cli -s "$dir/redis.sock" subscribe 'esteem:v1:{acme}:alerts' >"$dir/channel" &
-listen_pid=$!
+pids=$!
 cat >"$dir/esteem.yaml" <<YAML
 kafka: {brokers: "127.0.0.1:$port", group: alerts$$, topics: [contacts]}
 state: {folder: $dir/state, every: 1s}
@@ -85,6 +44,7 @@ check "the row says by how much the goal is missed" within 30 shown goal.csat 87
 check "who misses it stands in the list" within 10 sh -c "[ \"\$(redis-cli -s $dir/redis.sock zrange 'esteem:v1:{acme}:goals' 0 -1 withscores | tr '\n' ' ')\" = 'csat|queue=billing 12.5 ' ]"
 check "and in the leaderboard" sh -c "[ \"\$(redis-cli -s $dir/redis.sock zscore 'esteem:v1:{acme}:top:csat:queue:5m' queue=billing)\" = 70 ]"
 check "missed, but not for long enough: no alert" on_topic 0
+sleep 3 # a checkpoint holds what has been read
 run_kill
 run_start
 tick 100 | send
@@ -94,6 +54,7 @@ check "under its key" grep -q '^acme|csat|queue=billing ' "$dir/topic"
 check "and kept in Redis" within 10 newest '["missed",70,10,80]'
 tick 150 | send
 check "time goes on" within 30 reached 2026-11-22T14:02:20Z
+sleep 3
 run_kill
 run_start
 tick 160 | send
@@ -114,4 +75,4 @@ check "a goal that is configured no more: told" within 30 on_topic 3
 check "as removed" sh -c "jq -Rec 'sub(\"^[^ ]* \"; \"\") | fromjson | select(.state == \"removed\" and .goal == \"csat\" and .scope.queue == \"billing\")' $dir/topic"
 check "and out of Redis" within 10 sh -c "[ \$(redis-cli -s $dir/redis.sock hlen 'esteem:v1:{acme}:alerts') = 0 ]"
 check "the state can be read, with the baseline" sh -c "'$esteem' state verify $dir/state && '$esteem' state export $dir/state | grep -q '\"window\":\"baseline\"'"
-[ $failed -eq 0 ]
+sum_up

@@ -2,51 +2,19 @@
 # esteem ctl forget on a real Kafka: a customer is erased while the engine runs; figures lose their contacts, no checkpoint names them any more,
 # a restart begins without them. And what the socket refuses. Exit 77: skipped.
 set -eu
+cd "$(dirname "$0")/../.."
+. tests/support/system.sh
+needs java mvn redis-server redis-cli kcat python3 jq
+begin forget 29692
 
-repo=$(cd "$(dirname "$0")/../.." && pwd)
-cd "$repo"
-esteem=${ESTEEM:-build/release/esteem}
-port=${KAFKA_PORT:-29692}
-for tool in java mvn redis-server redis-cli kcat python3 jq; do
-    command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
-done
-dir=$(mktemp -d /tmp/esteem-forget.XXXXXX)
-redis_pid= run_pid=
-finish() {
-    code=$?
-    [ -z "$run_pid" ] || kill -9 "$run_pid" 2>/dev/null || true
-    tests/support/kafka.sh stop "$dir/kafka" >/dev/null 2>&1 || true
-    [ -z "$redis_pid" ] || kill "$redis_pid" 2>/dev/null || true
-    [ $code -eq 0 ] && rm -rf "$dir" || { echo "kept: $dir"; tail -n 20 "$dir/check.log" "$dir/run.log"; }
-    exit $code
-}
-trap finish EXIT
-passed=0 failed=0
-check() { # WHAT COMMAND...
-    what=$1
-    shift
-    if "$@" >>"$dir/check.log" 2>&1; then passed=$((passed + 1)); echo "ok - $what"; else failed=$((failed + 1)); echo "not ok - $what"; fi
-}
-within() { # SECONDS COMMAND...
-    tries=$(($1 * 10))
-    shift
-    while [ $tries -gt 0 ]; do
-        "$@" && return 0
-        tries=$((tries - 1))
-        sleep 0.1
-    done
-    return 1
-}
-known_is() { [ "$(redis-cli -s "$dir/redis.sock" hget 'esteem:v1:{acme}:all:5m' row | jq -r '.measures.fcr_known // 0')" = "$1" ]; }
+known_is() { [ "$(redis hget 'esteem:v1:{acme}:all:5m' row | jq -r '.measures.fcr_known // 0')" = "$1" ]; }
 start() {
-    "$esteem" run -c "$dir/esteem.yaml" >>"$dir/run.log" 2>&1 &
-    run_pid=$!
+    run_start
     within 20 test -S "$dir/state/control.sock"
 }
 
-tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
-redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" --appendonly no >"$dir/redis.log" 2>&1 &
-redis_pid=$!
+kafka start "$port"
+redis_start
 cat >"$dir/esteem.yaml" <<YAML
 kafka: {brokers: "127.0.0.1:$port", group: forget, topics: [contacts]}
 state: {folder: "$dir/state", every: 500ms}
@@ -56,7 +24,7 @@ windows: {rolling: [5m], calendar: [hour]}
 time: {mode: replay, idle_after: 1s, out_of_order: 0s}
 threads: {shards: 2}
 YAML
-tests/support/kafka.sh topic "$dir/kafka" contacts 4 >>"$dir/kafka.log" 2>&1
+kafka topic contacts 4
 python3 - >"$dir/events.jsonl" <<'PY'
 import json
 for c in range(9):
@@ -67,7 +35,7 @@ for c in range(9):
             e["customer"] = "kim" if c % 3 == 0 else "lee%d" % c
         print(json.dumps(e))
 PY
-"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/events.jsonl" >>"$dir/check.log" 2>&1
+replay contacts "$dir/events.jsonl" >>"$dir/check.log"
 start
 check "nine contacts of known customers" within 30 known_is 9
 check "the socket is this user's alone" test "$(stat -c %a "$dir/state/control.sock")" = 600
@@ -83,14 +51,11 @@ epoch() { "$esteem" state inspect "$dir/state" | sed -nE '1s/epoch ([0-9]+).*/\1
 before=$(epoch)
 newer() { [ "$(epoch)" -gt $((before + 2)) ]; }
 check "two more checkpoints" within 20 newer
-kill -9 "$run_pid"
-wait "$run_pid" 2>/dev/null || true
-redis-cli -s "$dir/redis.sock" flushall >/dev/null
+run_kill
+redis flushall >/dev/null
 start
 check "after a kill it begins without kim" within 30 known_is 6
 kill "$run_pid"
-check "it ends well" wait "$run_pid"
-run_pid=
+check "it ends well" ended_with 0
 check "the socket is gone with it" test ! -e "$dir/state/control.sock"
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+sum_up

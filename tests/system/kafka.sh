@@ -2,30 +2,15 @@
 # A real Apache Kafka and a real redis-server: what `run` leaves in Redis and on the metric topics equals what compute prints of
 # the same events, with 1, 2 and 4 shards, keyed feeds and others, mapped before Kafka and behind it. Exit 77: skipped.
 set -eu
+cd "$(dirname "$0")/../.."
+. tests/support/system.sh
+needs java mvn redis-server redis-cli kcat python3
+begin kafka 29392
 
-repo=$(cd "$(dirname "$0")/../.." && pwd)
-cd "$repo"
-esteem=${ESTEEM:-build/release/esteem}
-shared=${SHARED:-$repo/../shared}
-port=${KAFKA_PORT:-29392}
-for tool in java mvn redis-server redis-cli kcat python3; do
-    command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
-done
+shared=${SHARED:-../shared}
 
-dir=$(mktemp -d /tmp/esteem-system.XXXXXX)
-redis_pid=
-finish() {
-    code=$?
-    tests/support/kafka.sh stop "$dir/kafka" >/dev/null 2>&1 || true
-    [ -z "$redis_pid" ] || kill "$redis_pid" 2>/dev/null || true
-    [ $code -ne 0 ] && { echo "kept: $dir"; tail -5 "$dir"/*.log 2>/dev/null; } || rm -rf "$dir"
-    exit $code
-}
-trap finish EXIT
-
-tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
-redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" --appendonly no >"$dir/redis.log" 2>&1 &
-redis_pid=$!
+kafka start "$port"
+redis_start
 
 # config NAME SHARDS TOPICS [LINES]
 config() {
@@ -40,20 +25,17 @@ YAML
     [ -z "${4:-}" ] || cat "$4" >>"$dir/$1.yaml"
 }
 
-failed=0 passed=0
 # case_run NAME WHAT COMPUTE-ARGUMENTS...: run to the end of the topics, then compare.
 case_run() {
     name=$1 what=$2
     shift 2
-    redis-cli -s "$dir/redis.sock" flushall >/dev/null
+    redis flushall >/dev/null
     if timeout 120 "$esteem" run -c "$dir/$name.yaml" --until-end >"$dir/$name.log" 2>&1 &&
         python3 tests/system/compare_live.py --esteem "$esteem" --config "$dir/$name.yaml" --socket "$dir/redis.sock" \
             --brokers "127.0.0.1:$port" --prefix "$name." "$@" >>"$dir/$name.log" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok - $what ($(tail -1 "$dir/$name.log"))"
+        pass "$what ($(tail -1 "$dir/$name.log"))"
     else
-        failed=$((failed + 1))
-        echo "not ok - $what"
+        fail "$what"
         tail -6 "$dir/$name.log" | cut -c1-400
     fi
 }
@@ -68,14 +50,10 @@ YAML
 grep -q '^time:' "$dir/random.yaml" && sed -i 's/^time: {/time: {mode: replay, idle_after: 2s, /' "$dir/random.yaml" ||
     echo 'time: {mode: replay, idle_after: 2s}' >>"$dir/random.yaml"
 sed -i 's/idle_after: 60s//; s/, *}/}/; s/, *,/,/' "$dir/random.yaml"
-"$esteem" replay --brokers "127.0.0.1:$port" --topic random --partitions 4 "$dir/random.jsonl" 2>"$dir/replay.log"
+replay random --partitions 4 "$dir/random.jsonl"
 printf '{"id":"a","type":"agent.state","time":"2026-11-22T14:00:00Z","agent":"ann","state":"ready"}\n{"CallId":"1"}\n' >"$dir/raw.jsonl"
-what="replay tells of messages that are no events, which go to any partition"
-if "$esteem" replay --brokers "127.0.0.1:$port" --topic raw --partitions 2 "$dir/raw.jsonl" 2>&1 | grep -q ': 1 of them are no events as they stand'; then
-    passed=$((passed + 1)) && echo "ok - $what"
-else
-    failed=$((failed + 1)) && echo "not ok - $what"
-fi
+raw_told() { "$esteem" replay --brokers "127.0.0.1:$port" --topic raw --partitions 2 "$dir/raw.jsonl" 2>&1 | grep -q ': 1 of them are no events as they stand'; }
+check "replay tells of messages that are no events, which go to any partition" raw_told
 for shards in 1 2 4; do
     config "random$shards" $shards "[random]" "$dir/random.yaml"
     case_run "random$shards" "random feed, $shards shards" "$dir/random.jsonl"
@@ -93,25 +71,24 @@ YAML
 config across 4 "[random]" "$dir/others.yaml"
 case_run across "rows that take something from others, 4 shards, 2 folds" "$dir/random.jsonl"
 for figure in csat_gap conversion_lift volume_change csat_change goal.csat; do
-    for topic in csat contact sales; do kcat -C -b "127.0.0.1:$port" -t across.$topic -e -q 2>/dev/null; done >"$dir/across.rows"
-    grep -aq "\"$figure\":" "$dir/across.rows" || { failed=$((failed + 1)); echo "not ok - $figure is among them"; }
+    for topic in csat contact sales; do records across.$topic '%s\n'; done >"$dir/across.rows"
+    grep -aq "\"$figure\":" "$dir/across.rows" || fail "$figure is among them"
 done
 
 if [ -e "$shared/data/pwc_telecom/call_center.csv" ]; then
     csv=$shared/data/pwc_telecom/call_center.csv
     echo 'time: {mode: replay, idle_after: 2s}' >"$dir/pwc.yaml"
-    "$esteem" replay --brokers "127.0.0.1:$port" --topic pwc --partitions 4 --mapping pwc_telecom --mappings tests/mappings "$csv" 2>"$dir/replay.log"
+    replay pwc --partitions 4 --mapping pwc_telecom --mappings tests/mappings "$csv"
     for shards in 1 2 4; do
         config "pwc$shards" $shards "[pwc]" "$dir/pwc.yaml"
         case_run "pwc$shards" "pwc_telecom, $shards shards" --mapping pwc_telecom --offered 5000 "$csv"
     done
-    "$esteem" replay --brokers "127.0.0.1:$port" --topic pwcraw --partitions 3 "$csv" 2>"$dir/replay.log" # the broker's own number is 4
-    kcat -L -b "127.0.0.1:$port" -t pwcraw | grep -q '"pwcraw" with 3 partitions' || { failed=$((failed + 1)); echo "not ok - a topic has the partitions that were asked for"; }
+    replay pwcraw --partitions 3 "$csv" # the broker's own number is 4
+    kcat -L -b "127.0.0.1:$port" -t pwcraw | grep -q '"pwcraw" with 3 partitions' || fail "a topic has the partitions that were asked for"
     config pwcraw 2 "[{name: pwcraw, mapping: pwc_telecom, keyed: false}]" "$dir/pwc.yaml"
     case_run pwcraw "pwc_telecom mapped in run, not keyed, 2 shards" --mapping pwc_telecom --offered 5000 "$csv"
 else
     echo "skipped - pwc_telecom: no $shared/data"
 fi
 
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+sum_up

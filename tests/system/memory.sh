@@ -4,38 +4,16 @@
 #
 #   memory.sh [EVENTS [LIMIT_MIB]]
 set -eu
-
-repo=$(cd "$(dirname "$0")/../.." && pwd)
-cd "$repo"
-esteem=${ESTEEM:-build/release/esteem}
-port=${KAFKA_PORT:-27792}
+cd "$(dirname "$0")/../.."
+. tests/support/system.sh
+needs java mvn redis-server redis-cli python3
+begin memory 27792
 events=${1:-2500000}
 limit=${2:-320}
-for tool in java mvn redis-server redis-cli python3; do
-    command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
-done
-dir=$(mktemp -d /tmp/esteem-memory.XXXXXX)
-redis_pid= run_pid=
-finish() {
-    code=$?
-    [ -z "$run_pid" ] || kill -9 "$run_pid" 2>/dev/null || true
-    tests/support/kafka.sh stop "$dir/kafka" >/dev/null 2>&1 || true
-    [ -z "$redis_pid" ] || kill "$redis_pid" 2>/dev/null || true
-    [ $code -eq 0 ] && rm -rf "$dir" || { tail -20 "$dir/run.log"; echo "kept: $dir"; }
-    exit $code
-}
-trap finish EXIT
-passed=0 failed=0
-check() {
-    what=$1
-    shift
-    if "$@" >>"$dir/check.log" 2>&1; then passed=$((passed + 1)); echo "ok - $what"; else failed=$((failed + 1)); echo "not ok - $what"; fi
-}
 
-tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
-tests/support/kafka.sh topic "$dir/kafka" contacts 4 >>"$dir/kafka.log" 2>&1
-redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" --appendonly no >"$dir/redis.log" 2>&1 &
-redis_pid=$!
+kafka start "$port"
+kafka topic contacts 4
+redis_start
 # Every event is a contact of its own; every fifth names an agent that nobody else does.
 python3 - "$events" >"$dir/events.jsonl" <<'PY'
 import sys
@@ -50,7 +28,7 @@ for i in range(n):
         sys.stdout.write("".join(out)); out = []
 sys.stdout.write("".join(out))
 PY
-"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/events.jsonl" 2>>"$dir/replay.log"
+replay contacts "$dir/events.jsonl"
 cat >"$dir/esteem.yaml" <<YAML
 kafka: {brokers: "127.0.0.1:$port", group: memory$$, topics: [contacts]}
 state: {folder: "$dir/state", every: 2s}
@@ -70,14 +48,10 @@ for i in $(seq 3000); do
     [ "$kb" -gt $most ] && most=$kb
     sleep 0.1
 done
-code=0
-wait "$run_pid" || code=$?
-run_pid=
+check "it ends with exit code 0" ended_with 0
 sed -n 's/.*event=\(memory[^ ]*\).*/\1/p; s/^\([0-9]* applied.*\)/\1/p; s/^\([0-9]* interactions kept.*\)/\1/p' "$dir/run.log"
 echo "limit $limit MiB, most resident $((most / 1024)) MiB, $events contacts, $(stat -c %s "$dir/events.jsonl") bytes of backlog"
-row() { redis-cli -s "$dir/redis.sock" hget "esteem:v1:{acme}:$1" row; }
 kept=$(sed -n 's/^\([0-9]*\) interactions kept.*/\1/p' "$dir/run.log")
-check "it ends with exit code 0" [ $code -eq 0 ]
 check "resident memory stays below the limit" [ "$most" -lt $((limit * 1024)) ]
 check "and uses what it may" [ "$most" -gt $((limit * 1024 / 2)) ]
 check "memory is said to be short" grep -q "event=memory.short" "$dir/run.log"
@@ -87,5 +61,4 @@ check "agents beyond the memory are one key" sh -c "redis-cli -s '$dir/redis.soc
 check "names that are no key's are not kept" grep -q "^[0-9]* new names at the bound" "$dir/run.log"
 check "rows say that they are inexact" sh -c "redis-cli -s '$dir/redis.sock' hget 'esteem:v1:{acme}:all:24h' row | grep -q '\"inexact\":true'"
 check "checkpoints went on" sh -c "'$esteem' state verify '$dir/state' | grep -q whole"
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+sum_up

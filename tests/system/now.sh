@@ -2,40 +2,11 @@
 # What is now, live, on a real Apache Kafka and a real redis-server: contacts that wait, talk, hold, wrap up and end by the wall's clock, agents
 # in their states; then a kill -9 and a restart, after which the gauges are what they were and go on. Exit 77: skipped.
 set -eu
+cd "$(dirname "$0")/../.."
+. tests/support/system.sh
+needs java mvn redis-server redis-cli python3
+begin now 29931
 
-repo=$(cd "$(dirname "$0")/../.." && pwd)
-cd "$repo"
-esteem=${ESTEEM:-build/release/esteem}
-port=${KAFKA_PORT:-29931}
-for tool in java mvn redis-server redis-cli python3; do
-    command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
-done
-dir=$(mktemp -d /tmp/esteem-now.XXXXXX)
-redis_pid= run_pid=
-finish() {
-    code=$?
-    for pid in $run_pid $redis_pid; do kill -9 "$pid" 2>/dev/null || true; done
-    tests/support/kafka.sh stop "$dir/kafka" >/dev/null 2>&1 || true
-    [ $code -eq 0 ] && rm -rf "$dir" || { tail -n 20 "$dir"/run*.log; echo "kept: $dir"; }
-    exit $code
-}
-trap finish EXIT; trap 'exit 1' INT TERM
-passed=0 failed=0
-check() { # WHAT COMMAND...
-    what=$1
-    shift
-    if "$@" >>"$dir/check.log" 2>&1; then passed=$((passed + 1)); echo "ok - $what"; else failed=$((failed + 1)); echo "not ok - $what"; fi
-}
-within() { # SECONDS COMMAND...
-    until=$(($(date +%s) + $1))
-    shift
-    while [ "$(date +%s)" -le $until ]; do
-        "$@" && return 0
-        sleep 0.2
-    done
-    return 1
-}
-redis() { redis-cli -s "$dir/redis.sock" "$@" 2>/dev/null; }
 # waiting in_progress on_hold in_wrap agents_ready agents_busy agents_away
 gauges() { redis hmget "esteem:v1:{acme}:$1:now" waiting in_progress on_hold in_wrap agents_ready agents_busy agents_away | paste -sd ' '; }
 shows() { [ "$(gauges "$1")" = "$2" ]; }
@@ -50,19 +21,13 @@ say() { # TYPE SECONDS-AGO CONTACT MORE
     echo "{\"id\":\"e$events\",\"type\":\"$1\",\"time\":$at,\"tenant\":\"acme\"${3:+,\"interaction\":\"$3\"}${4:-}}" >>"$dir/events.jsonl"
 }
 send() {
-    "$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/events.jsonl" 2>>"$dir/replay.log"
+    replay contacts "$dir/events.jsonl"
     : >"$dir/events.jsonl"
 }
-run_start() {
-    "$esteem" run -c "$dir/esteem.yaml" >>"$dir/run.log" 2>&1 &
-    run_pid=$!
-}
 
-tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
-tests/support/kafka.sh topic "$dir/kafka" contacts 4 >>"$dir/kafka.log" 2>&1
-redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" --appendonly no --dir "$dir" >"$dir/redis.log" 2>&1 &
-redis_pid=$!
-within 20 redis ping >/dev/null
+kafka start "$port"
+kafka topic contacts 4
+redis_start
 cat >"$dir/esteem.yaml" <<YAML
 kafka: {brokers: "127.0.0.1:$port", group: now$$, topics: [{name: contacts, keyed: false}]}
 state: {folder: "$dir/state", every: 1s}
@@ -103,8 +68,7 @@ check "which grows each second without an event" [ "$(redis hget 'esteem:v1:{acm
 sleep 2 # a checkpoint has it
 check "the checkpoint is whole" sh -c "'$esteem' state verify '$dir/state' | grep -q whole"
 check "and names what is now" sh -c "'$esteem' state export '$dir/state' | grep '\"window\":\"now\"' | grep -q '\"on_hold\":1'"
-kill -9 $run_pid
-wait $run_pid 2>/dev/null || true
+run_kill
 redis flushall >/dev/null
 run_start
 check "after a kill and a restart the gauges are what they were" within 30 shows queue=sales "0 1 1 1 0 0 0"
@@ -125,5 +89,4 @@ send
 check "until they are wrapped" within 30 shows all "0 0 0 0 1 2 0"
 check "a queue with nothing left is empty" [ "$(redis hget 'esteem:v1:{acme}:queue=sales:now' row | grep -c '"measures":{}')" = 1 ]
 
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+sum_up

@@ -2,54 +2,21 @@
 # What an engine tells of itself: a real Kafka, Redis and Prometheus. What Prometheus has scraped is what was sent; every metric is documented, and
 # every documented one is told; /health says which condition is not met. The alert rules are tested by themselves. Exit 77: skipped.
 set -eu
-
-repo=$(cd "$(dirname "$0")/../.." && pwd)
-cd "$repo"
-esteem=${ESTEEM:-build/release/esteem}
-port=${KAFKA_PORT:-29792}
+cd "$(dirname "$0")/../.."
+. tests/support/system.sh
+needs java mvn redis-server redis-cli kcat python3 jq curl prometheus promtool
+begin observe 29792
 http=$((port + 5)) prometheus_port=$((port + 6))
-for tool in java mvn redis-server redis-cli kcat python3 jq curl prometheus promtool; do
-    command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
-done
-dir=$(mktemp -d "${TMPDIR:-/tmp}/esteem-observe.XXXXXX")
-redis_pid= run_pid= prometheus_pid=
-finish() {
-    code=$?
-    for pid in $run_pid $redis_pid $prometheus_pid; do kill -9 "$pid" 2>/dev/null || true; done
-    tests/support/kafka.sh stop "$dir/kafka" >/dev/null 2>&1 || true
-    [ $code -eq 0 ] && rm -rf "$dir" || { echo "kept: $dir"; tail -n 15 "$dir"/*.log; }
-    exit $code
-}
-trap finish EXIT
-passed=0 failed=0
-check() { # WHAT COMMAND...
-    what=$1
-    shift
-    if "$@" >>"$dir/check.log" 2>&1; then passed=$((passed + 1)); echo "ok - $what"; else failed=$((failed + 1)); echo "not ok - $what"; fi
-}
-within() { # SECONDS COMMAND...
-    until=$(($(date +%s) + $1))
-    shift
-    while [ "$(date +%s)" -le $until ]; do
-        "$@" && return 0
-        sleep 0.3
-    done
-    return 1
-}
 get() { curl -sS --max-time 5 "http://127.0.0.1:$http$1"; }
 status() { [ "$(curl -s -o "$dir/body" -w '%{http_code}' --max-time 5 "http://127.0.0.1:$http$1")" = "$2" ]; }
 unmet() { status /health/ready 503 && jq -e --arg c "$1" '.unmet[$c] and .ready == false' "$dir/body"; }
 # What Prometheus has of an expression; empty: nothing.
 asked() { curl -sS --max-time 5 --data-urlencode "query=$1" "http://127.0.0.1:$prometheus_port/api/v1/query" | jq -r '.data.result[0].value[1] // empty'; }
 scraped() { [ "$(asked "$1")" = "$2" ]; }
-redis_start() {
-    redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" --appendonly no >"$dir/redis.log" 2>&1 &
-    redis_pid=$!
-}
 
-tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
-tests/support/kafka.sh topic "$dir/kafka" contacts 3 >>"$dir/kafka.log" 2>&1
-tests/support/kafka.sh topic "$dir/kafka" calls 1 >>"$dir/kafka.log" 2>&1
+kafka start "$port"
+kafka topic contacts 3
+kafka topic calls 1
 echo 'select(.call)' >"$dir/calls.jq"
 redis_start
 cat >"$dir/esteem.yaml" <<YAML
@@ -66,10 +33,10 @@ YAML
 cat >"$dir/prometheus.yaml" <<YAML
 scrape_configs:
   - {job_name: esteem, scrape_interval: 1s, static_configs: [{targets: ["127.0.0.1:$http"]}]}
-rule_files: ["$repo/deploy/prometheus/esteem.rules.yaml"]
+rule_files: ["$PWD/deploy/prometheus/esteem.rules.yaml"]
 YAML
 prometheus --config.file="$dir/prometheus.yaml" --storage.tsdb.path="$dir/prometheus" --web.listen-address="127.0.0.1:$prometheus_port" >"$dir/prometheus.log" 2>&1 &
-prometheus_pid=$!
+pids=$!
 
 # 400 contacts of three events, 25 of them twice, and 7 lines that are refused.
 python3 - >"$dir/events.jsonl" <<'PY'
@@ -81,12 +48,11 @@ for i in range(400):
     print("\n".join(lines + (lines[:1] if i < 25 else [])))
 print("\n".join(["no json"] * 4 + ['{"id":"z","type":"interaction.lost","time":1790000000000}'] * 3))
 PY
-"$esteem" run -c "$dir/esteem.yaml" >"$dir/run.log" 2>&1 &
-run_pid=$!
+run_start
 check "it listens" within 20 get /health/live
 check "it lives" within 10 status /health/live 200
 check "it becomes ready" within 30 status /health/ready 200
-"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/events.jsonl" >/dev/null 2>&1
+replay contacts "$dir/events.jsonl" >/dev/null
 printf '{"ping":1}\n{"ping":2}\n' | kcat -P -b "127.0.0.1:$port" -t calls
 
 check "Prometheus reaches it" within 30 scraped 'up{job="esteem"}' 1
@@ -128,7 +94,7 @@ check "with Redis it is ready again" within 40 status /health/ready 200
 "$esteem" ctl --socket "$dir/control.sock" pause >>"$dir/check.log"
 check "a pause is told" within 10 scraped esteem_paused 1
 head -n 50 "$dir/events.jsonl" >"$dir/more.jsonl"
-"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/more.jsonl" >/dev/null 2>&1
+replay contacts "$dir/more.jsonl" >/dev/null
 check "what waits meanwhile is told" within 10 scraped 'sum(esteem_consumer_lag)' 50
 "$esteem" ctl --socket "$dir/control.sock" resume >>"$dir/check.log"
 echo "metrics: {min_n: many}" >>"$dir/esteem.yaml"
@@ -139,12 +105,11 @@ sed -i '$d' "$dir/esteem.yaml"
 sed "s/group: observe$$/group: observe2/; s#$dir/state#$dir/state2#; s#control.sock#control2.sock#" "$dir/esteem.yaml" >"$dir/second.yaml"
 check "a port that is taken is a clear error" sh -c "! $esteem run -c $dir/second.yaml >$dir/second.log 2>&1 && grep -q 'http.listen 127.0.0.1:$http: Address already in use' $dir/second.log"
 kill "$run_pid"
-check "it ends well" wait "$run_pid"
+check "it ends well" ended_with 0
 
 # A newest manifest that nobody writes: the restore waits for it, until it is there and is none.
 mkfifo "$dir/state/0009999999.manifest"
-"$esteem" run -c "$dir/esteem.yaml" >"$dir/again.log" 2>&1 &
-run_pid=$!
+run_start esteem again
 check "while it restores it lives" within 20 sh -c "curl -s --max-time 5 http://127.0.0.1:$http/health/live | jq .restoring | grep -q true"
 check "and is not ready, for that reason" unmet restored
 check "nor has it metrics" status /metrics 503
@@ -152,11 +117,9 @@ check "nor has it metrics" status /metrics 503
 check "restored, it becomes ready" within 30 status /health/ready 200
 check "from the checkpoint before" grep -q 'checkpoint.restored' "$dir/again.log"
 kill "$run_pid"
-check "it ends well again" wait "$run_pid"
-run_pid=
+check "it ends well again" ended_with 0
 
 check "the alert rules are rules" promtool check rules deploy/prometheus/esteem.rules.yaml
 check "and raise what they should, and nothing else" promtool test rules deploy/prometheus/esteem.rules.test.yaml
 check "the example of a scrape is one" promtool check config deploy/prometheus/prometheus.yaml
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+sum_up

@@ -2,43 +2,14 @@
 # Rows that the feed does not make, on the metric topics and in Redis: told by a life that was killed before its checkpoint, or planted as if they
 # had been. After the next start they are empty; those of scopes and windows that are not configured stay as they are. Exit 77: skipped.
 set -eu
+cd "$(dirname "$0")/../.."
+. tests/support/system.sh
+needs java mvn redis-server redis-cli kcat jq
+begin recall 29881
 
-repo=$(cd "$(dirname "$0")/../.." && pwd)
-cd "$repo"
-esteem=${ESTEEM:-build/release/esteem}
-port=${KAFKA_PORT:-29881}
-for tool in java mvn redis-server redis-cli kcat jq; do
-    command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
-done
-dir=$(mktemp -d /tmp/esteem-recall.XXXXXX)
-redis_pid= run_pid=
-finish() {
-    code=$?
-    for pid in $run_pid $redis_pid; do kill -9 "$pid" 2>/dev/null || true; done
-    tests/support/kafka.sh stop "$dir/kafka" >/dev/null 2>&1 || true
-    [ $code -eq 0 ] && rm -rf "$dir" || { tail -n 20 "$dir"/run*.log; echo "kept: $dir"; }
-    exit $code
-}
-trap finish EXIT; trap 'exit 1' INT TERM
-passed=0 failed=0
-check() { # WHAT COMMAND...
-    what=$1
-    shift
-    if "$@" >>"$dir/check.log" 2>&1; then passed=$((passed + 1)); echo "ok - $what"; else failed=$((failed + 1)); echo "not ok - $what"; fi
-}
-within() { # SECONDS COMMAND...
-    until=$(($(date +%s) + $1))
-    shift
-    while [ "$(date +%s)" -le $until ]; do
-        "$@" && return 0
-        sleep 0.2
-    done
-    return 1
-}
-redis() { redis-cli -s "$dir/redis.sock" "$@" 2>/dev/null; }
 # The newest record of a key on a topic.
-newest() { kcat -C -b "127.0.0.1:$port" -t "$1" -e -q -f '%k\t%s\n' 2>/dev/null | awk -F '\t' -v key="$2" '$1 == key { row = $2 } END { print row }'; }
-records() { kcat -C -b "127.0.0.1:$port" -t "$1" -e -q -f '%k\n' 2>/dev/null | grep -cxF "$2"; }
+newest() { records "$1" '%k\t%s\n' | awk -F '\t' -v key="$2" '$1 == key { row = $2 } END { print row }'; }
+told_often() { [ "$(records "$1" '%k\n' | grep -cxF "$2")" -eq "$3" ]; }
 topic_has() { [ "$(newest "$1" "$2" | jq -c .measures)" = "$3" ]; }
 redis_has() { [ "$(redis hget "$1" row | jq -c .measures)" = "$2" ]; }
 plant() { # TOPIC KEY MEASURES
@@ -47,7 +18,7 @@ plant() { # TOPIC KEY MEASURES
 plant_redis() { # KEY START
     redis hset "$1" start "$2" end 2026-11-22T15:00:00Z offered 7 row '{"v":1,"measures":{"offered":7}}' >/dev/null
 }
-send() { "$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/events.jsonl" 2>>"$dir/replay.log"; }
+send() { replay contacts "$dir/events.jsonl"; }
 contact() { # ID VERSION QUEUE MINUTE
     echo "{\"id\":\"r$1\",\"type\":\"interaction.completed\",\"tenant\":\"acme\",\"interaction\":\"$1\",\"version\":$2,\"queue\":\"$3\",\"time\":\"2026-11-22T14:$4:00Z\"" \
          ",\"offered_at\":\"2026-11-22T14:$4:00Z\",\"answered_at\":\"2026-11-22T14:$4:05Z\",\"ended_at\":\"2026-11-22T14:$4:30Z\"}"
@@ -56,12 +27,10 @@ until_end() { # LOG
     timeout 100 "$esteem" run -c "$dir/esteem.yaml" --until-end >"$dir/$1.log" 2>&1
 }
 
-tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
-tests/support/kafka.sh topic "$dir/kafka" contacts 2 >>"$dir/kafka.log" 2>&1
-tests/support/kafka.sh topic "$dir/kafka" m.service 2 >>"$dir/kafka.log" 2>&1
-redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" --appendonly no --dir "$dir" >"$dir/redis.log" 2>&1 &
-redis_pid=$!
-within 20 redis ping >/dev/null
+kafka start "$port"
+kafka topic contacts 2
+kafka topic m.service 2
+redis_start
 cat >"$dir/esteem.yaml" <<YAML
 kafka: {brokers: "127.0.0.1:$port", group: recall$$, topics: [contacts]}
 state: {folder: "$dir/state", every: 1h} # a kill comes before the first checkpoint
@@ -102,7 +71,7 @@ check "topic: a calendar row that the feed does not make is empty" topic_has m.s
 check "topic: a rolling one" topic_has m.service "acme|queue=ghost|5m" '{}'
 check "topic: with a tenant and a value that are not plain" topic_has m.service "a%20b|queue=or|and|day|2026-11-22T00:00:00Z" '{}'
 check "topic: of a key that the feed has, another day" topic_has m.service "acme|all|hour|2026-11-21T14:00:00Z" '{}'
-check "topic: one that was empty is not told again" [ "$(records m.service "acme|queue=gone|hour|$hour")" -eq 2 ]
+check "topic: one that was empty is not told again" told_often m.service "acme|queue=gone|hour|$hour" 2
 check "topic: a scope that is not configured stays" topic_has m.service "acme|agent=ann|hour|$hour" '{"offered":7}'
 check "topic: a dimension that does not exist stays" topic_has m.service "acme|planet=mars|hour|$hour" '{"offered":7}'
 check "topic: a window that is not configured stays" topic_has m.service "acme|queue=ghost|15m" '{"offered":7}'
@@ -121,16 +90,13 @@ check "it is told in the log" grep -q 'recall.done.*the sinks named' "$dir/run1.
 rm -rf "$dir/state"
 { contact c3 1 wrong 21; contact c4 1 billing 22; } >"$dir/events.jsonl"
 send
-"$esteem" run -c "$dir/esteem.yaml" >"$dir/run2.log" 2>&1 &
-run_pid=$!
+run_start esteem run2
 offered() { [ "$(redis hget "$1" row | jq .measures.offered)" = "$2" ]; }
 told() { [ "$(newest m.service "$1" | jq .measures.offered)" = "$2" ]; }
 check "a life tells of it in Redis" within 30 offered 'esteem:v1:{acme}:queue=wrong:hour' 1
 check "and on the topic" within 30 told "acme|queue=wrong|hour|$hour" 1
 check "with its rolling row" within 30 told "acme|queue=wrong|5m" 1
-kill -9 "$run_pid"
-wait "$run_pid" 2>/dev/null || true
-run_pid=
+run_kill
 contact c3 2 right 21 >"$dir/events.jsonl"
 send
 check "the next one reads what was told and what takes it back" until_end run3
@@ -148,19 +114,15 @@ rm -rf "$dir/state"
 plant m.service "acme|queue=chats|hour|$hour" '{"offered":7}'
 plant_redis 'esteem:v1:{acme}:queue=chats:hour' $hour
 sed 's/topics: \[contacts\]/topics: [contacts, chats]/' "$dir/esteem.yaml" >"$dir/two.yaml"
-"$esteem" run -c "$dir/two.yaml" >"$dir/run4.log" 2>&1 &
-run_pid=$!
+run_start two run4
 check "a topic that is missing is told" within 30 grep -q 'kafka.topic_missing.*topic chats' "$dir/run4.log"
 check "the others are read" within 30 redis hexists 'esteem:v1:{acme}:queue=right:5m' row
 sleep 3
 check "what an earlier life told stays in Redis" redis_has 'esteem:v1:{acme}:queue=chats:hour' '{"offered":7}'
 check "and on the topic" topic_has m.service "acme|queue=chats|hour|$hour" '{"offered":7}'
-tests/support/kafka.sh topic "$dir/kafka" chats 1 >>"$dir/kafka.log" 2>&1
+kafka topic chats 1
 check "until the topic is there, and makes no such row" within 30 redis_has 'esteem:v1:{acme}:queue=chats:hour' '{}'
 check "there neither" within 30 topic_has m.service "acme|queue=chats|hour|$hour" '{}'
-kill -9 "$run_pid"
-wait "$run_pid" 2>/dev/null || true
-run_pid=
+run_kill
 
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+sum_up

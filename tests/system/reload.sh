@@ -5,47 +5,17 @@
 #
 #   RELOADS=1000 CONTACTS=2700000 RATE=105000 reload.sh    so many events a second, as long as the reloads last, and no step over 50 ms
 set -eu
-
-repo=$(cd "$(dirname "$0")/../.." && pwd)
-cd "$repo"
-esteem=${ESTEEM:-build/release/esteem}
-port=${KAFKA_PORT:-29892}
+cd "$(dirname "$0")/../.."
+. tests/support/system.sh
+needs java mvn redis-server redis-cli kcat python3 jq
+begin reload 29892
 reloads=${RELOADS:-120}
-for tool in java mvn redis-server redis-cli kcat python3 jq; do
-    command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
-done
-dir=$(mktemp -d "${TMPDIR:-/tmp}/esteem-reload.XXXXXX")
-redis_pid= run_pid= feed_pid=
-finish() {
-    code=$?
-    for pid in $feed_pid $run_pid; do kill -9 "$pid" 2>/dev/null || true; done
-    tests/support/kafka.sh stop "$dir/kafka" >/dev/null 2>&1 || true
-    [ -z "$redis_pid" ] || kill "$redis_pid" 2>/dev/null || true
-    [ $code -eq 0 ] && rm -rf "$dir" || { echo "kept: $dir"; tail -n 20 "$dir/check.log" "$dir/run.log"; }
-    exit $code
-}
-trap finish EXIT
-passed=0 failed=0
-check() { # WHAT COMMAND...
-    what=$1
-    shift
-    if "$@" >>"$dir/check.log" 2>&1; then passed=$((passed + 1)); echo "ok - $what"; else failed=$((failed + 1)); echo "not ok - $what"; fi
-}
-within() { # SECONDS COMMAND...
-    until=$(($(date +%s) + $1))
-    shift
-    while [ "$(date +%s)" -le $until ]; do
-        "$@" && return 0
-        sleep 0.2
-    done
-    return 1
-}
 ctl() { "$esteem" ctl --socket "$dir/control.sock" "$@"; }
 figure() { ctl status --json | jq -r ".$1"; }
 is() { [ "$("$2" "$3")" "$1" "$4" ]; }
 applied() { [ "$(figure applied)" -ge "$1" ]; }
 row() { # jq -e finds nothing wrong with no text at all
-    text=$(redis-cli -s "$dir/redis.sock" hget "esteem:v1:{acme}:$1" row)
+    text=$(redis hget "esteem:v1:{acme}:$1" row)
     echo "${text:-null}"
 }
 
@@ -82,11 +52,10 @@ PY
 mkdir "$dir/mappings"
 echo '.' >"$dir/mappings/acme.jq"
 config ''
-tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
-tests/support/kafka.sh topic "$dir/kafka" contacts 4 >>"$dir/kafka.log" 2>&1
-tests/support/kafka.sh topic "$dir/kafka" calls 1 >>"$dir/kafka.log" 2>&1
-redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" --appendonly no >"$dir/redis.log" 2>&1 &
-redis_pid=$!
+kafka start "$port"
+kafka topic contacts 4
+kafka topic calls 1
+redis_start
 count=${CONTACTS:-20000}
 contacts 0 "$count" >"$dir/events.jsonl"
 events=$(wc -l <"$dir/events.jsonl")
@@ -97,16 +66,15 @@ send() {
         exec "$esteem" replay --brokers "127.0.0.1:$port" --topic contacts --rate "$RATE" "$dir/events.jsonl" >/dev/null 2>&1
     fi
     for piece in "$dir"/piece.*; do
-        "$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$piece" >/dev/null 2>&1
+        replay contacts "$piece" >/dev/null
         sleep 0.05
     done
 }
-"$esteem" run -c "$dir/esteem.yaml" >"$dir/run.log" 2>&1 &
-run_pid=$!
+run_start
 check "it runs" within 20 test -S "$dir/control.sock"
 
 send &
-feed_pid=$!
+pids=$!
 [ -z "${RATE:-}" ] || check "events come" within 20 applied 1
 i=0 refused=0 warm=0 began_ms=$(date +%s%3N) had=$(figure applied)
 while [ $i -lt "$reloads" ]; do
@@ -128,8 +96,8 @@ done
 now=$(figure applied) pace=$((($(figure applied) - had) * 1000 / ($(date +%s%3N) - began_ms)))
 echo "$i reloads in $((($(date +%s%3N) - began_ms) / 1000)) s; $pace events a second meanwhile, $((events - now)) of $events to come"
 [ -z "${RATE:-}" ] || check "they came at that pace, to the last reload" test $pace -ge $((RATE * 95 / 100)) -a "$now" -lt "$events"
-wait $feed_pid || true
-feed_pid=
+wait $pids || true
+pids=
 check "all that were faulty were refused, and told why, and no other" sh -c "[ $refused -eq $(((reloads + 3) / 6)) ] && ! grep -q 'fault was not told' $dir/check.log"
 check "each is counted" test "$(figure reloads_refused)" -eq "$refused"
 config ', [channel]'
@@ -185,22 +153,22 @@ after=$(figure config)
 check "it has another id" test "$before" != "$after"
 contacts $((count + 20000)) $((count + 25000)) >"$dir/later.jsonl"
 contacts $((count + 200000)) $((count + 205000)) >>"$dir/later.jsonl" # two hours on
-"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/later.jsonl" >/dev/null 2>&1
+replay contacts "$dir/later.jsonl" >/dev/null
 check "what comes then is read" within 60 applied $((events + $(wc -l <"$dir/later.jsonl")))
 straddles() { row all:day | jq -e --arg b "$before" --arg a "$after" '(.configs | index($b)) and .configs[-1] == $a' >/dev/null; }
 young() { row all:1m | jq -e --arg a "$after" '.config == $a and (has("configs") | not)' >/dev/null; }
 check "the day lists both configurations" within 20 straddles
 check "the last minute the new one alone" within 20 young
 check "rows of the new one alone are what compute says with it" within 100 same_as_compute 16 "$after" "$dir/events.jsonl" "$dir/later.jsonl"
-negative() { for key in $(redis-cli -s "$dir/redis.sock" --scan --pattern 'esteem:v1:{acme}:*:*'); do redis-cli -s "$dir/redis.sock" hget "$key" row 2>/dev/null; done | grep -E '":-[0-9]' | grep -vE '"(low|value)":-|_change'; }
-if negative >>"$dir/check.log"; then failed=$((failed + 1)); echo "not ok - a counter is below zero"; fi
+negative() { for key in $(redis --scan --pattern 'esteem:v1:{acme}:*:*'); do redis hget "$key" row; done | grep -E '":-[0-9]' | grep -vE '"(low|value)":-|_change'; }
+if negative >>"$dir/check.log"; then fail "a counter is below zero"; fi
 
 # ---- scopes ----
 config ', [channel]' 'metrics: {service_level: {threshold: 10s}}'
 ctl reload >"$dir/scope.log"
 check "a new scope is told" grep -q 'scope \[channel\]: new since' "$dir/scope.log"
 contacts $((count + 210000)) $((count + 212000)) >"$dir/last.jsonl"
-"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/last.jsonl" >/dev/null 2>&1
+replay contacts "$dir/last.jsonl" >/dev/null
 since() { row channel=chat:hour | jq -e '.since and .partial and .measures.offered >= 2000' >/dev/null; }
 check "its rows begin at once, and say since when" within 30 since
 row channel=chat:hour >>"$dir/check.log"
@@ -218,7 +186,7 @@ ctl reload >"$dir/windows.log"
 check "a rolling window is live" grep -q 'live  *windows.rolling: 1m, 1h -> 1m, 5m, 1h' "$dir/windows.log"
 check "a calendar window begins at the next boundary" grep -q 'at next boundary  windows.calendar: hour, day, month -> quarter_hour, hour, day, month' "$dir/windows.log"
 contacts $((count + 240000)) $((count + 242000)) >"$dir/windows.jsonl" # 18 minutes on
-"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/windows.jsonl" >/dev/null 2>&1
+replay contacts "$dir/windows.jsonl" >/dev/null
 whole() { row "all:$1" | jq -e '.measures.offered >= 1500 and (has("since") | not)' >/dev/null; } # rolling windows end out_of_order before the newest
 check "five minutes are whole by then" within 30 whole 5m
 check "and so is the quarter of an hour" within 30 whole quarter_hour
@@ -230,7 +198,7 @@ check "a window that goes is told" grep -q 'window 5m: dropped' "$dir/windows.lo
 call() { # ID QUEUE
     echo "{\"id\":\"$1\",\"type\":\"interaction.offered\",\"time\":$((1790000000000 + (count + 242000) * 40)),\"tenant\":\"acme\",\"interaction\":\"$1\",\"queue\":\"$2\",\"dims\":{\"tier\":\"gold\"}}"
 }
-send() { "$esteem" replay --brokers "127.0.0.1:$port" --topic calls "$1" >/dev/null 2>&1; }
+send() { replay calls "$1" >/dev/null; }
 call call1 plain >"$dir/call.jsonl"
 send "$dir/call.jsonl"
 offered() { row "$1" | jq -e ".measures.offered == $2" >/dev/null; }
@@ -311,15 +279,15 @@ check "and no other word" sh -c "! $esteem ctl --socket $dir/control.sock log-le
 check "pause" ctl pause
 have=$(figure applied)
 contacts $((count + 220000)) $((count + 221000)) >"$dir/paused.jsonl"
-"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/paused.jsonl" >/dev/null 2>&1
+replay contacts "$dir/paused.jsonl" >/dev/null
 sleep 2
 check "nothing is read, and status says so" sh -c "$esteem ctl --socket $dir/control.sock status --json | jq '.paused and .applied == $have' | grep -q true"
 check "resume" ctl resume
 check "and all of it comes" within 30 applied $((have + $(wc -l <"$dir/paused.jsonl")))
 
 # ---- another Redis ----
-redis-server --port 0 --unixsocket "$dir/other.sock" --save "" --appendonly no >"$dir/other.log" 2>&1 &
-other_pid=$!
+pids=$redis_pid
+redis_start other
 sed -i "s#redis.sock#other.sock#" "$dir/esteem.yaml"
 check "Redis's address is live" sh -c "$esteem ctl --socket $dir/control.sock reload | grep -q 'live  *redis.socket: .*redis.sock.* -> .*other.sock'"
 same_keys() { # but for the catalogue's and the fence's own, and what only the old one was told
@@ -327,8 +295,8 @@ same_keys() { # but for the catalogue's and the fence's own, and what only the o
     [ -s "$dir/other.keys" ] && cmp "$dir/redis.keys" "$dir/other.keys"
 }
 check "all rows are written to it" within 30 same_keys
-kill -9 "$redis_pid"
-redis_pid=$other_pid
+kill -9 $pids
+pids=
 
 # ---- a start without a dimension that went while it ran ----
 config '' 'metrics: {service_level: {threshold: 10s}}'
@@ -336,14 +304,11 @@ sed -i "s#redis.sock#other.sock#" "$dir/esteem.yaml"
 check "a dimension that goes is live" sh -c "$esteem ctl --socket $dir/control.sock reload | grep -q 'live  *dimensions: tier -> *$'"
 check "a checkpoint is made behind it" ctl checkpoint
 kill "$run_pid"
-check "it ends well" wait "$run_pid"
-"$esteem" run -c "$dir/esteem.yaml" >>"$dir/run.log" 2>&1 &
-run_pid=$!
+check "it ends well" ended_with 0
+run_start
 check "it starts again without it" within 30 ctl status
 check "with the state of before" sh -c "$esteem ctl --socket $dir/control.sock dump 'acme|queue=plain' | jq -se 'any(.[]; .window == \"hour\" and .measures.offered == 1)' >/dev/null"
 
 kill "$run_pid"
-check "it ends well" wait "$run_pid"
-run_pid=
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+check "it ends well" ended_with 0
+sum_up

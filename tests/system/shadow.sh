@@ -3,40 +3,15 @@
 # the new configuration, the live ones stay what they were; compare names what differs; after the swap the live rows equal compute under the new
 # one, later events included, and no key of the shadow is left. Exit 77: skipped.
 set -eu
-
-repo=$(cd "$(dirname "$0")/../.." && pwd)
-cd "$repo"
-esteem=${ESTEEM:-build/release/esteem}
-port=${KAFKA_PORT:-29393}
+cd "$(dirname "$0")/../.."
+. tests/support/system.sh
+needs java mvn redis-server redis-cli python3
+begin shadow 29393
 events=${SHADOW_EVENTS:-6000}
-for tool in java mvn redis-server redis-cli python3; do
-    command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
-done
-
-dir=$(mktemp -d "${TMPDIR:-/tmp}/esteem-shadow.XXXXXX")
-redis_pid= live_pid= shadow_pid=
-finish() {
-    code=$?
-    for pid in $live_pid $shadow_pid $redis_pid; do kill "$pid" 2>/dev/null || true; done
-    tests/support/kafka.sh stop "$dir/kafka" >/dev/null 2>&1 || true
-    [ $code -ne 0 ] && { echo "kept: $dir"; tail -5 "$dir"/*.log 2>/dev/null; } || rm -rf "$dir"
-    exit $code
-}
-trap finish EXIT
-
-passed=0 failed=0
-check() {
-    what=$1
-    shift
-    if "$@" >>"$dir/checks" 2>&1; then passed=$((passed + 1)); echo "ok - $what"; else failed=$((failed + 1)); echo "not ok - $what"; tail -4 "$dir/checks" | cut -c1-400; fi
-}
 is_code() { want=$1; shift; code=0; "$@" || code=$?; [ $code = "$want" ]; }
-within() { until=$(($(date +%s) + $1)); shift; until "$@"; do [ "$(date +%s)" -lt $until ] || return 1; sleep 0.2; done; }
-redis() { redis-cli -s "$dir/redis.sock" "$@"; }
 
-tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
-redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" --appendonly no >"$dir/redis.log" 2>&1 &
-redis_pid=$!
+kafka start "$port"
+redis_start
 
 # config NAME THRESHOLD SCOPES
 config() {
@@ -59,7 +34,7 @@ lines=$(wc -l <"$dir/all.jsonl")
 head -n $((lines * 3 / 4)) "$dir/all.jsonl" >"$dir/first.jsonl"
 head -n $((lines * 7 / 8)) "$dir/all.jsonl" | tail -n +$((lines * 3 / 4 + 1)) >"$dir/later.jsonl"
 tail -n +$((lines * 7 / 8 + 1)) "$dir/all.jsonl" >"$dir/newest.jsonl"
-send() { "$esteem" replay --brokers "127.0.0.1:$port" --topic feed --partitions 4 "$1" 2>>"$dir/replay.log"; }
+send() { replay feed --partitions 4 "$1"; }
 
 # equal HEAD CONFIG FILE...: each row under HEAD equals compute, integers and metrics; there are some, and every newest calendar row is there.
 cat >"$dir/equal.py" <<'PY'
@@ -99,26 +74,25 @@ equal() { head=$1 file=$2; shift 2; python3 "$dir/equal.py" "$esteem" "$dir/redi
 live='esteem:v1:' shadow='esteem:v1:shadow.next:'
 
 send "$dir/first.jsonl"
-"$esteem" run -c "$dir/a.yaml" >"$dir/live.log" 2>&1 &
-live_pid=$!
+run_start a
 check "the live rows are those of A" within 120 equal "$live" a "$dir/first.jsonl"
 
 check "a swap of no shadow is refused" is_code 1 "$esteem" shadow swap next -c "$dir/b.yaml"
 # Paced by its rows, so that the kill comes half way.
 "$esteem" shadow next -c "$dir/b.yaml" --from 2020-01-01 --rows 50 --memory 1GiB >"$dir/shadow1.log" 2>&1 &
-shadow_pid=$!
+shadow_pid=$! pids=$!
 within 60 sh -c "ls $dir/state/shadow.next/*.manifest >/dev/null 2>&1" || true
 kill -9 $shadow_pid
 wait $shadow_pid 2>/dev/null || true
-shadow_pid=
+pids=
 check "it has a checkpoint when it is killed" sh -c "ls $dir/state/shadow.next/*.manifest"
 check "a swap before its end is refused, and while the live engine runs" is_code 3 "$esteem" shadow swap next -c "$dir/b.yaml"
 check "begun again, it reads to the end" timeout 300 "$esteem" shadow next -c "$dir/b.yaml" --from 2020-01-01 --memory 1GiB
-check "it went on from its checkpoint" grep -q 'checkpoint.restored' "$dir/checks"
-check "and says how long it took" grep -q 'shadow.done' "$dir/checks"
+check "it went on from its checkpoint" grep -q 'checkpoint.restored' "$dir/check.log"
+check "and says how long it took" grep -q 'shadow.done' "$dir/check.log"
 check "the shadow's rows are those of B" equal "$shadow" b "$dir/first.jsonl"
 check "the live rows are still those of A" equal "$live" a "$dir/first.jsonl"
-check "memory stays below --memory" sh -c "! grep -q memory.short '$dir/checks'"
+check "memory stays below --memory" sh -c "! grep -q memory.short '$dir/check.log'"
 
 code=0
 "$esteem" shadow compare next -c "$dir/b.yaml" --json >"$dir/compare" 2>"$dir/compare.log" || code=$?
@@ -140,9 +114,8 @@ PY
 check "what differs is what compute --diff says" python3 "$dir/same.py" "$dir/compare" "$dir/diff"
 
 check "a swap is refused while the live engine runs" is_code 3 "$esteem" shadow swap next -c "$dir/b.yaml"
-kill -TERM $live_pid
-wait $live_pid || true
-live_pid=
+kill -TERM "$run_pid"
+ended_with 0 || true
 check "a swap with another configuration is refused" is_code 1 "$esteem" shadow swap next -c "$dir/a.yaml"
 check "the swap" "$esteem" shadow swap next -c "$dir/b.yaml"
 check "no key of the shadow is left" sh -c "[ -z \"\$(redis-cli -s $dir/redis.sock --scan --pattern 'esteem:v1:shadow.*')\" ]"
@@ -158,7 +131,7 @@ check "and its rows are those of B, later events included" equal "$live" b "$dir
 # ---- parts of the feed ----
 gone() { [ -z "$(redis --scan --pattern "esteem:v1:shadow.$1:*")" ] && [ ! -e "$dir/state/shadow.$1" ]; }
 check "a shadow from a moment on" timeout 300 "$esteem" shadow since -c "$dir/b.yaml" --from "$between" --memory 1GiB
-check "it says how many messages those were" grep -q "shadow.done.*: ${sent%% *} messages, " "$dir/checks"
+check "it says how many messages those were" grep -q "shadow.done.*: ${sent%% *} messages, " "$dir/check.log"
 check "has what came since, and nothing else" equal "esteem:v1:shadow.since:" b "$dir/later.jsonl"
 check "a shadow up to a moment" timeout 300 "$esteem" shadow until -c "$dir/b.yaml" --to "$between" --memory 1GiB
 check "has what came before, and nothing else" equal "esteem:v1:shadow.until:" b "$dir/first.jsonl"
@@ -177,15 +150,14 @@ check "its rows are those of A, later events included" equal "$live" a "$dir/fir
 
 # ---- a shadow that follows ----
 "$esteem" shadow along -c "$dir/b.yaml" --follow --memory 1GiB >"$dir/along.log" 2>&1 &
-shadow_pid=$!
+shadow_pid=$! pids=$!
 check "a shadow that follows has all that there is" within 120 equal "esteem:v1:shadow.along:" b "$dir/first.jsonl" "$dir/later.jsonl"
 send "$dir/newest.jsonl"
 check "and what comes then" within 180 equal "esteem:v1:shadow.along:" b "$dir/first.jsonl" "$dir/later.jsonl" "$dir/newest.jsonl" # a day is told once a minute
 kill -TERM $shadow_pid
 check "it ends when it is told to" wait $shadow_pid
-shadow_pid=
+pids=
 check "and is dropped" sh -c "'$esteem' shadow drop along -c '$dir/b.yaml'"
 check "with its keys and its folder too" gone along
 
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+sum_up

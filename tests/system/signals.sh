@@ -3,55 +3,16 @@
 # is refused, refused events reach the dead-letter topic with their original bytes and reasons, a shard that is held up is named and does not
 # keep the process from its end. Exit 77: skipped.
 set -eu
+cd "$(dirname "$0")/../.."
+. tests/support/system.sh
+needs java mvn redis-server redis-cli kcat python3 curl
+begin signals 29492
 
-repo=$(cd "$(dirname "$0")/../.." && pwd)
-cd "$repo"
-esteem=${ESTEEM:-build/release/esteem}
-port=${KAFKA_PORT:-29492}
-for tool in java mvn redis-server redis-cli kcat python3 curl; do
-    command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
-done
-dir=$(mktemp -d /tmp/esteem-signals.XXXXXX)
-redis_pid= run_pid=
-finish() {
-    code=$?
-    [ -z "$run_pid" ] || kill -9 "$run_pid" 2>/dev/null || true
-    tests/support/kafka.sh stop "$dir/kafka" >/dev/null 2>&1 || true
-    [ -z "$redis_pid" ] || kill "$redis_pid" 2>/dev/null || true
-    [ $code -eq 0 ] && rm -rf "$dir" || echo "kept: $dir"
-    exit $code
-}
-trap finish EXIT
-passed=0 failed=0
-check() { # WHAT COMMAND...
-    what=$1
-    shift
-    if "$@" >>"$dir/check.log" 2>&1; then passed=$((passed + 1)); echo "ok - $what"; else failed=$((failed + 1)); echo "not ok - $what"; fi
-}
-within() { # SECONDS COMMAND...
-    tries=$(($1 * 10))
-    shift
-    while [ $tries -gt 0 ]; do
-        "$@" && return 0
-        tries=$((tries - 1))
-        sleep 0.1
-    done
-    return 1
-}
-field() { redis-cli -s "$dir/redis.sock" hget "$1" "$2"; }
+field() { redis hget "$1" "$2"; }
 field_is() { [ "$(field "$1" "$2")" = "$3" ]; }
-logged() { grep -q "$1" "$dir/run.log"; }
-gone() { ! kill -0 "$run_pid" 2>/dev/null; }
-ended_with() { # CODE
-    code=0
-    wait "$run_pid" || code=$?
-    run_pid=
-    [ $code -eq "$1" ]
-}
 
-tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
-redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" --appendonly no >"$dir/redis.log" 2>&1 &
-redis_pid=$!
+kafka start "$port"
+redis_start
 config() { # THRESHOLD MIN_N [MORE_TOPICS]
     cat >"$dir/esteem.yaml" <<YAML
 kafka: {brokers: "127.0.0.1:$port", group: signals, topics: [contacts${3:-}]}
@@ -69,7 +30,7 @@ roster() { # TEAM UNTIL
 }
 roster north
 config 20s 1
-tests/support/kafka.sh topic "$dir/kafka" contacts 4 >>"$dir/kafka.log" 2>&1
+kafka topic contacts 4
 python3 - >"$dir/events.jsonl" <<'PY'
 base = 1790000000000
 for i in range(100):
@@ -86,8 +47,7 @@ stray() { echo "{\"id\":\"$1\",\"type\":\"interaction.$1\",\"time\":179000000000
 stray offered 0
 stray ended 2
 
-"$esteem" run -c "$dir/esteem.yaml" >"$dir/run.log" 2>&1 &
-run_pid=$!
+run_start
 key='esteem:v1:{acme}:queue=billing:hour'
 check "rows appear in Redis" within 20 field_is "$key" service_level 100
 second() {
@@ -114,7 +74,7 @@ sleep 1
 # one more contact, after the change: its own wait is judged by the new threshold, the others keep theirs
 t=1790000120000
 printf '{"id":"o","type":"interaction.offered","time":%s,"tenant":"acme","interaction":"n","queue":"billing"}\n{"id":"a","type":"interaction.answered","time":%s,"tenant":"acme","interaction":"n","agent":"x"}\n' $t $((t + 10000)) >"$dir/one.jsonl"
-"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/one.jsonl" 2>>"$dir/replay.log"
+replay contacts "$dir/one.jsonl"
 check "a threshold is live: 100 of 101 in service level" within 15 field_is "$key" service_level 99.009901
 
 north='esteem:v1:{acme}:team=north:hour' south='esteem:v1:{acme}:team=south:hour'
@@ -143,16 +103,16 @@ kill -HUP "$run_pid"
 check "what needs a restart is said, and stays as it was" within 5 logged 'needs restart.*kafka.group'
 
 kill -TERM "$run_pid"
-check "SIGTERM ends it" within 35 gone
+check "SIGTERM ends it" within 35 run_gone
 check "with exit code 0" ended_with 0
 check "an event in another partition than its interaction's first is told" logged '^1 events came by another partition'
-kcat -C -b "127.0.0.1:$port" -t esteem.deadletter -e -q -f '%h\t%s\t%k\n' >"$dir/dead" 2>/dev/null
+records esteem.deadletter '%h\t%s\t%k\n' >"$dir/dead"
 check "the dead letters name the reasons" sh -c "grep -q 'esteem-reason=out_of_range' '$dir/dead' && grep -q 'esteem-reason=not_json' '$dir/dead'"
 check "and the field" grep -q 'esteem-field=csat' "$dir/dead"
 check "and hold the original bytes, and the key" grep -qF '{"id":"x2", truncated	key-of-both' "$dir/dead"
 
 # A mapping whose program never ends has met its message: the second signal ends the process.
-tests/support/kafka.sh topic "$dir/kafka" calls 1 >>"$dir/kafka.log" 2>&1
+kafka topic calls 1
 config 5s 1 ", {name: calls, mapping: calls}"
 cat >>"$dir/esteem.yaml" <<YAML
 mappings: "$dir"
@@ -161,11 +121,7 @@ YAML
 echo 'last(repeat(1))' >"$dir/calls.jq"
 live() { [ "$(curl -s -o "$dir/live" -w '%{http_code}' --max-time 5 "http://127.0.0.1:$((port + 5))/health/live")" = "$1" ]; }
 newest() { "$esteem" state inspect "$dir/state" | grep -o -m 1 '^epoch [0-9]*'; }
-start() {
-    "$esteem" run -c "$dir/esteem.yaml" >"$dir/run.log" 2>&1 &
-    run_pid=$!
-}
-start
+run_start
 check "it goes on after the end" within 20 live 200
 echo '{}' | kcat -P -b "127.0.0.1:$port" -t calls
 check "a shard that is held up is told by /health/live" within 50 live 503
@@ -175,20 +131,19 @@ kill -TERM "$run_pid"
 sleep 2
 check "SIGTERM waits for it" kill -0 "$run_pid"
 kill -TERM "$run_pid"
-check "the second ends it" within 5 gone
+check "the second ends it" within 5 run_gone
 check "with exit code 1" ended_with 1
 check "and the log names the shard" logged 'run.held_up.*not ended: shard-[01];'
 check "the last checkpoint stands" [ "$(newest)" = "$epoch" ]
 check "and is whole" "$esteem" state verify "$dir/state"
 echo empty >"$dir/calls.jq"
-"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/events.jsonl" "$dir/one.jsonl" 2>>"$dir/replay.log"
+replay contacts "$dir/events.jsonl" "$dir/one.jsonl"
 sed "s/interaction\":\"n\"/interaction\":\"m\"/; s/\"id\":\"/&m/" "$dir/one.jsonl" >"$dir/two.jsonl"
-"$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/two.jsonl" 2>>"$dir/replay.log"
-start
+replay contacts "$dir/two.jsonl"
+run_start
 check "with the program mended the next start goes on, and counts nothing twice" within 20 field_is "$key" asa_ms_n 102
 kill -INT "$run_pid"
-check "and ends by one signal" within 35 gone
+check "and ends by one signal" within 35 run_gone
 check "with exit code 0" ended_with 0
 
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+sum_up

@@ -3,49 +3,11 @@
 # password; a broker that finds rows too large; a second instance, and one that comes while the first has no connection. After each,
 # Redis is held against a Redis beside it that has had no fault. Exit 77: skipped.
 set -eu
+cd "$(dirname "$0")/../.."
+. tests/support/system.sh
+needs java mvn redis-server redis-cli kcat python3
+begin sinks 29892
 
-repo=$(cd "$(dirname "$0")/../.." && pwd)
-cd "$repo"
-esteem=${ESTEEM:-build/release/esteem}
-port=${KAFKA_PORT:-29892}
-for tool in java mvn redis-server redis-cli kcat python3; do
-    command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
-done
-dir=$(mktemp -d /tmp/esteem-sinks.XXXXXX)
-pids= redis_pid= run_pid= other_pid=
-finish() {
-    code=$?
-    for pid in $run_pid $other_pid $redis_pid $pids; do
-        kill -CONT "$pid" 2>/dev/null || true
-        kill -9 "$pid" 2>/dev/null || true
-    done
-    tests/support/kafka.sh stop "$dir/kafka" >/dev/null 2>&1 || true
-    [ $code -eq 0 ] && rm -rf "$dir" || { tail -20 "$dir/run.log"; echo "kept: $dir"; }
-    exit $code
-}
-trap finish EXIT; trap 'exit 1' INT TERM
-passed=0 failed=0
-check() { # WHAT COMMAND...
-    what=$1
-    shift
-    if "$@" >>"$dir/check.log" 2>&1; then passed=$((passed + 1)); echo "ok - $what"; else failed=$((failed + 1)); echo "not ok - $what"; fi
-}
-within() { # SECONDS COMMAND...
-    until=$(($(date +%s) + $1))
-    shift
-    while [ "$(date +%s)" -le $until ]; do
-        "$@" && return 0
-        sleep 0.2
-    done
-    return 1
-}
-redis_start() { # NAME
-    redis-server --port 0 --unixsocket "$dir/$1.sock" --save "" --appendonly no --dir "$dir" >>"$dir/$1.log" 2>&1 &
-    redis_pid=$!
-    within 20 redis-cli -s "$dir/$1.sock" ping >/dev/null 2>&1
-}
-redis() { redis-cli -s "$dir/redis.sock" "$@" 2>/dev/null; }
-logged() { grep -q "$1" "$dir/run.log"; }
 lives() { kill -0 "$run_pid" 2>/dev/null; }
 
 # All rows of a Redis, as they should be everywhere: all keys and their fields, but the fence and the scopes' scores, which are
@@ -71,7 +33,7 @@ same() {
 }
 offered() { redis-cli -s "$dir/$1.sock" hget 'esteem:v1:{acme}:queue=billing:hour' row 2>/dev/null | grep -q "\"offered\":$2,"; }
 on_topic() {
-    kcat -C -b "127.0.0.1:$port" -t n.service -e -q -f '%k\t%s\n' 2>/dev/null | grep -a '^acme|queue=billing|hour|' | tail -1 | grep -q "\"offered\":$1,"
+    records n.service '%k\t%s\n' | grep -a '^acme|queue=billing|hour|' | tail -1 | grep -q "\"offered\":$1,"
 }
 sent=0
 send() { # COUNT more contacts
@@ -83,7 +45,7 @@ for i in range(int(sys.argv[1]), int(sys.argv[2])):
     print(f'{{"id":"a{i}","type":"interaction.answered","time":{t + 5000},"tenant":"acme","interaction":"c{i}","agent":"x{i % 200}"}}')
 PY
     sent=$((sent + $1))
-    "$esteem" replay --brokers "127.0.0.1:$port" --topic contacts "$dir/events.jsonl" 2>>"$dir/replay.log"
+    replay contacts "$dir/events.jsonl"
 }
 config() { # NAME GROUP TOPICS
     cat >"$dir/$1.yaml" <<YAML
@@ -96,10 +58,6 @@ time: {mode: replay, idle_after: 1s}
 threads: {shards: 1, folds: 1}
 YAML
 }
-run_start() {
-    "$esteem" run -c "$dir/redis.yaml" >>"$dir/run.log" 2>&1 &
-    run_pid=$!
-}
 # FAULT: what has come meanwhile is in both, and all else is the same.
 healed() {
     check "$1: what came meanwhile is written" within 60 offered redis $sent
@@ -107,16 +65,16 @@ healed() {
     check "$1: it lives" lives
 }
 
-tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
-tests/support/kafka.sh topic "$dir/kafka" contacts 2 >>"$dir/kafka.log" 2>&1
+kafka start "$port"
+kafka topic contacts 2
 config redis sinks true
 config good sinks-good false
 redis_start good
 pids=$redis_pid
 redis_start redis
-"$esteem" run -c "$dir/good.yaml" >"$dir/good.log" 2>&1 &
-pids="$pids $!"
-run_start
+run_start good good
+pids="$pids $run_pid"
+run_start redis
 send 1000
 check "the first thousand in the one Redis" within 90 offered redis 1000
 check "and in the other" within 60 offered good 1000
@@ -184,27 +142,19 @@ kill -STOP "$run_pid"
 redis client kill type normal skipme yes >/dev/null
 mkdir "$dir/elsewhere"
 XDG_RUNTIME_DIR=$dir/elsewhere "$esteem" run -c "$dir/redis.yaml" >"$dir/other.log" 2>&1 &
-other_pid=$!
+other_pid=$! pids="$pids $!"
 check "elsewhere it takes over" within 60 grep -q redis.ready "$dir/other.log"
 before=$(redis get esteem:v1:fence)
 kill -CONT "$run_pid"
-gone() { ! kill -0 "$run_pid" 2>/dev/null; }
-check "the older one stops" within 30 gone
-code=0
-wait "$run_pid" || code=$?
-run_pid=
-check "with exit code 3" [ "$code" -eq 3 ]
+check "the older one stops" within 30 run_gone
+check "with exit code 3" ended_with 3
 check "and says so" logged 'a newer instance publishes to this Redis'
 check "the fence is the newer's" [ "$(redis get esteem:v1:fence)" = "$before" ]
-run_pid=$other_pid other_pid=
+run_pid=$other_pid
 send 200
 check "the newer one goes on" within 60 offered redis $sent
 check "and all its rows are right" within 60 same
 kill -TERM "$run_pid"
-code=0
-wait "$run_pid" || code=$?
-run_pid=
-check "and ends with exit code 0" [ "$code" -eq 0 ]
+check "and ends with exit code 0" ended_with 0
 
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+sum_up

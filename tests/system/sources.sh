@@ -3,43 +3,15 @@
 # created anew with as many, fewer and more partitions, a batch is damaged on the disk, a message is larger than a fetch, and a
 # backlog is larger than what may be kept in memory. Exit 77: skipped.
 set -eu
+cd "$(dirname "$0")/../.."
+. tests/support/system.sh
+needs java mvn redis-server redis-cli kcat python3
+begin sources 28792
 
-repo=$(cd "$(dirname "$0")/../.." && pwd)
-cd "$repo"
-esteem=${ESTEEM:-build/release/esteem}
-port=${KAFKA_PORT:-28792}
-for tool in java mvn redis-server redis-cli kcat python3; do
-    command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
-done
-dir=$(mktemp -d /tmp/esteem-sources.XXXXXX)
-redis_pid= run_pid=
-finish() {
-    code=$?
-    [ -z "$run_pid" ] || kill -9 "$run_pid" 2>/dev/null || true
-    tests/support/kafka.sh stop "$dir/kafka" >/dev/null 2>&1 || true
-    [ -z "$redis_pid" ] || kill "$redis_pid" 2>/dev/null || true
-    [ $code -eq 0 ] && rm -rf "$dir" || { tail -20 "$dir"/*.log 2>/dev/null; echo "kept: $dir"; }
-    exit $code
-}
-trap finish EXIT
-passed=0 failed=0 shards=2
-check() {
-    what=$1
-    shift
-    if "$@" >>"$dir/check.log" 2>&1; then passed=$((passed + 1)); echo "ok - $what"; else failed=$((failed + 1)); echo "not ok - $what"; fi
-}
-within() { # SECONDS COMMAND...
-    until=$(($(date +%s) + $1))
-    shift
-    while [ "$(date +%s)" -le $until ]; do
-        "$@" && return 0
-        sleep 0.2
-    done
-    return 1
-}
+shards=2
 # Offered contacts of a queue in the hour; each test has its own queue and its own topic.
 offered() { # QUEUE COUNT
-    redis-cli -s "$dir/redis.sock" hget "esteem:v1:{acme}:queue=$1:hour" row | grep -q "\"offered\":$2,"
+    redis hget "esteem:v1:{acme}:queue=$1:hour" row | grep -q "\"offered\":$2,"
 }
 said() { # EVENT TEXT...: all of them in one line of the log
     event=$1
@@ -80,23 +52,17 @@ time: {mode: replay, idle_after: 1s}
 threads: {shards: $shards, folds: 1}
 ${2:-}
 YAML
-    "$esteem" run -c "$dir/esteem.yaml" >"$dir/run.log" 2>&1 &
-    run_pid=$!
+    run_start
 }
 # It has to end by itself within 60 s; what does not is killed, and the test fails.
-ended() { ! kill -0 "$run_pid" 2>/dev/null; }
 stop() {
     kill -TERM "$run_pid"
-    within 60 ended || kill -9 "$run_pid"
-    code=0
-    wait "$run_pid" || code=$?
-    run_pid=
-    [ $code -eq 0 ]
+    within 60 run_gone || kill -9 "$run_pid"
+    ended_with 0
 }
 
-tests/support/kafka.sh start "$dir/kafka" "$port" >"$dir/kafka.log" 2>&1
-redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" --appendonly no >"$dir/redis.log" 2>&1 &
-redis_pid=$!
+kafka start "$port"
+redis_start
 
 # ---- partitions are added
 
@@ -104,7 +70,7 @@ topic grown 2
 events grown 0 200 | send grown 0 50
 start "grown, same, fewer, more, big, late"
 check "two partitions are read" within 60 offered grown 200
-tests/support/kafka.sh grow "$dir/kafka" grown 4 >>"$dir/kafka.log" 2>&1
+kafka grow grown 4
 events grown 200 300 | send grown 2 50
 events grown 300 400 | send grown 3 50
 check "and the two that are added, from their beginning" within 90 offered grown 400
@@ -159,7 +125,7 @@ check "it ends in order" stop
 
 topic damaged 1
 events damaged 0 200 | send damaged 0 40
-tests/support/kafka.sh stop "$dir/kafka" >>"$dir/kafka.log" 2>&1
+kafka stop
 python3 - "$dir"/kafka/data/damaged-0/00000000000000000000.log >"$dir/damaged" <<'PY'
 import struct, sys
 data, at, batches = bytearray(open(sys.argv[1], "rb").read()), 0, []
@@ -172,7 +138,7 @@ for base, count, place in (batches[1], batches[-1]):
     print(base, count)
 open(sys.argv[1], "wb").write(data)
 PY
-tests/support/kafka.sh start "$dir/kafka" "$port" >>"$dir/kafka.log" 2>&1
+kafka start "$port"
 start damaged
 check "what is whole in a damaged topic is read" within 90 offered damaged $((200 - $(awk '{ n += $2 } END { print n }' "$dir/damaged")))
 while read -r base count; do
@@ -197,8 +163,5 @@ full() { # it has fetched, and grows no more
 check "its queues fill" within 90 full
 echo "# 1 GiB waits, $(($(kib VmHWM) / 1024)) MiB of memory at most"
 check "and the process stays below 700 MiB" [ "$(kib VmHWM)" -lt 716800 ]
-kill -9 "$run_pid"
-wait "$run_pid" 2>/dev/null || true
-run_pid=
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+run_kill
+sum_up

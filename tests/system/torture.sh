@@ -4,11 +4,9 @@
 # broker, ports and folders of its own. TORTURE_FEEDS (as many as rounds) bounds the feeds that they have: making one, and computing its rows, takes
 # a third of a round. The first that fails ends all, with its seed and what it said. Exit 77: skipped.
 set -eu
-
 cd "$(dirname "$0")/../.."
-for tool in java mvn redis-server kcat python3 mount; do
-    command -v $tool >/dev/null || { echo "skipped: no $tool; run deploy/install-deps.sh --test"; exit 77; }
-done
+. tests/support/system.sh
+needs java mvn redis-server kcat python3 mount
 rounds=${TORTURE_ROUNDS:-1} jobs=${TORTURE_JOBS:-1} next=${TORTURE_SEED:-1} port=${KAFKA_PORT:-29992}
 feeds=${TORTURE_FEEDS:-$rounds} first=$next
 last=$((next + rounds - 1)) passed=0
@@ -19,7 +17,7 @@ finish() {
     rm -rf "$work"
 }
 trap finish EXIT; trap 'exit 1' INT TERM HUP
-begin() { # SEED
+round_begin() { # SEED
     local slot=0
     while [[ " ${slot_of[*]} " == *" $slot "* ]]; do slot=$((slot + 1)); done
     local feed=$((first + ($1 - first) % feeds))
@@ -30,7 +28,7 @@ begin() { # SEED
 tests/support/kafka.sh libs # once, before several ask for them
 while [ "$next" -le "$last" ] || [ ${#seed_of[@]} -gt 0 ]; do
     while [ "$next" -le "$last" ] && [ ${#seed_of[@]} -lt "$jobs" ]; do
-        begin "$next"
+        round_begin "$next"
         next=$((next + 1))
     done
     code=0
