@@ -21,7 +21,7 @@
 #include "esteem/redis.h"
 #include "esteem/topics.h"
 
-enum { RECALL_WAIT_MS = 60000, MEMORY_LOOK_MS = 100, SETTLE_TRIES = 200 /* of 5 ms */ };
+enum { SIGNAL_APART_MS = 500, RECALL_WAIT_MS = 60000, MEMORY_LOOK_MS = 100, SETTLE_TRIES = 200 /* of 5 ms */ };
 
 static bool dead_letter(void *context, const struct refused *refused)
 {
@@ -43,7 +43,8 @@ static void tend(void *context)
     deadletter_step(run->deadletter, clock_monotonic_ms(&run->clock));
 }
 
-/* While it stops: whether another signal has come. Where they are blocked, as in `run` and `shadow`, main alone takes them. */
+/* While it stops: whether another signal has come, and not on the heels of the one before, as timeout(1) sends two. Where they are blocked, as in
+ * `run` and `shadow`, main alone takes them. */
 static bool hurry(void *context)
 {
     struct run *run = context;
@@ -51,8 +52,11 @@ static bool hurry(void *context)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    if (sigtimedwait(&signals, NULL, &(struct timespec){0}) > 0)
+    int64_t now_ms = clock_monotonic_ms(&run->clock);
+    if (sigtimedwait(&signals, NULL, &(struct timespec){0}) > 0 && now_ms >= run->signalled_ms + SIGNAL_APART_MS) {
         run->signals_left--;
+        run->signalled_ms = now_ms;
+    }
     return run->signals_left <= 0;
 }
 
@@ -365,6 +369,7 @@ int run_stop(struct run *run, enum pipeline_end end, int64_t within_ms)
 {
     recall_stop(run->recall);
     run->signals_left = end == END_DRAIN ? 1 : 2; /* a drain began with one */
+    run->signalled_ms = clock_monotonic_ms(&run->clock);
     int result = pipeline_stop(run->pipeline, end, within_ms);
     if (result == ERR_HELD_UP) {
         log_error("run.held_up", "%s", err_text());

@@ -85,6 +85,7 @@ struct run {
     _Atomic bool answerer_ends;
     bool recalled;          /* it is told that recall is done */
     int signals_left;       /* stopping: signals that may still come before it is to be at once */
+    int64_t signalled_ms;   /* when the last one came */
     int64_t ended_ms;       /* --until-end: since when all inputs are at their end; 0: they are not */
     _Atomic bool hold_letters; /* a checkpoint waits until all dead letters are delivered */
 };

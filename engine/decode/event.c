@@ -55,7 +55,7 @@ enum name { /* the names of SEMANTICS' first table, then those of the envelope, 
     NAME_id, NAME_type, NAME_time, NAME_tenant, NAME_interaction, NAME_customer, NAME_dims,
     NAME_DIMENSION_FIRST,
     NAME_TABLE_END = NAME_DIMENSION_FIRST + DIMENSION_BUILTIN,
-    NAME_specversion = NAME_TABLE_END, NAME_data,
+    NAME_specversion = NAME_TABLE_END, NAME_data, NAME_data_base64,
     NAME_FIELD_FIRST,
     NAME_COUNT = NAME_FIELD_FIRST + FIELD_COUNT,
     NAME_UNKNOWN = 255
@@ -65,12 +65,13 @@ _Static_assert(NAME_COUNT <= 64, "slots are marked in one 64-bit word");
 static const char *name_text(int name)
 {
     static const char *const first[] = {"id", "type", "time", "tenant", "interaction", "customer", "dims"};
+    static const char *const envelope[] = {"specversion", "data", "data_base64"};
     if (name < NAME_DIMENSION_FIRST)
         return first[name];
     if (name < NAME_TABLE_END)
         return dimension_names[name - NAME_DIMENSION_FIRST];
     if (name < NAME_FIELD_FIRST)
-        return name == NAME_data ? "data" : "specversion";
+        return envelope[name - NAME_specversion];
     return field_names[name - NAME_FIELD_FIRST];
 }
 
@@ -481,6 +482,8 @@ static enum refusal cloudevents(struct decoder *d, const struct event_headers *h
         return REFUSED_NOT;
     *rest = &d->data;
     d->data.given = 0;
+    if (given(&d->top, NAME_data_base64))
+        fault_bad(faults, "data_base64");
     if (!given(&d->top, NAME_data))
         return REFUSED_NOT;
     if (d->top.slot[NAME_data].token != TOKEN_OBJECT)

@@ -165,6 +165,7 @@ def read(raw, cfg, seq):
             data = {}
         elif not isinstance(data, dict):
             data, bad_data = {}, True
+        bad_data |= not absent(o.get("data_base64"))
     if absent(o.get("id")):
         raise Refused("missing_id")
     typ = o.get("type")

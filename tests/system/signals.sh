@@ -128,8 +128,10 @@ check "a shard that is held up is told by /health/live" within 50 live 503
 check "with its name" grep -q '"silent":"shard-[01]"' "$dir/live"
 epoch=$(newest)
 kill -TERM "$run_pid"
+sleep 0.2
+kill -TERM "$run_pid"
 sleep 2
-check "SIGTERM waits for it" kill -0 "$run_pid"
+check "SIGTERM waits for it, also where two come at once" kill -0 "$run_pid"
 kill -TERM "$run_pid"
 check "the second ends it" within 5 run_gone
 check "with exit code 1" ended_with 1

@@ -314,6 +314,9 @@ Test(event, reads_structured_CloudEvents)
     cr_expect_eq(decode("{\"specversion\":\"1.0\"," BASE ",\"data\":[]}"), REFUSED_bad_field);
     cr_expect_str_eq(decoder_field(decoder), "data");
     cr_expect_eq(decode("{\"specversion\":\"1.0\"," BASE "}"), REFUSED_NOT);
+    cr_expect_eq(decode("{\"specversion\":\"1.0\"," BASE ",\"data_base64\":\"e30=\"}"), REFUSED_bad_field, "its data would be lost");
+    cr_expect_str_eq(decoder_field(decoder), "data_base64");
+    cr_expect_eq(decode("{" BASE ",\"data_base64\":\"e30=\"}"), REFUSED_NOT, "no CloudEvent");
     cr_expect_eq(decode("{\"specversion\":\"1.0\",\"id\":\"a\",\"type\":\"interaction.ended\",\"time\":\"2026-01-01T00:00:00Z\",\"interaction\":\"top\","
                         "\"data\":{}}"), REFUSED_missing_interaction);
     cr_expect_eq(decode("{\"specversion\":\"1.0\"," BASE ",\"data\":{\"cost\":}}"), REFUSED_not_json);
