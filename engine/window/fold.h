@@ -66,8 +66,9 @@ struct key {
     uint16_t moving;                /* bit: rolling window whose row is another with each slide, because a span is open */
     uint16_t recalled;              /* bit: rolling window of which a sink held a row before this life had told one */
     uint8_t shown, shown_last;      /* bit: calendar window that Redis showed as running, or as the last one, before this life */
-    bool hidden;                    /* its scope is configured no more: it makes no rows */
-    bool restate;                   /* its baseline has changed: all rows are to be shown anew */
+    bool hidden : 1;                /* its scope is configured no more: it makes no rows */
+    bool went : 1;                  /* rows had been told of a rolling window that went with a reload */
+    bool restate : 1;               /* its baseline has changed: all rows are to be shown anew */
 
     /* a scope key's: its row of now */
     uint32_t now;                               /* its first block, or NONE; ascending */

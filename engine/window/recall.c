@@ -96,6 +96,15 @@ static void note_shown(struct fold *fold, uint32_t k, const struct recalled *row
         fold->key[k]->shown_last |= (uint8_t)(1u << row->window);
 }
 
+/* Of a window that a reload took away: it is told when the window comes again, if the fold has the key. */
+static bool has_gone(struct fold *fold, const struct recalled *row)
+{
+    uint32_t k = row->rolling && window_of(fold, row) < 0 ? fold_key_find(fold, &row->key) : NONE;
+    if (k != NONE)
+        fold->key[k]->went = true;
+    return k != NONE;
+}
+
 /* False: the fold has nothing under that name. */
 static bool tell_known(struct fold *fold, const struct recalled *row)
 {
@@ -113,7 +122,7 @@ static bool tell_known(struct fold *fold, const struct recalled *row)
 
 void fold_recall(struct fold *fold, struct recalled *row)
 {
-    if (fold->recalls.done || (!row->emptied && tell_known(fold, row)))
+    if (fold->recalls.done || (!row->emptied && (has_gone(fold, row) || tell_known(fold, row))))
         recalled_free(row);
     else
         hold(fold, row);
@@ -176,6 +185,8 @@ static void make(struct fold *fold, const struct recalled *row)
 
 static void replace(struct fold *fold, const struct recalled *row)
 {
+    if (has_gone(fold, row))
+        return;
     if (!tell_known(fold, row))
         make(fold, row);
     else if (fold_key_find(fold, &row->key) >= fold->recalls.keys_before)

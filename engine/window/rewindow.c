@@ -95,7 +95,7 @@ void rewindow_begin(struct fold *fold, const struct config *old)
     begin_calendar(fold, old);
 }
 
-/* What a sink holds of a window that comes, or comes again, is not known. */
+/* What a sink holds of a window that comes, or comes again, is not known: where it may be a row of before, the window is told even if it is empty. */
 static void begin_key(struct fold *fold, uint32_t k)
 {
     const struct rewindow *work = &fold->rewindow;
@@ -111,6 +111,11 @@ static void begin_key(struct fold *fold, uint32_t k)
         tally_free(&old->difference[w], &fold->slab);
     key->moving = key->recalled = 0;
     memset(key->waits, 0, sizeof key->waits);
+    uint32_t went = (UINT32_C(1) << work->were) - 1;
+    for (int w = 0; w < fold->rolling_count; w++)
+        went &= work->was[w] < 0 ? UINT32_MAX : ~(UINT32_C(1) << work->was[w]);
+    for (; went; went &= went - 1)
+        key->went |= old->told[__builtin_ctz(went)] != 0;
     for (int w = 0; w < fold->rolling_count; w++) {
         int was = work->was[w];
         key->told[w] = was < 0 ? UINT8_MAX : old->told[was];
@@ -120,6 +125,9 @@ static void begin_key(struct fold *fold, uint32_t k)
     }
     fold->key[k] = key;
     free(old);
+    for (int w = 0; w < fold->rolling_count && key->went && !agent; w++)
+        if (work->was[w] < 0)
+            outlets_rolling_changed(fold, k, w);
 }
 
 static bool begin_keys(struct fold *fold)

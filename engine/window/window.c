@@ -409,6 +409,8 @@ int fold_step(struct fold *fold, int64_t clock_ms)
     fold->clock_ms = clock_ms;
     read_clocks(fold, clock_ms);
     if (fold->now_ms != INT64_MIN) {
+        for (int o = 0; o < fold->outlets && was_now == INT64_MIN && fold->restored; o++)
+            outlets_again(fold, o); /* rolling rows have had no end so far */
         if (fold->now_ms != was_now)
             fold_advance(fold);
         else

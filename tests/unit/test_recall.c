@@ -214,6 +214,25 @@ Test(recalled, a_reload_of_the_windows_before_it_is_caught_up)
     cr_expect_eq(fold_counts(f->fold).recall_emptied, 2);
 }
 
+/* By two reloads, before and after recall is done. What was there before them is empty now. */
+Test(recalled, a_window_that_goes_and_comes_again_is_told)
+{
+    begin(plain);
+    folding_feed(f, "billing", t0 - 30 * MIN, 3);
+    folding_tick(f, t0 + MIN);
+    struct recalled *row = of_topic(f->config, "acme|queue=billing|1m");
+    row->record = 1;
+    folding_reload(f, "windows: {rolling: [5m], calendar: [hour]}\nscopes: [[], [queue]]\n");
+    fold_recall(f->fold, row);
+    caught_up();
+    cr_expect_eq(offered("1m", "queue=billing", -1), -1);
+    folding_reload(f, plain);
+    folding_tick(f, t0 + 21 * MIN);
+    folding_settle(f);
+    cr_expect_eq(offered("1m", "queue=billing", -1), 0);
+    cr_expect_eq(offered("1m", "all", -1), -1, "of which no sink has a row");
+}
+
 Test(recalled, a_row_that_comes_with_the_feed_is_never_empty)
 {
     begin(plain);
