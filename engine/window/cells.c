@@ -169,6 +169,13 @@ void cells_forget_of(struct fold *fold, bool (*goes)(const struct key *key))
             }
 }
 
+/* A restart that brings more correction does not bring back what was beyond it: a window made anew would have only what comes from then on. */
+int64_t cells_corrected_from(const struct fold *fold)
+{
+    int64_t from_ms = fold->watermark_ms == INT64_MIN ? INT64_MIN : fold->watermark_ms - fold->config->retention_correction_ms;
+    return from_ms > fold->corrected_from_ms ? from_ms : fold->corrected_from_ms;
+}
+
 /* The cell of a window that holds an instant; NONE when it is beyond correction. */
 uint32_t cells_find(struct fold *fold, uint32_t k, int window, int64_t start_ms, int64_t end_ms)
 {
@@ -177,8 +184,7 @@ uint32_t cells_find(struct fold *fold, uint32_t k, int window, int64_t start_ms,
         return fold->cell[c].kept ? NONE : c;
     if (window == CALENDAR_HOUR && kept_closed(fold, k, start_ms))
         return NONE;
-    if (!fold->setup.batch && fold->watermark_ms != INT64_MIN &&
-        end_ms + fold->config->retention_correction_ms < fold->watermark_ms)
+    if (!fold->setup.batch && end_ms < cells_corrected_from(fold))
         return NONE;
     return cell_new(fold, k, window, start_ms, end_ms);
 }

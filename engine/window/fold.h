@@ -368,6 +368,7 @@ struct fold {
     struct changes changes;
     struct rewindow rewindow;
     int64_t calendar_from_ms[CALENDAR_COUNT]; /* earlier windows are not kept, as they came with a reload; INT64_MIN: all are */
+    int64_t corrected_from_ms; /* windows that end earlier were let go by an earlier life, which may have corrected for less long */
 };
 
 #endif

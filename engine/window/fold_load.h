@@ -24,7 +24,7 @@ struct fold_load {
     /* the head */
     uint8_t dimension[DIMENSION_MAX], calendar[CALENDAR_COUNT + 64]; /* theirs -> ours; 255: none */
     uint16_t measure[TALLY_IDS];                                     /* UINT16_MAX: none */
-    int64_t now_ms, watermark_ms, newest_ms;
+    int64_t now_ms, watermark_ms, newest_ms, corrected_from_ms;
     bool inexact, same_measures, same_baseline;
     int rolling_count;
     struct config_rolling rolling[CONFIG_ROLLING_MAX];

@@ -83,6 +83,7 @@ static bool load_begin(struct fold_load *load, struct slice_item *item)
     load->inexact = slice_get(item);
     load->bundles_differ |= item->at < item->end && slice_get(item) != (uint64_t)load->folds; /* an older version had none */
     load->newest_ms = item->at < item->end ? slice_get_signed(item) : INT64_MIN; /* an older version said it with each calendar window */
+    load->corrected_from_ms = item->at < item->end ? slice_get_signed(item) : INT64_MIN; /* likewise, nobody did */
     load->rolling_count = 0;
     load->calendars = 0;
     load->scopes = load->configs = 0;
@@ -231,6 +232,7 @@ void load_head_end(struct fold_load *load, int f)
     struct fold *fold = load->fold[f];
     later(&fold->now_ms, load->now_ms);
     later(&fold->watermark_ms, load->watermark_ms);
+    later(&fold->corrected_from_ms, load->corrected_from_ms);
     later(&fold->shard[0].told.newest_ms, load->newest_ms); /* whichever told it */
     fold->inexact |= load->inexact;
     fold->baseline_lost |= !load->same_baseline && load->places && baseline_is_late(fold->config, load->now_ms);

@@ -136,6 +136,8 @@ static inline bool cells_keep(const struct fold *fold, int window, int64_t start
 {
     return start_ms >= fold->calendar_from_ms[window];
 }
+/* Windows that end earlier are beyond correction. */
+int64_t cells_corrected_from(const struct fold *fold);
 void cells_close(struct fold *fold);
 
 /* ---- across.c: what a row takes from others ---- */

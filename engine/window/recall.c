@@ -157,7 +157,7 @@ static bool may_be_made(struct fold *fold, const struct recalled *row, int64_t *
     int64_t start_ms;
     calendar_bounds(zone_calendar(fold, row->key.tenant), (enum calendar_window)row->window, row->start_ms, &start_ms, end_ms);
     return start_ms == row->start_ms && *end_ms > known_ms(fold) &&
-           (fold->watermark_ms == INT64_MIN || *end_ms + fold->config->retention_correction_ms >= fold->watermark_ms);
+           *end_ms >= cells_corrected_from(fold);
 }
 
 static void make(struct fold *fold, const struct recalled *row)

@@ -34,6 +34,7 @@ int fold_new(const struct config *config, const struct fold_setup *setup, struct
         fold->changes.rolling_since_ms[w] = INT64_MIN;
     for (int w = 0; w < CALENDAR_COUNT; w++)
         fold->calendar_from_ms[w] = INT64_MIN;
+    fold->corrected_from_ms = INT64_MIN;
     fold->view = fold_must(calloc(1, sizeof *fold->view));
     slab_init(&fold->slab);
     *out = fold;

@@ -1108,6 +1108,58 @@ Test(checkpoint, what_a_restart_brought_says_since_when_also_after_the_next)
     store_close(&store);
 }
 
+/* A life of its own: reads what there is, shows it, and is killed; the sink stays. */
+static void live(const char *settings, int folds)
+{
+    struct engine engine = {0};
+    engine_start(&engine, settings, 2, folds, folder, 3);
+    for (int i = 0; i < 1000 && !engine_read_all(&engine); i++)
+        engine_steps(&engine, 1);
+    engine_steps(&engine, 400);
+    cr_expect(engine.recall == NULL || pipeline_recalled(engine.pipeline));
+    engine_kill(&engine);
+}
+
+static void say_contact(const char *id, int64_t at_ms, const char *queue)
+{
+    say(0, "{\"id\":\"e\",\"type\":\"interaction.completed\",\"time\":%" PRId64 ",\"tenant\":\"acme\",\"interaction\":\"%s\",\"queue\":\"%s\",\"talk_ms\":60000}",
+        at_ms, id, queue);
+}
+
+static const char *shown(const char *window, const char *scope, int64_t start_ms)
+{
+    char key[128];
+    snprintf(key, sizeof key, "%s acme %s %" PRId64, window, scope, start_ms);
+    for (uint32_t i = 0; i < store.count; i++)
+        if (strcmp(store.row[i].key, key) == 0)
+            return store.row[i].json;
+    return "none";
+}
+
+#define SHORT "time: {mode: replay, out_of_order: 0s, lateness: 0s, idle_after: 1s}\npublish: {tick: 100ms}\nscopes: [[], [queue]]\n"
+
+/* Neither what comes late nor the names in the sink make a window anew that an earlier life had let go. */
+Test(checkpoint, more_correction_does_not_bring_back_what_was_beyond_it)
+{
+    static const char *const less = SHORT "retention: {correction: 1h}\nwindows: {rolling: [], calendar: [half_hour]}\n",
+                      *const more = SHORT "retention: {correction: 8d}\nwindows: {rolling: [], calendar: [half_hour]}\n";
+    store_init(&store);
+    say_contact("a", T, "q1");
+    say_contact("b", T + MIN, "q1");
+    say_contact("c", T + H, "q1");
+    say_contact("d", T + 6 * H, "q1");
+    live(less, 1);
+    say_contact("e", T + 7 * H, "q1"); /* by now all have had the rows of before */
+    live(less, 1);
+    say_contact("late", T + 2 * MIN, "q1");
+    for (int lives = 0; lives < 2; lives++) {
+        live(more, 1 + lives);
+        cr_expect(strstr(shown("half_hour", "queue=q1", T), "\"closed\":2"), "%s", shown("half_hour", "queue=q1", T));
+        cr_expect(strstr(shown("half_hour", "all", T + H), "\"closed\":1"), "%s", shown("half_hour", "all", T + H));
+    }
+    store_close(&store);
+}
+
 /* ---- formats of the past ---- */
 
 /* Each folder was made by this test program with ESTEEM_MAKE_STATE=FOLDER, by the engine of its time; newer ones read it for good. The first
