@@ -86,7 +86,7 @@ static void put_config(struct slice_out *out, const char *id, int64_t until_ms)
     slice_put_end(out, varint_put(at, zigzag(until_ms)));
 }
 
-static int64_t scope_since_ms(const struct changes *changes, uint32_t mask)
+int64_t changes_scope_since_ms(const struct changes *changes, uint32_t mask)
 {
     int64_t since_ms = INT64_MIN;
     for (int i = 0; i < changes->scopes; i++)
@@ -101,7 +101,7 @@ void changes_dump(const struct fold *fold, struct slice_out *out)
     for (int s = 0; s < fold->config->scope_count; s++) {
         uint32_t mask = fold->config->scope[s].dimensions;
         uint8_t *at = varint_put(slice_put(out, SLICE_SCOPE, 2 * VARINT_MAX), mask);
-        slice_put_end(out, varint_put(at, zigzag(scope_since_ms(changes, mask))));
+        slice_put_end(out, varint_put(at, zigzag(changes_scope_since_ms(changes, mask))));
     }
     for (int i = 0; i < changes->ids; i++)
         put_config(out, changes->id[i].id, changes->id[i].until_ms == INT64_MAX ? fold_newest_ms(fold) : changes->id[i].until_ms);

@@ -34,6 +34,8 @@ void changes_reload(struct fold *fold, const struct config *next);
 void changes_hear(struct fold *fold, const struct batch *batch);
 /* Their part of a checkpoint. */
 void changes_dump(const struct fold *fold, struct slice_out *out);
+/* When a scope came; INT64_MIN: it always was there. */
+int64_t changes_scope_since_ms(const struct changes *changes, uint32_t mask);
 /* What was saved: a scope, `mask` in our numbers; a configuration, until INT64_MAX: it was in force. */
 void changes_restore_scope(struct fold *fold, uint32_t mask, int64_t since_ms);
 void changes_restore_config(struct fold *fold, const char *id, int64_t until_ms);

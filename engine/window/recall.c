@@ -151,12 +151,14 @@ static bool is_other(const struct scope_key *key)
     return other;
 }
 
-/* Whether a calendar window may be made: one of this time zone, not beyond correction, and of a time whose feed is known. */
+/* Whether a calendar window may be made: one of this time zone, not beyond correction, of a time whose feed is known, and not of before its scope or
+ * window came: who had it then may have told it rightly. */
 static bool may_be_made(struct fold *fold, const struct recalled *row, int64_t *end_ms)
 {
     int64_t start_ms;
     calendar_bounds(zone_calendar(fold, row->key.tenant), (enum calendar_window)row->window, row->start_ms, &start_ms, end_ms);
-    return start_ms == row->start_ms && *end_ms > known_ms(fold) &&
+    return start_ms == row->start_ms && *end_ms > known_ms(fold) && cells_keep(fold, row->window, start_ms) &&
+           *end_ms > changes_scope_since_ms(&fold->changes, row->key.scope) &&
            *end_ms >= cells_corrected_from(fold);
 }
 
@@ -198,7 +200,8 @@ static void make_cell(struct fold *fold, uint32_t k, int window, int64_t at_ms)
 {
     int64_t start_ms, end_ms;
     calendar_bounds(fold->zone[fold->key[k]->zone].calendar, (enum calendar_window)window, at_ms, &start_ms, &end_ms);
-    uint32_t c = cells_at(fold, k, window, start_ms) == NONE ? cells_find(fold, k, window, start_ms, end_ms) : NONE;
+    bool made = cells_at(fold, k, window, start_ms) == NONE && cells_keep(fold, window, start_ms);
+    uint32_t c = made ? cells_find(fold, k, window, start_ms, end_ms) : NONE;
     if (c == NONE)
         return;
     tell_cell(fold, c);

@@ -1136,13 +1136,13 @@ static const char *shown(const char *window, const char *scope, int64_t start_ms
     return "none";
 }
 
-#define SHORT "time: {mode: replay, out_of_order: 0s, lateness: 0s, idle_after: 1s}\npublish: {tick: 100ms}\nscopes: [[], [queue]]\n"
+#define SHORT "time: {mode: replay, out_of_order: 0s, lateness: 0s, idle_after: 1s}\npublish: {tick: 100ms}\n"
 
 /* Neither what comes late nor the names in the sink make a window anew that an earlier life had let go. */
 Test(checkpoint, more_correction_does_not_bring_back_what_was_beyond_it)
 {
-    static const char *const less = SHORT "retention: {correction: 1h}\nwindows: {rolling: [], calendar: [half_hour]}\n",
-                      *const more = SHORT "retention: {correction: 8d}\nwindows: {rolling: [], calendar: [half_hour]}\n";
+    static const char *const less = SHORT "scopes: [[], [queue]]\nretention: {correction: 1h}\nwindows: {rolling: [], calendar: [half_hour]}\n",
+                      *const more = SHORT "scopes: [[], [queue]]\nretention: {correction: 8d}\nwindows: {rolling: [], calendar: [half_hour]}\n";
     store_init(&store);
     say_contact("a", T, "q1");
     say_contact("b", T + MIN, "q1");
@@ -1158,6 +1158,31 @@ Test(checkpoint, more_correction_does_not_bring_back_what_was_beyond_it)
         cr_expect(strstr(shown("half_hour", "all", T + H), "\"closed\":1"), "%s", shown("half_hour", "all", T + H));
     }
     store_close(&store);
+}
+
+/* A scope and a window that were away for a life: what the sink has of days before they came again was told by those who had them. */
+Test(checkpoint, rows_of_before_a_scope_or_a_window_came_are_left_alone)
+{
+    static const char *const both = SHORT "scopes: [[], [queue]]\nwindows: {rolling: [1h], calendar: [hour, day]}\n",
+                      *const fewer[] = {SHORT "scopes: [[]]\nwindows: {rolling: [1h], calendar: [hour, day]}\n",
+                                        SHORT "scopes: [[], [queue]]\nwindows: {rolling: [1h], calendar: [hour]}\n"};
+    for (int i = 0; i < 2; i++) {
+        drop_feed();
+        store_init(&store);
+        say_contact("a", T, "q1");
+        say_contact("b", T + DAY, "q1");
+        live(both, 1);
+        live(fewer[i], 1);
+        say_contact("c", T + 2 * DAY, "q1");
+        live(both, 2);
+        const char *day = shown("day", "queue=q1", T - 14 * H), *all = shown("day", "all", T - 14 * H), *new = shown("day", "queue=q1", T + 34 * H);
+        cr_expect(strstr(day, "\"closed\":1"), "%s", day);
+        cr_expect(strstr(all, "\"closed\":1"), "%s", all);
+        cr_expect(strstr(new, "\"closed\":1") && !strstr(new, "since"), "%s", new);
+        store_close(&store);
+        end();
+        begin();
+    }
 }
 
 /* ---- formats of the past ---- */
