@@ -57,7 +57,7 @@ static struct place *place_new(struct fold_load *load)
         load->room = load->room ? load->room * 2 : 1024;
         load->place = fold_must(realloc(load->place, load->room * sizeof *load->place));
     }
-    load->place[load->places] = (struct place){0, NONE, NULL};
+    load->place[load->places] = (struct place){0, NONE, NONE, NULL};
     return &load->place[load->places++];
 }
 
@@ -76,8 +76,19 @@ static bool load_key(struct fold_load *load, struct slice_item *item)
     place->key = fold_key(fold, &key);
     key_registry_restore(load->registry, &key);
     if (item->at < item->end) /* an older version did not say */
-        load->zones_differ |= zone_restore(fold, fold->key[place->key], &load->zones, slice_get(item), load->newest_ms);
+        place->zone = (uint32_t)slice_get(item);
     return true;
+}
+
+/* Before the first cell, when the heads of all files were there: it is by the newest instant of all that zones are compared. */
+static void load_zones(struct fold_load *load)
+{
+    for (; load->zoned < load->places; load->zoned++) {
+        const struct place *place = &load->place[load->zoned];
+        struct fold *fold = load->fold[place->fold];
+        if (place->key != NONE && place->zone != NONE)
+            load->zones_differ |= zone_restore(fold, fold->key[place->key], &load->zones, place->zone, load->newest_ms);
+    }
 }
 
 /* Whether it is, or was, an agent's key within another, and no bundle. */
@@ -239,6 +250,7 @@ static void load_cell_at(struct fold_load *load, const struct place *place, stru
 static bool load_cell(struct fold_load *load, struct slice_item *item)
 {
     uint64_t number = slice_get(item), window = slice_get(item);
+    load_zones(load);
     struct cell_saved saved = {.start_ms = slice_get_signed(item)};
     bool gone = item->kind == SLICE_CELL_GONE;
     if (item->bad || (number >= load->places && !gone) || window >= sizeof load->calendar)
@@ -288,6 +300,7 @@ bool fold_load_item(struct fold_load *load, struct slice_item *item)
 
 void fold_load_end(struct fold_load *load)
 {
+    load_zones(load);
     for (uint32_t a = 0; a < load->alerts; a++) {
         const struct place *place = load->alert[a].alert.key < load->places ? &load->place[load->alert[a].alert.key] : NULL;
         if (place && place->key != NONE)

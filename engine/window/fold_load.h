@@ -7,6 +7,7 @@
 /* Where a key of the slice is now. */
 struct place {
     uint32_t fold, key; /* key NONE: of a scope that is no longer configured */
+    uint32_t zone;      /* in the slice's numbers; NONE: none was said */
     struct place *more; /* of a bundle whose parts are in several folds now */
 };
 
@@ -33,6 +34,7 @@ struct fold_load {
     struct pane_ladder *ladder[FOLD_MAX]; /* where the windows are others now: the slice's own, poured at the end */
     struct zones_saved zones;
     bool zones_differ;                    /* a key's is another now */
+    uint32_t zoned;                       /* places whose zones have been looked at */
     uint32_t calendars;                   /* windows that were kept; 0: an older version did not say */
     int64_t calendar_from_ms[CALENDAR_COUNT];
     int scopes, configs; /* 0: likewise */

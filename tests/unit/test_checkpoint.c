@@ -1185,6 +1185,43 @@ Test(checkpoint, rows_of_before_a_scope_or_a_window_came_are_left_alone)
     }
 }
 
+/* Most keys are in the first file of the checkpoint, of March 26, when London's days are those of UTC; the last one is of the 29th, when they are not. */
+Test(checkpoint, another_time_zone_is_compared_by_the_newest_instant_of_a_chain)
+{
+    static const char *const utc = SHORT "scopes: [[], [queue]]\nwindows: {rolling: [1d], calendar: [day]}\n",
+                      *const london = SHORT "scopes: [[], [queue]]\nwindows: {rolling: [1d], calendar: [day], timezone: Europe/London}\n";
+    const int64_t march_26 = INT64_C(1774483200000), march_30 = march_26 + 4 * DAY;
+    int since = 0;
+    for (int steps = 0; steps < 50; steps += 10) {
+        struct engine engine = {0};
+        char id[16], queue[16];
+        drop_feed();
+        store_init(&store);
+        for (int i = 0; i < 1000; i++) {
+            snprintf(id, sizeof id, "c%d", i);
+            snprintf(queue, sizeof queue, "q%d", i);
+            say_contact(id, march_26 + i * S, queue);
+        }
+        engine_start(&engine, utc, 1, 1, folder, 3);
+        for (int i = 0; i < 1000 && !engine_read_all(&engine); i++)
+            engine_steps(&engine, 1);
+        engine_steps(&engine, 100 + steps);
+        say_contact("x", march_30 - 30 * MIN, "q1"); /* London's 30th begins at 23:00 */
+        engine_steps(&engine, 20);
+        engine_kill(&engine);
+        say_contact("y", march_30 + 10 * H, "q1");
+        live(london, 1);
+        const char *day = shown("day", "queue=q1", march_30 - H);
+        bool told = strstr(day, "\"since\":") != NULL;
+        cr_expect(told || strstr(day, "\"closed\":2"), "%d: %s", steps, day);
+        since += told;
+        store_close(&store);
+        end();
+        begin();
+    }
+    cr_expect_gt(since, 0);
+}
+
 /* ---- formats of the past ---- */
 
 /* Each folder was made by this test program with ESTEEM_MAKE_STATE=FOLDER, by the engine of its time; newer ones read it for good. The first
