@@ -115,6 +115,7 @@ struct zone_saved {
     char name[256];
     int64_t since_ms;
     uint32_t moved, moves; /* moves: to the one below */
+    bool baseline_moves; /* the baseline's days are others in that one */
     struct calendar *calendar, *moves_to;
 };
 struct zones_saved {

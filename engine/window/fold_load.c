@@ -87,7 +87,7 @@ static void load_zones(struct fold_load *load)
         const struct place *place = &load->place[load->zoned];
         struct fold *fold = load->fold[place->fold];
         if (place->key != NONE && place->zone != NONE)
-            load->zones_differ |= zone_restore(fold, fold->key[place->key], &load->zones, place->zone, load->newest_ms);
+            load->zones_differ |= zone_restore(fold, fold->key[place->key], &load->zones, place->zone, load->newest_ms, load->now_ms);
     }
 }
 

@@ -78,7 +78,7 @@ void zones_dump(const struct fold *fold, struct slice_out *out);
 bool zones_load(struct zones_saved *saved, const struct slice_names *names);
 void zones_saved_close(struct zones_saved *saved);
 /* What the zone that a key had means for the one that it has; since when is told with the last file. True: it is another. */
-bool zone_restore(struct fold *fold, struct key *key, struct zones_saved *saved, uint64_t number, int64_t newest_ms);
+bool zone_restore(struct fold *fold, struct key *key, struct zones_saved *saved, uint64_t number, int64_t newest_ms, int64_t now_ms);
 void zones_restored(struct fold *fold, int64_t after_ms);
 
 /* ---- agents.c: distinct agents ---- */

@@ -103,16 +103,20 @@ static uint32_t windows_that_differ(const struct config *config, struct calendar
 /* Asked for each key, and worked out for the first of them. */
 static uint32_t moved_to(struct zone_saved *was, const struct zone *is, const struct config *config, int64_t newest_ms)
 {
+    struct zone then = {0};
     if (was->moves_to == is->calendar)
         return was->moves;
     if (was->calendar == NULL && calendar_new(was->name, &was->calendar) != 0)
         ensure(calendar_new("UTC", &was->calendar) == 0, "the machine has tzdata");
     was->moves_to = is->calendar;
     was->moves = windows_that_differ(config, was->calendar, is->calendar, newest_ms);
+    then.calendar = was->calendar;
+    baseline_zone(config, &then);
+    was->baseline_moves = then.baseline_from_ms != is->baseline_from_ms || then.baseline_to_ms != is->baseline_to_ms;
     return was->moves;
 }
 
-bool zone_restore(struct fold *fold, struct key *key, struct zones_saved *saved, uint64_t number, int64_t newest_ms)
+bool zone_restore(struct fold *fold, struct key *key, struct zones_saved *saved, uint64_t number, int64_t newest_ms, int64_t now_ms)
 {
     if (number >= saved->zones || newest_ms == INT64_MIN)
         return false;
@@ -121,6 +125,7 @@ bool zone_restore(struct fold *fold, struct key *key, struct zones_saved *saved,
     bool another = strcmp(was->name, is->name) != 0;
     int64_t since_ms = another ? INT64_MAX : was->since_ms;
     uint32_t moved = another ? was->moved | moved_to(was, is, fold->config, newest_ms) : was->moved;
+    fold->baseline_lost |= another && was->baseline_moves && baseline_is_late(fold->config, now_ms);
     if (moved && since_ms > newest_ms - LONGEST_DAYS * day_ms - fold->config->retention_correction_ms)
         key->zone = zone_of(fold, is->name, since_ms, moved);
     return another;

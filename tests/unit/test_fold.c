@@ -1344,6 +1344,29 @@ Test(fold, a_state_that_has_read_without_the_baseline_goes_on_without)
     cr_expect(isnan(baseline_of("hour", -1)));
 }
 
+#define DATES(zone) "windows: {rolling: [5m], calendar: [hour], timezone: " zone "}\nscopes: [[queue]]\n" \
+                    "baseline: {from: 2026-11-20, to: 2026-11-22, metrics: [csat]}\n"
+
+/* Four answers of the 22nd, in New York of the 21st, were not of the period; so the key has no cell that would say which period it was. */
+Test(fold, a_baseline_of_dates_does_not_go_on_where_they_lie_elsewhere)
+{
+    for (int i = 0; i < 2; i++) {
+        const int64_t ends_ms = t0 - 14 * H;
+        if (i)
+            end();
+        begin(DATES("UTC"));
+        f->watermark_ms = t0;
+        csat(ends_ms, 4, 0);
+        folding_tick(f, t0);
+        next_life(i ? DATES("America/New_York") : DATES("Etc/UTC"));
+        csat(i ? ends_ms + S : ends_ms - S, 4, 3);
+        folding_tick(f, f->clock_ms + S);
+        folding_settle(f);
+        double value = baseline_of("hour", i ? ends_ms : ends_ms - H);
+        cr_expect(i ? isnan(value) : value == 75, "%d: %g", i, value);
+    }
+}
+
 Test(fold, a_baseline_that_is_named_before_it_begins_is_whole)
 {
     begin("windows: {rolling: [5m], calendar: [hour], timezone: Europe/Berlin}\nscopes: [[queue]]\n");
