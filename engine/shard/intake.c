@@ -128,16 +128,25 @@ static void roster_take(struct shard *shard, const struct fact *fact, uint32_t t
 
 /* ---- one event ---- */
 
-static int64_t retention_ms(const struct shard *shard, const struct event *ev)
+/* A restart that keeps interactions for longer does not remember those that were forgotten: what is sent of them again would be new. */
+int64_t shard_forgotten_ms(const struct shard *shard)
 {
-    return ev->interaction.length ? shard->config->retention_interaction_ms : shard->config->retention_correction_ms;
+    int64_t since_ms = shard->all_watermark_ms == INT64_MIN ? INT64_MIN : shard->all_watermark_ms - shard->config->retention_interaction_ms;
+    return since_ms > shard->forgotten_ms ? since_ms : shard->forgotten_ms;
+}
+
+static bool too_late(const struct shard *shard, const struct event *ev)
+{
+    if (ev->interaction.length)
+        return ev->time_ms < shard_forgotten_ms(shard);
+    return shard->all_watermark_ms != INT64_MIN && ev->time_ms < shard->all_watermark_ms - shard->config->retention_correction_ms;
 }
 
 static enum refusal judge_time(const struct shard *shard, const struct event *ev)
 {
     if (shard->setup.batch)
         return REFUSED_NOT;
-    if (shard->all_watermark_ms != INT64_MIN && ev->time_ms < shard->all_watermark_ms - retention_ms(shard, ev))
+    if (too_late(shard, ev))
         return REFUSED_too_late;
     if (shard->config->time_mode == TIME_LIVE && ev->time_ms > clock_wall_ms(&shard->setup.clock) + shard->config->skew_ms)
         return REFUSED_too_new;

@@ -64,6 +64,7 @@ int shard_new(const struct config *config, const struct shard_setup *setup, stru
     shard->setup = *setup;
     shard->watermark_ms = shard->newest_ms = shard->all_watermark_ms = shard->next_watermark_ms = INT64_MIN;
     shard->oldest_ms = INT64_MAX;
+    shard->forgotten_ms = INT64_MIN;
     for (int i = 0; i < SOURCE_INPUT_MAX; i++)
         shard->input[i].newest_ms = INT64_MIN;
     intern_init(&shard->strings);

@@ -435,11 +435,13 @@ static int load_head(struct shard_load *load, struct slice_item *item)
     bool inexact = slice_get(item), route = slice_get(item), told = item->at < item->end;
     bool partial = told ? slice_get(item) : true; /* older versions did not say */
     int64_t oldest_ms = told ? slice_get_signed(item) : INT64_MAX;
+    int64_t forgotten_ms = item->at < item->end ? slice_get_signed(item) : INT64_MIN; /* likewise */
     for (int s = 0; s < load->shards; s++) {
         struct shard *shard = load->shard[s];
         shard->all_watermark_ms = watermark_ms > shard->all_watermark_ms ? watermark_ms : shard->all_watermark_ms;
         shard->newest_ms = newest_ms > shard->newest_ms ? newest_ms : shard->newest_ms;
         shard->oldest_ms = oldest_ms < shard->oldest_ms ? oldest_ms : shard->oldest_ms;
+        shard->forgotten_ms = forgotten_ms > shard->forgotten_ms ? forgotten_ms : shard->forgotten_ms;
         shard->inexact |= inexact;
         shard->partial |= partial;
         shard->route |= route; /* what is owned by hash stays so */

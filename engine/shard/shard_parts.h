@@ -65,6 +65,7 @@ struct shard {
     uint64_t parcels, next_parcels;                     /* sent so far; sent when next_watermark_ms was read */
     uint64_t taken[SHARD_MAX], flushed[SHARD_MAX]; /* parcels taken from each shard, in the ledger; on their way to the folds */
     int64_t oldest_ms;        /* oldest event time; INT64_MAX: none yet */
+    int64_t forgotten_ms;     /* what earlier lives forgot, who may have kept interactions for less long, was before this; INT64_MIN: nothing */
     bool partial;             /* of an input the beginning was not there any more, or not asked for */
     bool all_ended, caught_up; /* every input was read to its end; and what was handed over until then has settled */
     uint64_t ended_parcels;
@@ -119,6 +120,8 @@ struct parcel *parcel_new(const struct message *message, const char *text, size_
 struct message parcel_message(const struct parcel *parcel);
 /* Takes what another shard handed over. False: offer it again. */
 bool intake_parcel(struct shard *shard, struct parcel *parcel);
+/* An interaction's events of before this are too late. */
+int64_t shard_forgotten_ms(const struct shard *shard);
 
 /* ---- shard.c ---- */
 

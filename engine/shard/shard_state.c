@@ -178,7 +178,7 @@ static void put_head(struct shard *shard)
     *at++ = shard->route;
     *at++ = shard->partial;
     at = varint_put(at, zigzag(shard->oldest_ms));
-    slice_put_end(&shard->out, at);
+    slice_put_end(&shard->out, varint_put(at, zigzag(shard_forgotten_ms(shard))));
 }
 
 /* ---- the part ---- */

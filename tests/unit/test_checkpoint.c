@@ -1160,6 +1160,26 @@ Test(checkpoint, more_correction_does_not_bring_back_what_was_beyond_it)
     store_close(&store);
 }
 
+/* Sent again, a contact that was forgotten under a shorter retention is too late, as it was before the restart; what comes behind it is kept for longer. */
+Test(checkpoint, more_retention_does_not_count_twice_what_was_forgotten)
+{
+    static const char *const less = SHORT "scopes: [[], [queue]]\nretention: {interaction: 1h}\nwindows: {rolling: [1d], calendar: [hour]}\n",
+                      *const more = SHORT "scopes: [[], [queue]]\nretention: {interaction: 7d}\nwindows: {rolling: [1d], calendar: [hour]}\n";
+    store_init(&store);
+    say_contact("a", T, "q1");
+    say_contact("b", T + 6 * H, "q1");
+    live(less, 1);
+    for (int lives = 0; lives < 2; lives++) {
+        say_contact("a", T, "q1");
+        say_contact("late", T + 5 * H, "q1");
+        say_contact("c", T + 9 * H, "q1");
+        live(more, 1 + lives);
+        cr_expect(strstr(shown("hour", "queue=q1", T), "\"closed\":1"), "%s", shown("hour", "queue=q1", T));
+        cr_expect(strstr(shown("hour", "queue=q1", T + 5 * H), "\"closed\":1"), "%s", shown("hour", "queue=q1", T + 5 * H));
+    }
+    store_close(&store);
+}
+
 /* A scope and a window that were away for a life: what the sink has of days before they came again was told by those who had them. */
 Test(checkpoint, rows_of_before_a_scope_or_a_window_came_are_left_alone)
 {
