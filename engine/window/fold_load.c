@@ -61,6 +61,19 @@ static struct place *place_new(struct fold_load *load)
     return &load->place[load->places++];
 }
 
+/* With room for more keys, what comes of those that had to give way goes to their own, which lack what came before. */
+static void see_other(struct fold_load *load, const struct scope_key *key)
+{
+    uint32_t scope = key_within(key).scope;
+    int i = 0;
+    if (!load->more_keys || key->count == 0 || strcmp(key->value[key->count - 1], KEY_OTHER) != 0)
+        return;
+    while (i < load->gave_ways && load->gave_way[i] != scope)
+        i++;
+    if (i == load->gave_ways && i < CONFIG_SCOPE_MAX)
+        load->gave_way[load->gave_ways++] = scope;
+}
+
 static bool load_key(struct fold_load *load, struct slice_item *item)
 {
     struct scope_key key;
@@ -73,6 +86,7 @@ static bool load_key(struct fold_load *load, struct slice_item *item)
     if (!known || !config_has_scope(load->fold[0]->config, key_within(&key).scope))
         return true;
     struct fold *fold = load->fold[place->fold];
+    see_other(load, &key);
     place->key = fold_key(fold, &key);
     key_registry_restore(load->registry, &key);
     if (item->at < item->end) /* an older version did not say */

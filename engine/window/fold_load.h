@@ -27,6 +27,9 @@ struct fold_load {
     uint16_t measure[TALLY_IDS];                                     /* UINT16_MAX: none */
     int64_t now_ms, watermark_ms, newest_ms, corrected_from_ms;
     bool inexact, same_measures, same_baseline;
+    bool more_keys; /* limits.keys is higher now */
+    uint32_t gave_way[CONFIG_SCOPE_MAX]; /* scopes in which keys, or agents in them, went to __other__ */
+    int gave_ways;
     int rolling_count;
     struct config_rolling rolling[CONFIG_ROLLING_MAX];
     int64_t rolling_since_ms[CONFIG_ROLLING_MAX];

@@ -84,6 +84,7 @@ static bool load_begin(struct fold_load *load, struct slice_item *item)
     load->bundles_differ |= item->at < item->end && slice_get(item) != (uint64_t)load->folds; /* an older version had none */
     load->newest_ms = item->at < item->end ? slice_get_signed(item) : INT64_MIN; /* an older version said it with each calendar window */
     load->corrected_from_ms = item->at < item->end ? slice_get_signed(item) : INT64_MIN; /* likewise, nobody did */
+    load->more_keys = item->at < item->end && slice_get(item) < (uint64_t)load->fold[0]->config->limit_keys;
     load->rolling_count = 0;
     load->calendars = 0;
     load->scopes = load->configs = 0;
@@ -211,7 +212,7 @@ static void load_since(const struct fold_load *load, struct fold *fold, const st
     }
 }
 
-/* Scopes that the restart brought, and the configuration that it ended. */
+/* Scopes that the restart brought, or gave room for keys that were in __other__; and the configuration that it ended. */
 static void load_changes(const struct fold_load *load, struct fold *fold)
 {
     int64_t after_ms = after_newest_ms(load);
@@ -222,6 +223,8 @@ static void load_changes(const struct fold_load *load, struct fold *fold)
             i++;
         changes_restore_scope(fold, mask, i < load->scopes ? load->scope[i].since_ms : after_ms);
     }
+    for (int i = 0; i < load->gave_ways; i++)
+        changes_restore_scope(fold, load->gave_way[i], after_ms);
     for (int i = 0; i < load->configs; i++)
         if (strcmp(load->config[i].id, fold->config->id) != 0)
             changes_restore_config(fold, load->config[i].id, load->config[i].until_ms == INT64_MAX ? after_ms : load->config[i].until_ms);

@@ -71,13 +71,14 @@ static void put_key(struct slice_out *out, const struct key *key)
 
 static void put_head(struct fold *fold, struct slice_out *out)
 {
-    uint8_t *at = slice_put(out, SLICE_FOLD, 6 * VARINT_MAX);
+    uint8_t *at = slice_put(out, SLICE_FOLD, 7 * VARINT_MAX);
     at = varint_put(at, zigzag(fold->now_ms));
     at = varint_put(at, zigzag(fold->watermark_ms));
     *at++ = fold->inexact;
     at = varint_put(at, (uint64_t)fold->setup.folds);
     at = varint_put(at, zigzag(fold_newest_ms(fold)));
-    slice_put_end(out, varint_put(at, zigzag(cells_corrected_from(fold))));
+    at = varint_put(at, zigzag(cells_corrected_from(fold)));
+    slice_put_end(out, varint_put(at, (uint64_t)fold->config->limit_keys));
     slice_put_names(out, "measures", measure_names, MEASURE_COUNT);
     slice_put_names(out, "histograms", histogram_names, HISTOGRAM_COUNT);
     const char *calendar[WINDOWS] = {[WINDOW_KEPT] = "kept", [WINDOW_BASELINE] = "baseline", [WINDOW_NOW] = "now"};

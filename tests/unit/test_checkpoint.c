@@ -1180,6 +1180,28 @@ Test(checkpoint, more_retention_does_not_count_twice_what_was_forgotten)
     store_close(&store);
 }
 
+/* With room for it, a queue that was in __other__ gets a key of its own, which lacks what came before. */
+Test(checkpoint, more_keys_say_since_when_they_are_whole)
+{
+    static const char *const less = SHORT "scopes: [[], [queue]]\nlimits: {keys: 1}\nwindows: {rolling: [], calendar: [hour, day]}\n",
+                      *const more = SHORT "scopes: [[], [queue]]\nlimits: {keys: 10}\nwindows: {rolling: [], calendar: [hour, day]}\n";
+    store_init(&store);
+    say_contact("a", T, "q1");
+    live(less, 1);
+    say_contact("b", T + MIN, "q2");
+    live(less, 1);
+    say_contact("c", T + 2 * MIN, "q2");
+    say_contact("d", T + 2 * H, "q2");
+    for (int lives = 0; lives < 2; lives++) {
+        live(more, 1 + lives);
+        cr_expect(strstr(shown("hour", "queue=q2", T), "\"since\":"), "%s", shown("hour", "queue=q2", T));
+        cr_expect(strstr(shown("day", "queue=q2", T - 14 * H), "\"since\":"), "%s", shown("day", "queue=q2", T - 14 * H));
+        cr_expect(!strstr(shown("hour", "queue=q2", T + 2 * H), "\"since\":"), "%s", shown("hour", "queue=q2", T + 2 * H));
+        cr_expect(!strstr(shown("hour", "all", T), "\"since\":"), "%s", shown("hour", "all", T));
+    }
+    store_close(&store);
+}
+
 /* A scope and a window that were away for a life: what the sink has of days before they came again was told by those who had them. */
 Test(checkpoint, rows_of_before_a_scope_or_a_window_came_are_left_alone)
 {
