@@ -97,6 +97,12 @@ struct spot {
     int64_t start_ms;
 };
 
+/* What is not whole is compared with nothing: the row that would say so does not tell since when it is. */
+static bool is_whole(const struct fold *fold, uint32_t k, const struct spot *spot)
+{
+    return changes_since_ms(fold, fold->key[k], spot->rolling, spot->window, spot->start_ms) == INT64_MIN;
+}
+
 /* Opens the key's figures there into fold->view. False: it has none. */
 static bool open_key(struct fold *fold, uint32_t k, const struct spot *spot)
 {
@@ -119,7 +125,7 @@ static void take_gaps(struct fold *fold, uint32_t child, const struct spot *spot
 {
     double least[GAP_COUNT], most[GAP_COUNT];
     for (; child != NONE; child = fold->key[child]->sibling) {
-        if (!open_key(fold, child, spot))
+        if (!is_whole(fold, child, spot) || !open_key(fold, child, spot))
             continue;
         for (int g = 0; g < GAP_COUNT; g++) {
             struct metric_value value = metric_one(fold->view, gap_metrics[g]);
@@ -136,11 +142,18 @@ static void take_gaps(struct fold *fold, uint32_t child, const struct spot *spot
 
 static void take_others(struct fold *fold, uint32_t k, const struct spot *spot, struct metric_across *across)
 {
-    for (uint32_t other = fold->kin[fold->key[k]->kin].child; other != NONE; other = fold->key[other]->sibling)
-        if (other != k && open_key(fold, other, spot)) {
+    for (uint32_t other = fold->kin[fold->key[k]->kin].child; other != NONE; other = fold->key[other]->sibling) {
+        if (other == k)
+            continue;
+        if (!is_whole(fold, other, spot)) {
+            across->others_closed = across->others_converted = 0;
+            return;
+        }
+        if (open_key(fold, other, spot)) {
             across->others_closed += fold->view->measure[MEASURE_closed];
             across->others_converted += fold->view->measure[MEASURE_converted];
         }
+    }
 }
 
 static struct metric_across take(struct fold *fold, uint32_t k, const struct spot *spot)
@@ -157,7 +170,7 @@ static struct metric_across take(struct fold *fold, uint32_t k, const struct spo
 
 struct metric_across across_rolling(struct fold *fold, uint32_t k, int window)
 {
-    return take(fold, k, &(struct spot){.window = window, .rolling = true});
+    return take(fold, k, &(struct spot){.window = window, .rolling = true, .start_ms = pane_edges(fold->ladder, window)->left_ms});
 }
 
 static bool has_week_earlier(int window)
@@ -167,6 +180,8 @@ static bool has_week_earlier(int window)
 
 static int64_t closed_at(struct fold *fold, uint32_t k, const struct spot *spot)
 {
+    if (!is_whole(fold, k, spot))
+        return 0;
     if (open_key(fold, k, spot))
         return fold->view->measure[MEASURE_closed];
     return spot->window == CALENDAR_HOUR ? kept_closed(fold, k, spot->start_ms) : 0;

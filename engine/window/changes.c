@@ -137,20 +137,24 @@ void changes_restore_config(struct fold *fold, const char *id, int64_t until_ms)
 
 /* ---- rows ---- */
 
+int64_t changes_since_ms(const struct fold *fold, const struct key *key, bool rolling, int window, int64_t start_ms)
+{
+    const struct changes *changes = &fold->changes;
+    const struct zone *zone = &fold->zone[key->zone];
+    int64_t since_ms = changes_scope_since_ms(changes, key->mask);
+    if (since_ms == INT64_MAX)
+        since_ms = fold->now_ms;
+    if (rolling && changes->rolling_since_ms[window] > since_ms)
+        since_ms = changes->rolling_since_ms[window];
+    if (!rolling && zone->moved >> window & 1 && zone->since_ms > since_ms)
+        since_ms = zone->since_ms;
+    return since_ms > start_ms ? since_ms : INT64_MIN;
+}
+
 void changes_head(const struct fold *fold, const struct key *key, struct row *head)
 {
     const struct changes *changes = &fold->changes;
-    head->since_ms = INT64_MIN;
-    for (int i = 0; i < changes->scopes; i++)
-        if (changes->scope[i].mask == key->mask)
-            head->since_ms = changes->scope[i].since_ms == INT64_MAX ? fold->now_ms : changes->scope[i].since_ms;
-    if (head->rolling && changes->rolling_since_ms[head->window] > head->since_ms)
-        head->since_ms = changes->rolling_since_ms[head->window];
-    const struct zone *zone = &fold->zone[key->zone];
-    if (!head->rolling && zone->moved >> head->window & 1 && zone->since_ms > head->since_ms)
-        head->since_ms = zone->since_ms;
-    if (head->since_ms <= head->start_ms)
-        head->since_ms = INT64_MIN;
+    head->since_ms = changes_since_ms(fold, key, head->rolling, head->window, head->start_ms);
     head->partial |= head->since_ms != INT64_MIN;
     for (int i = 0; i < changes->ids; i++)
         if (changes->id[i].until_ms > head->start_ms && strcmp(changes->id[i].id, fold->config->id) != 0)

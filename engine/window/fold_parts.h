@@ -41,6 +41,8 @@ void changes_restore_scope(struct fold *fold, uint32_t mask, int64_t since_ms);
 void changes_restore_config(struct fold *fold, const char *id, int64_t until_ms);
 /* What a row with this start says of it. */
 void changes_head(const struct fold *fold, const struct key *key, struct row *head);
+/* Since when a key's window is whole; INT64_MIN: since its start. */
+int64_t changes_since_ms(const struct fold *fold, const struct key *key, bool rolling, int window, int64_t start_ms);
 
 /* ---- spans.c: what rolling windows hold of spans (span.h) ---- */
 
