@@ -95,6 +95,18 @@ void rewindow_begin(struct fold *fold, const struct config *old)
     begin_calendar(fold, old);
 }
 
+/* Whether rows were told of a window that is none any more. */
+static bool rows_went(const struct rewindow *work, const struct key *old, int count)
+{
+    uint32_t stay = 0;
+    bool went = false;
+    for (int w = 0; w < count; w++)
+        stay |= work->was[w] < 0 ? 0 : UINT32_C(1) << work->was[w];
+    for (int w = 0; w < work->were; w++)
+        went |= old->told[w] && !(stay >> w & 1);
+    return went;
+}
+
 /* What a sink holds of a window that comes, or comes again, is not known: where it may be a row of before, the window is told even if it is empty. */
 static void begin_key(struct fold *fold, uint32_t k)
 {
@@ -111,11 +123,7 @@ static void begin_key(struct fold *fold, uint32_t k)
         tally_free(&old->difference[w], &fold->slab);
     key->moving = key->recalled = 0;
     memset(key->waits, 0, sizeof key->waits);
-    uint32_t went = (UINT32_C(1) << work->were) - 1;
-    for (int w = 0; w < fold->rolling_count; w++)
-        went &= work->was[w] < 0 ? UINT32_MAX : ~(UINT32_C(1) << work->was[w]);
-    for (; went; went &= went - 1)
-        key->went |= old->told[__builtin_ctz(went)] != 0;
+    key->went |= rows_went(work, old, fold->rolling_count);
     for (int w = 0; w < fold->rolling_count; w++) {
         int was = work->was[w];
         key->told[w] = was < 0 ? UINT8_MAX : old->told[was];

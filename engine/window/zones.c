@@ -86,7 +86,7 @@ void zones_saved_close(struct zones_saved *saved)
     *saved = (struct zones_saved){0};
 }
 
-/* The windows that are not the same in both, now (a file or two of the checkpoint may follow) or as far back as corrections reach. */
+/* The windows that are not the same in both, from as far back as corrections reach to those that have begun. */
 static uint32_t windows_that_differ(const struct config *config, struct calendar *was, struct calendar *is, int64_t newest_ms)
 {
     uint32_t differ = 0;
